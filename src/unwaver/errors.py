@@ -1,0 +1,36 @@
+"""The errors a person can meet, and the exit codes of the command line.
+
+An item that fails (a call that timed out, a reply that could not be read) is a record, never an exception:
+see `records.Trace.failure` and `records.Verdict.reason`. The three errors below end a command.
+"""
+
+from __future__ import annotations
+
+EXIT_DONE = 0
+EXIT_BUG = 1
+EXIT_BAD_INPUT = 2
+EXIT_UNFINISHED = 3
+
+
+class UnwaverError(Exception):
+    """What every error of ours derives from; shown without a traceback."""
+
+    exit_code = EXIT_BUG
+
+
+class RecipeError(UnwaverError):
+    """The recipe, a flag or a named file is wrong and the person can fix it: which file and key, what was expected."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
+class RecordError(UnwaverError):
+    """A line of a data file is wrong: `path:line`, the field, what was expected."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
+class RunError(UnwaverError):
+    """A stage stopped before it was done: how much is owed and the command that goes on."""
+
+    exit_code = EXIT_UNFINISHED

@@ -1,0 +1,40 @@
+"""What a trace is worth: Trace -> Verdict. Rule readers answer at once; model readers ask through a `Request`.
+
+Nothing here calls a model: a reader says what to ask and reads what came back, and a stage drives the engine.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from unwaver.records import LookedAt, Reply, Request, Trace, Verdict
+
+
+class RuleReader(Protocol):
+    """Reads a trace without a model."""
+
+    rubric: str
+    """`name@hash` of the question."""
+    judge: str
+    """`rules@hash` of the rules."""
+    looked_at: LookedAt
+
+    def verdict(self, trace: Trace) -> Verdict:
+        """The reading; unscored (label None, with a reason) where there is no text to read."""
+
+
+@runtime_checkable
+class ModelReader(Protocol):
+    """Reads a trace by asking a model: one request, at most one repair turn, then unscored."""
+
+    rubric: str
+    looked_at: LookedAt
+
+    def request(self, trace: Trace) -> Request | None:
+        """What to ask, or None where there is no text to read (the verdict is then unscored)."""
+
+    def read(self, trace: Trace, reply: Reply, judge: str) -> Verdict:
+        """The verdict in a reply; label None with a reason where it can't be read. `judge`: `name@revision` of the model."""
+
+    def repair(self, trace: Trace, reply: Reply, problem: str) -> Request | None:
+        """The one repair turn after an unreadable reply; None where a classifier can't be asked again."""

@@ -1,0 +1,118 @@
+"""The only file that knows the reasoning tags.
+
+It reads a raw reply into reasoning and answer (`split`), writes a trace back as a training reply (`render`), and tells
+whether a chat template opens the block itself (`opens_block`). Nothing is guessed: what a reply lacks is None, and the
+pieces of a split put together again are the raw text, character for character. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unwaver.records import Block
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The marks round the reasoning in one family of models.
+
+    `open` and `close` bound the block. `render_open`, `render_close` are what a training reply is written with: the
+    tags and the line breaks the family puts round them.
+    """
+
+    open: str
+    close: str
+    render_open: str
+    render_close: str
+
+
+THINK = Tags("<think>", "</think>", "<think>\n", "\n</think>\n\n")
+"""DeepSeek-R1 and its distills, Qwen3, and any model trained by this package."""
+
+HARMONY = Tags(
+    "<|channel|>analysis<|message|>",
+    "<|end|><|start|>assistant<|channel|>final<|message|>",
+    "<|channel|>analysis<|message|>",
+    "<|end|><|start|>assistant<|channel|>final<|message|>",
+)
+"""gpt-oss: an analysis channel, then a final channel."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A raw reply in pieces; `raw` puts them together again without loss."""
+
+    before: str
+    """What stood before the opening tag."""
+    opener: str
+    """The opening tag, or "" where the template had opened the block or there was none."""
+    reasoning: str | None
+    """The text of the block as it stood; None: no block."""
+    closer: str
+    """The closing tag, or ""."""
+    answer: str | None
+    """Everything after the last closing tag; None: it was never reached."""
+    block: Block
+
+    @property
+    def raw(self) -> str:
+        """The reply it was made from."""
+        return self.before + self.opener + (self.reasoning or "") + self.closer + (self.answer or "")
+
+
+def split(raw: str, opened: bool = False, tags: Tags = THINK) -> Split:
+    """Read a raw reply.
+
+    `opened` says that the generation prompt ended with the opening tag, so the reply begins inside the block.
+    The answer is what follows the *last* closing tag; a tag inside the reasoning therefore never leaks thought into the
+    answer. `block` tells what was found: `closed`; `unclosed` (begun, never ended: answer None); `none` (reasoning None,
+    all of it answer); `several` (more than one closing tag, or a second opening tag).
+    A closing tag without an opening one is a closed block even when `opened` is False: servers strip the opener.
+    """
+    close_at = raw.rfind(tags.close)
+    open_at = raw.find(tags.open)
+    if close_at < 0:
+        if opened or open_at >= 0:
+            return _unclosed(raw, open_at, tags, opened)
+        return Split("", "", None, "", raw, "none")
+    head, answer = raw[:close_at], raw[close_at + len(tags.close) :]
+    if tags.open in answer:
+        # The reply went back to thinking after the block was closed: what follows is thought, not an answer.
+        block: Block = "several"
+        before, opener, body = _peel(raw, tags, opened)
+        return Split(before, opener, body, "", None, block)
+    before, opener, reasoning = _peel(head, tags, opened)
+    several = tags.close in reasoning or tags.open in reasoning
+    return Split(before, opener, reasoning, tags.close, answer, "several" if several else "closed")
+
+
+def _unclosed(raw: str, open_at: int, tags: Tags, opened: bool) -> Split:
+    before, opener, reasoning = _peel(raw, tags, opened)
+    return Split(before, opener, reasoning, "", None, "several" if tags.open in reasoning else "unclosed")
+
+
+def _peel(head: str, tags: Tags, opened: bool) -> tuple[str, str, str]:
+    """Take the text before the opening tag and the tag itself off `head`."""
+    open_at = head.find(tags.open)
+    if open_at < 0 or (opened and head[:open_at].strip()):
+        return "", "", head
+    return head[:open_at], tags.open, head[open_at + len(tags.open) :]
+
+
+def opens_block(generation_prompt: str, tags: Tags = THINK) -> bool:
+    """Whether a rendered generation prompt already ends inside the reasoning block."""
+    return generation_prompt.rstrip().endswith(tags.open)
+
+
+def render(reasoning: str | None, answer: str, opened: bool = False, tags: Tags = THINK) -> str:
+    """The reply to train on, without the end token.
+
+    `reasoning` "" gives an empty block; None gives no block at all. When the generation prompt has `opened` the block,
+    its tag is left out here, or it would stand twice.
+    """
+    if reasoning is None:
+        if opened:
+            raise ValueError("the generation prompt opens a reasoning block, so a reply without one can't be rendered")
+        return answer
+    body = f"{tags.render_open}{reasoning}{tags.render_close}{answer}"
+    return body[len(tags.open) :] if opened else body
