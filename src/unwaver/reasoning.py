@@ -8,8 +8,9 @@ pieces of a split put together again are the raw text, character for character. 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from unwaver.records import Block
+from unwaver.records import Block, Prompt, Reply, Request, Trace
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,34 @@ def _peel(head: str, tags: Tags, opened: bool) -> tuple[str, str, str]:
     return head[:open_at], tags.open, head[open_at + len(tags.open) :]
 
 
+def trace(prompt: Prompt, request: Request, reply: Reply, model: str, tags: Tags = THINK) -> Trace:
+    """The trace in a reply. A failed call gives a trace with its failure and no text."""
+    common: dict[str, Any] = {
+        "prompt": prompt,
+        "model": model,
+        "sample": request.sample,
+        "ending": reply.ending,
+        "tokens_in": reply.tokens_in,
+        "tokens_out": reply.tokens_out,
+        "tokens_reasoning": reply.tokens_reasoning,
+        "sampling": request.sampling.id,
+    }
+    if reply.failure is not None:
+        return Trace(**common, failure=reply.failure)
+    if reply.reasoning is not None:
+        # The server took the block out of the text; an empty text after a cut was never an answer.
+        answer = reply.text.strip() or (None if reply.ending == "length" else "")
+        block: Block = "unclosed" if answer is None else "closed"
+        return Trace(**common, reasoning=reply.reasoning.strip(), answer=answer, block=block)
+    found = split(request.prefill + reply.text, reply.opened, tags)
+    return Trace(
+        **common,
+        reasoning=None if found.reasoning is None else found.reasoning.strip(),
+        answer=None if found.answer is None else found.answer.strip(),
+        block=found.block,
+    )
+
+
 def opens_block(generation_prompt: str, tags: Tags = THINK) -> bool:
     """Whether a rendered generation prompt already ends inside the reasoning block."""
     return generation_prompt.rstrip().endswith(tags.open)
@@ -116,3 +145,7 @@ def render(reasoning: str | None, answer: str, opened: bool = False, tags: Tags 
         return answer
     body = f"{tags.render_open}{reasoning}{tags.render_close}{answer}"
     return body[len(tags.open) :] if opened else body
+
+
+FAMILIES = {"think": THINK, "harmony": HARMONY}
+"""The tags by the name a recipe gives them."""

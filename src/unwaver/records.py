@@ -64,7 +64,7 @@ class Prompt(Record):
     kind: Kind
     """What sort of request it is; decides which measures it enters."""
     behaviour: str | None = None
-    """The harm sought, in plain words, the same under every attack; what judges read. None where nothing harmful is sought."""
+    """The harm sought, in plain words, the same under every attack; what judges read. None where none is sought."""
     category: str | None = None
     """The source's own category or type."""
     attack: str | None = None
@@ -202,8 +202,8 @@ class Verdict(Record):
     looked_at: LookedAt
     """Which text the judge read."""
     label: str | None
-    """One of the rubric's closed answers; for risky patterns, the names found, joined by `+` in the paper's order, or `none`.
-    None: unscored."""
+    """One of the rubric's closed answers; for risky patterns, the names found, joined by `+` in the paper's order, or
+    `none`. None: unscored."""
     quote: str | None = None
     """Evidence, verbatim from the text that was looked at."""
     reason: str = ""
@@ -239,7 +239,7 @@ class Example(Record):
     user: str
     """The user turn."""
     spans: tuple[Span, ...]
-    """The reply after the student's generation prompt, in order; their texts joined are the whole reply without its end token."""
+    """The reply after the student's generation prompt, in order; joined they are the whole reply, less its end token."""
     part: str
     """The part of the mix it belongs to."""
     kind: Kind

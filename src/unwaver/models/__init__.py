@@ -1,1 +1,54 @@
-"""."""
+"""Who answers: endpoints, local models, recorded replies; and the engine that asks them.
+
+A model is anything with a `label` and an async `reply(request)`. It raises `Transient` for what may pass (the engine
+tries again), `Refused` for what will not (this call fails, the others go on), and RecipeError for what no call survives
+(a missing key, a model that isn't there).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from unwaver.recipe import ModelSettings
+from unwaver.records import Reply, Request
+
+
+class Transient(Exception):  # noqa: N818 - it is a state, not an error a person meets
+    """The call failed in a way that may pass: 429, 5xx, a time-out, a broken connection, an empty or unreadable reply."""
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
+        """Seconds the server asked us to wait; None where it did not say."""
+
+
+class Refused(Exception):  # noqa: N818
+    """The server will not take this call, however often it is made: it is too long, say."""
+
+
+class Model(Protocol):
+    """One model, reached one way."""
+
+    label: str
+    """`name@revision`, as records carry it."""
+
+    async def reply(self, request: Request) -> Reply:
+        """One reply. Raises Transient, Refused or RecipeError; never returns an error text as a reply."""
+
+    async def close(self) -> None:
+        """Give back connections and memory."""
+
+
+def open_model(settings: ModelSettings) -> Model:
+    """The model behind a recipe's name. Local libraries are imported only when such a model is asked for."""
+    if settings.door == "openai":
+        from unwaver.models.endpoint import Endpoint
+
+        return Endpoint(settings)
+    if settings.door == "replay":
+        from unwaver.models.replay import Replay
+
+        return Replay(settings)
+    from unwaver.models.local import LocalModel
+
+    return LocalModel(settings)

@@ -1,0 +1,266 @@
+"""Models on this machine: transformers anywhere, vLLM on a GPU.
+
+Requests are gathered for a moment, sorted by length and generated in batches in a thread, so that the engine can treat
+a local model like any other. Endings and token counts are true ones. A sampled reply depends on its own seed and not on
+its neighbours in the batch: noise of the Gumbel kind, drawn for each row from the row's own generator, makes the
+greedy choice of a sampled token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from unwaver.errors import RecipeError
+from unwaver.models.weights import locate
+from unwaver.reasoning import FAMILIES, opens_block, split
+from unwaver.recipe import ModelSettings
+from unwaver.records import Reply, Request
+
+GATHER_SECONDS = 0.02
+
+
+class LocalModel:
+    """One set of weights in this process, loaded when it is first asked."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        self.label = settings.label
+        self._settings = settings
+        self._waiting: list[tuple[Request, asyncio.Future[Reply]]] = []
+        self._worker: asyncio.Task[None] | None = None
+        self._backend: _Transformers | _Vllm | None = None
+
+    async def close(self) -> None:
+        """Let go of the weights."""
+        self._backend = None
+
+    async def reply(self, request: Request) -> Reply:
+        """One reply, generated together with others that wait."""
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+        return await future
+
+    async def _work(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(GATHER_SECONDS)
+            if self._backend is None:
+                self._backend = await asyncio.to_thread(_load, self._settings)
+            batch = self._take()
+            if not batch:
+                continue
+            try:
+                replies = await asyncio.to_thread(self._backend.generate, [request for request, _ in batch])
+            except Exception as error:
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+                continue
+            for (_, future), reply in zip(batch, replies, strict=True):
+                if not future.done():
+                    future.set_result(reply)
+
+    def _take(self) -> list[tuple[Request, asyncio.Future[Reply]]]:
+        """The next batch: alike in sampling, near in length, the longest first so that a lack of memory shows at once."""
+        assert self._backend is not None
+        self._waiting = [item for item in self._waiting if not item[1].done()]
+        if not self._waiting:
+            return []
+        first = self._waiting[0][0].sampling.model_copy(update={"seed": None})
+        alike = [w for w in self._waiting if w[0].sampling.model_copy(update={"seed": None}) == first]
+        alike.sort(key=lambda item: len(_text(item[0])), reverse=True)
+        size = len(alike) if isinstance(self._backend, _Vllm) else self._settings.batch_size
+        batch = alike[:size]
+        taken = {id(item) for item in batch}
+        self._waiting = [item for item in self._waiting if id(item) not in taken]
+        return batch
+
+
+def _text(request: Request) -> str:
+    return request.rendered if request.rendered is not None else "".join(m.content for m in request.messages)
+
+
+def _load(settings: ModelSettings) -> _Transformers | _Vllm:
+    try:
+        return _Vllm(settings) if settings.door == "vllm" else _Transformers(settings)
+    except ImportError as error:
+        extra = "vllm" if settings.door == "vllm" else "train"
+        raise RecipeError(f"{settings.name}: {error}; install it with: pip install 'unwaver[{extra}]'") from None
+    except OSError as error:
+        raise RecipeError(f"{settings.name}: can't be loaded: {' '.join(str(error).split())[:300]}") from None
+
+
+class _Prompter:
+    """Turns requests into token ids with the model's own template, and token ids into replies."""
+
+    def __init__(self, settings: ModelSettings, path: str) -> None:
+        from transformers import AutoTokenizer
+
+        self.settings = settings
+        self.tokenizer = AutoTokenizer.from_pretrained(path, revision=settings.revision)
+        if self.tokenizer.pad_token is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+
+    def render(self, request: Request) -> tuple[list[int], bool]:
+        """(prompt token ids, whether they end inside the reasoning block)."""
+        if request.rendered is not None:
+            return list(self.tokenizer(request.rendered + request.prefill)["input_ids"]), False
+        if not self.tokenizer.chat_template:
+            raise RecipeError(
+                f"{self.settings.name}: its tokenizer has no chat template, so a conversation can't be rendered"
+            )
+        messages = [m.model_dump() for m in request.messages]
+        if self.settings.system is not None and messages[0]["role"] != "system":
+            messages.insert(0, {"role": "system", "content": self.settings.system})
+        text: str = self.tokenizer.apply_chat_template(
+            messages,
+            tokenize=False,
+            add_generation_prompt=True,
+            **self.settings.extra_body.get("chat_template_kwargs", {}),
+        )
+        opened = opens_block(text, FAMILIES[self.settings.tags])
+        return list(self.tokenizer(text + request.prefill, add_special_tokens=False)["input_ids"]), opened
+
+    def read(self, request: Request, ids: list[int], n_in: int, opened: bool, stopped: bool) -> Reply:
+        """The reply in generated token ids, the end token taken off."""
+        tags = FAMILIES[self.settings.tags]
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=self.settings.tags == "think")
+        found = split(request.prefill + text, opened, tags)
+        inside = (
+            None
+            if found.reasoning is None
+            else len(self.tokenizer(found.reasoning, add_special_tokens=False)["input_ids"])
+        )
+        return Reply(
+            text=text,
+            ending="stop" if stopped else "length",
+            opened=opened,
+            tokens_in=n_in,
+            tokens_out=len(ids) + stopped,
+            tokens_reasoning=inside,
+        )
+
+
+class _Transformers:
+    """Batches through `generate`."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        path = locate(settings.target)
+        self._prompter = _Prompter(settings, path)
+        load: dict[str, Any] = {"dtype": best_dtype(), "revision": settings.revision, **settings.load}
+        if torch.cuda.is_available():
+            load.setdefault("device_map", "auto")
+        self._model = AutoModelForCausalLM.from_pretrained(path, **load).eval()
+        ends = self._model.generation_config.eos_token_id
+        self._ends = set(ends if isinstance(ends, list) else [ends])
+        self._ends.add(self._prompter.tokenizer.eos_token_id)
+
+    def generate(self, requests: list[Request]) -> list[Reply]:
+        """Replies in the order of the requests, which share their sampling but for the seed."""
+        import torch
+        from transformers import LogitsProcessorList
+
+        rendered = [self._prompter.render(request) for request in requests]
+        longest = max(len(ids) for ids, _ in rendered)
+        pad = self._prompter.tokenizer.pad_token_id
+        device = self._model.device
+        ids = torch.tensor([[pad] * (longest - len(row)) + row for row, _ in rendered], device=device)
+        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row, _ in rendered], device=device)
+        sampling = requests[0].sampling
+        processors = LogitsProcessorList()
+        if sampling.temperature > 0:
+            processors.append(_SeededNoise([(r.sampling.seed or 0) + r.sample for r in requests], sampling, device))
+        with torch.inference_mode():
+            out = self._model.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                max_new_tokens=sampling.max_tokens,
+                do_sample=False,
+                temperature=None,
+                top_p=None,
+                top_k=None,
+                eos_token_id=sorted(self._ends),
+                pad_token_id=pad,
+                logits_processor=processors,
+            )
+        replies = []
+        for request, (prompt_ids, opened), row in zip(requests, rendered, out[:, longest:].tolist(), strict=True):
+            end = next((at for at, token in enumerate(row) if token in self._ends), None)
+            kept = row if end is None else row[:end]
+            replies.append(self._prompter.read(request, kept, len(prompt_ids), opened, end is not None))
+        return replies
+
+
+class _SeededNoise:
+    """Temperature, top-p and Gumbel noise, so that the arg max is a sample; each row has a generator of its own."""
+
+    def __init__(self, seeds: list[int], sampling: Any, device: Any) -> None:
+        import torch
+        from transformers import TemperatureLogitsWarper, TopPLogitsWarper
+
+        self._warpers: list[Any] = [TemperatureLogitsWarper(float(sampling.temperature))]
+        if sampling.top_p < 1:
+            self._warpers.append(TopPLogitsWarper(sampling.top_p))
+        self._generators = [torch.Generator(device=device).manual_seed(seed) for seed in seeds]
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        import torch
+
+        scores = scores.float()
+        for warper in self._warpers:
+            scores = warper(input_ids, scores)
+        for row, generator in zip(scores, self._generators, strict=True):
+            noise = torch.empty_like(row).exponential_(generator=generator)
+            row -= noise.log()
+        return scores
+
+
+class _Vllm:
+    """All that waits at once through vLLM, which batches by itself."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        import vllm
+
+        path = locate(settings.target)
+        self._prompter = _Prompter(settings, path)
+        self._engine = vllm.LLM(model=path, revision=settings.revision, **{"seed": 0, **settings.load})
+
+    def generate(self, requests: list[Request]) -> list[Reply]:
+        """Replies in the order of the requests."""
+        import vllm
+
+        rendered = [self._prompter.render(request) for request in requests]
+        params = [
+            vllm.SamplingParams(
+                temperature=r.sampling.temperature,
+                top_p=r.sampling.top_p,
+                max_tokens=r.sampling.max_tokens,
+                seed=None if r.sampling.seed is None else r.sampling.seed + r.sample,
+                skip_special_tokens=self._prompter.settings.tags == "think",
+            )
+            for r in requests
+        ]
+        outputs = self._engine.generate([{"prompt_token_ids": ids} for ids, _ in rendered], params, use_tqdm=False)
+        replies = []
+        for request, (prompt_ids, opened), output in zip(requests, rendered, outputs, strict=True):
+            best = output.outputs[0]
+            stopped = best.finish_reason == "stop"
+            ids = [i for i in best.token_ids if not (stopped and i == self._prompter.tokenizer.eos_token_id)]
+            replies.append(self._prompter.read(request, ids, len(prompt_ids), opened, stopped))
+        return replies
+
+
+def best_dtype() -> Any:
+    """bfloat16 where the GPU or the processor multiplies it natively, else float32."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.bfloat16
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if native else torch.float32

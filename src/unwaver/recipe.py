@@ -1,0 +1,499 @@
+"""A recipe: the frozen tree of settings that is at once the TOML file, the flags, the help and the Python API.
+
+Reads one TOML file, lays `--dotted.override value` flags over it, checks every key and type, and answers with a
+`Recipe` or with one `RecipeError` that names the file, the key and what was expected. Relative paths in a file are
+relative to that file. Nothing here touches data or models.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import types
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from unwaver.errors import RecipeError
+from unwaver.records import Kind, Sampling
+
+RULES = "rules"
+"""The name under which a reader without a model is asked for."""
+
+Keep = Literal["everything", "guard-only", "all-but-weak-vacillation", "pattern-free"]
+
+
+class Settings(BaseModel):
+    """A frozen table of settings; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+
+class ModelSettings(Settings):
+    """One model and how to reach it. In TOML a plain string is short for `{name = "..."}`."""
+
+    name: str
+    """`openai:MODEL` (any OpenAI-compatible server), `hf:PATH_OR_ID` (transformers), `vllm:PATH_OR_ID`, `replay:FILE` or
+    `replay:corpus` (recorded replies)."""
+    revision: str | None = None
+    """The hub revision to pin, or the vendor's dated model name."""
+    alias: str | None = None
+    """What records call it in place of `name`."""
+    base_url: str | None = None
+    """The server's address; None: the vendor's own."""
+    key_env: str = "OPENAI_API_KEY"
+    """The environment variable that holds the key. The key itself is never written anywhere."""
+    concurrency: int = Field(64, ge=1)
+    """Calls under way at once; for local models, replies waiting to be batched."""
+    batch_size: int = Field(32, ge=1)
+    """Replies generated together by a local model."""
+    timeout: float = Field(600.0, gt=0)
+    """Seconds one call may take."""
+    retries: int = Field(6, ge=0)
+    """Further tries after a 429, a 5xx, a time-out or a broken connection."""
+    price_in: float | None = Field(None, ge=0)
+    """Price of a million prompt tokens, in any one currency; None: unknown, cost is not reckoned."""
+    price_out: float | None = Field(None, ge=0)
+    """Price of a million reply tokens."""
+    max_cost: float | None = Field(None, gt=0)
+    """Stop cleanly once this much is spent in one stage."""
+    max_tokens_total: int | None = Field(None, gt=0)
+    """Stop cleanly once this many tokens (in and out) are used in one stage."""
+    tags: Literal["think", "harmony"] = "think"
+    """How the model marks its reasoning: `<think>` blocks, or gpt-oss's channels."""
+    opens_block: bool = False
+    """For servers: the model's template opens the reasoning block itself, so that a reply cut inside it has no tag at all
+    (DeepSeek-R1, QwQ). Local models are asked, not told."""
+    system: str | None = None
+    """A system turn sent with every prompt; None: none, and the template does as it likes."""
+    extra_body: dict[str, Any] = {}
+    """Further fields of the request, passed through to the server (`chat_template_kwargs`, `reasoning_effort` ...)."""
+    load: dict[str, Any] = {}
+    """Passed through to `AutoModelForCausalLM.from_pretrained` or `vllm.LLM`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _string_is_the_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("name")
+    @classmethod
+    def _door_is_known(cls, value: str) -> str:
+        door, colon, rest = value.partition(":")
+        if door not in DOORS or not colon or not rest:
+            raise ValueError(f"expected one of {', '.join(f'{d}:NAME' for d in DOORS)}")
+        return value
+
+    @property
+    def door(self) -> str:
+        """The part before the colon."""
+        return self.name.partition(":")[0]
+
+    @property
+    def target(self) -> str:
+        """The part after the colon."""
+        return self.name.partition(":")[2]
+
+    @property
+    def label(self) -> str:
+        """`name@revision`, as records carry it."""
+        name = self.alias or self.name
+        return f"{name}@{self.revision}" if self.revision else name
+
+    def identity(self) -> dict[str, Any]:
+        """What makes its replies different from another model's: the part of the settings that enters a digest."""
+        return self.model_dump(
+            mode="json", include={"name", "revision", "base_url", "system", "tags", "opens_block", "extra_body", "load"}
+        )
+
+
+DOORS = ("openai", "hf", "vllm", "replay")
+
+
+class PromptSet(Settings):
+    """A set of prompts: a source, cut to a split, perhaps wrapped in templates."""
+
+    source: str
+    """A source's name (`unwaver prompts --help` lists them), or `file` for a file of your own."""
+    split: Literal["all", "train", "heldout"] = "all"
+    """Which half, for sources that are split."""
+    path: Path | None = None
+    """A local file in place of the hub; required for `file`."""
+    revision: str | None = None
+    """The hub revision; None: the one this version was tested with."""
+    columns: dict[str, str] = {}
+    """For `file`: our field name = the file's column (`text`, `behaviour`, `category`, `target`)."""
+    kind: Kind | None = None
+    """For `file`: what the prompts are."""
+    templates: str | None = None
+    """Jailbreak templates to wrap the prompts in: `corpus`, or a JSONL file of `name` and `text` with a `{behaviour}` slot."""
+    per_prompt: int = Field(0, ge=0)
+    """Templates per prompt; 0: all."""
+    bare: bool = True
+    """Whether the unwrapped prompts are in the set too."""
+    limit: int | None = Field(None, ge=1)
+    """At most this many prompts before wrapping, spread evenly over the source."""
+
+    @model_validator(mode="after")
+    def _file_says_where(self) -> PromptSet:
+        if self.source == "file" and (self.path is None or self.kind is None):
+            raise ValueError('source = "file" needs `path` and `kind`')
+        return self
+
+
+class DistilSettings(Settings):
+    """How the teacher is asked (study section 2)."""
+
+    instruction: str = "improved"
+    """The recipe for harmful prompts: default, realsafe, improved, short, template, none."""
+    benign_instruction: str = "default"
+    """The recipe for all other prompts; the paper asks its teacher plainly."""
+    instruction_file: Path | None = None
+    """Your own wording in place of the shipped one for `instruction`."""
+    position: Literal["user", "system"] | None = None
+    """Where the instruction goes; None: as the recipe's paper has it."""
+    temperature: float = Field(0.6, ge=0)
+    top_p: float = Field(0.95, gt=0, le=1)
+    max_tokens: int = Field(8192, ge=1)
+    """Limit on a trace, in the teacher's tokens."""
+    samples: int = Field(1, ge=1)
+    """Traces per prompt."""
+    seed: int = 42
+    """Of the teacher's sampling; apart from the recipe's seed, so that several seeds share one distillation."""
+
+
+class JudgeSettings(Settings):
+    """Who reads what: `rules` or the name of a model in `[models]`; a list asks several, and the first decides."""
+
+    guard: list[str] = [RULES]
+    """Safe or unsafe, reasoning and answer together: the filter of the training traces (study stage 3)."""
+    patterns: list[str] = [RULES]
+    """The five risky patterns (study section 3)."""
+    refusal: list[str] = [RULES]
+    """Refusal, partial or compliance, read on the answer."""
+    harm: list[str] = [RULES]
+    """Safe or unsafe when a model is evaluated: on the reasoning, on the answer and on both."""
+    max_tokens: int = Field(2048, ge=1)
+    """Limit on a judge's reply."""
+
+    @field_validator("guard", "patterns", "refusal", "harm", mode="before")
+    @classmethod
+    def _one_is_a_list_of_one(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+class MixSettings(Settings):
+    """What the student is trained on."""
+
+    parts: dict[str, int] = {"safety": 1000, "benign": 100}
+    """How many examples of each prompt set: `name = count`; 0 takes all there are."""
+    keep: Keep = "guard-only"
+    """Which traces of harmful prompts may be kept: everything; those the guard calls safe; of these, those without any
+    pattern but weak vacillation, or without any pattern at all."""
+    overlap: Literal["refuse", "report"] = "refuse"
+    """What an overlap with an evaluation set does: training refuses to start, or it is only reported."""
+    shared_size: bool = False
+    """Draw from the prompts every `keep` rule has left, so that ablations compare equal prompts."""
+
+
+class TrainSettings(Settings):
+    """Supervised fine-tuning through TRL; defaults from the study (stage 6)."""
+
+    method: Literal["full", "lora", "qlora"] = "full"
+    learning_rate: float = Field(5e-6, gt=0)
+    """The best of 1e-6, 5e-6, 5e-5, 1e-4 in the paper's Figure 5."""
+    global_batch: int = Field(48, ge=1)
+    """Examples per optimiser step, over all processes; kept constant whatever their number."""
+    micro_batch: int = Field(4, ge=1)
+    """Examples per forward pass and process."""
+    epochs: float = Field(1.0, gt=0)
+    """The paper's released script trains one epoch."""
+    scheduler: str = "cosine"
+    warmup_ratio: float = Field(0.0, ge=0, le=1)
+    max_tokens: int = Field(4096, ge=16)
+    """Longest example, prompt included; longer ones are dropped and counted, never cut."""
+    max_overlong: float = Field(0.05, ge=0, le=1)
+    """Largest share of over-long examples training starts with."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Matrix products; weights stay float32 on the CPU. auto: bfloat16 where the processor has it."""
+    gradient_checkpointing: bool = True
+    batching: Literal["shuffled", "grouped", "packed"] = "grouped"
+    """`grouped`: batches of similar length that still hold every part of the mix; `packed`: several examples a row."""
+    heldout: float = Field(0.05, ge=0, lt=0.5)
+    """Share of each part kept out of training to follow its loss."""
+    perplexity: bool = True
+    """Measure the student's perplexity of the mix before training."""
+    save_every: int = Field(50, ge=1)
+    """Optimiser steps between checkpoints."""
+    report_to: list[str] = []
+    """Passed through to the trainer: tensorboard, trackio, wandb."""
+    launch: Literal["none", "accelerate", "torchrun"] = "none"
+    """How several processes are started; none: this one."""
+    launch_config: str | None = None
+    """For accelerate: zero2, zero3, fsdp2, or a file of your own."""
+    processes: int = Field(1, ge=1)
+    """Processes to start with `launch`."""
+    sft: dict[str, Any] = {}
+    """Laid whole over `trl.SFTConfig`."""
+    lora: dict[str, Any] = {}
+    """Laid whole over `peft.LoraConfig`."""
+
+
+class EvaluationSet(Settings):
+    """One evaluation: a prompt set, an attack, and how replies are drawn."""
+
+    prompts: str | None = None
+    """The prompt set's name; None: the one that bears the evaluation's name."""
+    attack: str = "none"
+    """none, pair, pap (an attacker model rewrites), or a prefill: empty-think, short-think, forced-opening."""
+    samples: int = Field(1, ge=1)
+    """Replies per prompt."""
+    temperature: float | None = Field(None, ge=0)
+    """None: 0 (greedy) for safety, 0.6 for reasoning, as in the paper."""
+    top_p: float | None = Field(None, gt=0, le=1)
+    max_tokens: int | None = Field(None, ge=1)
+    """None: the paper's budget for the kind: 4,096 harmful, 2,048 over-refusal, 32,768 maths, 30,000 code."""
+    attack_settings: dict[str, Any] = {}
+    """Laid over the attack's own settings (`n_streams`, `n_iterations` ...)."""
+
+
+class EvaluateSettings(Settings):
+    """What the raw student and the trained one are asked (study section 4)."""
+
+    sets: dict[str, EvaluationSet] = {}
+    """One table per evaluation: `[evaluate.sets.NAME]`."""
+    max_tokens: int | None = Field(None, ge=1)
+    """A budget for every set that names none."""
+
+
+class Recipe(Settings):
+    """One way to make a student safer, from prompts to report."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Names the folder under `runs/`."""
+    title: str | None = None
+    """The report's heading."""
+    note: str = ""
+    """What a reader of the report must know, in plain words; shown at its top."""
+    seed: int = 42
+    """Of sampling, mixing and training."""
+    max_failed: float = Field(0.02, ge=0, le=1)
+    """A stage stops as unfinished when more than this share of its calls fail."""
+    models: dict[str, ModelSettings]
+    """The roles: `student` is required; `teacher`, `attacker` and judges by any name as they are needed."""
+    prompts: dict[str, PromptSet]
+    """The prompt sets by name; `mix` and `evaluate` refer to them."""
+    distil: DistilSettings = DistilSettings()
+    judge: JudgeSettings = JudgeSettings()
+    mix: MixSettings = MixSettings()
+    train: TrainSettings = TrainSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    arms: dict[str, dict[str, Any]] = {}
+    """Variants to compare: each a table of dotted overrides. None: the recipe itself is the one arm."""
+
+    @model_validator(mode="after")
+    def _names_resolve(self) -> Recipe:
+        problems = []
+        if "student" not in self.models:
+            problems.append("models: expected a `student`")
+        for part in self.mix.parts:
+            if part not in self.prompts:
+                problems.append(f"mix.parts.{part}: {_no_such(part, self.prompts, 'prompt set')}")
+        for name, entry in self.evaluate.sets.items():
+            wanted = entry.prompts or name
+            if wanted not in self.prompts:
+                problems.append(f"evaluate.sets.{name}: {_no_such(wanted, self.prompts, 'prompt set')}")
+            if entry.attack in ("pair", "pap") and "attacker" not in self.models:
+                problems.append(f"evaluate.sets.{name}: attack {entry.attack} needs `models.attacker`")
+            if entry.attack == "pair" and "pair_judge" not in self.models:
+                problems.append(f"evaluate.sets.{name}: attack pair needs `models.pair_judge`")
+        for rubric in ("guard", "patterns", "refusal", "harm"):
+            for judge in getattr(self.judge, rubric):
+                if judge != RULES and judge not in self.models:
+                    problems.append(f"judge.{rubric}: {_no_such(judge, [RULES, *self.models], 'judge')}")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def sampling(self, kind: Kind, entry: EvaluationSet) -> Sampling:
+        """How replies of one evaluation are drawn: the set's own settings over the paper's (study section 4)."""
+        budget, temperature, top_p = PAPER_DECODING[kind]
+        chosen = entry.temperature if entry.temperature is not None else temperature
+        return Sampling(
+            temperature=chosen,
+            top_p=entry.top_p if entry.top_p is not None else (top_p if chosen else 1.0),
+            max_tokens=entry.max_tokens or self.evaluate.max_tokens or budget,
+            seed=self.seed if chosen else None,
+        )
+
+
+PAPER_DECODING: dict[str, tuple[int, float, float]] = {
+    "harmful": (4096, 0.0, 1.0),
+    "borderline": (2048, 0.0, 1.0),
+    "benign": (2048, 0.0, 1.0),
+    "maths": (32768, 0.6, 0.95),
+    "code": (30000, 0.6, 0.95),
+}
+"""Token budget, temperature and top-p by kind of prompt (study section 4)."""
+
+
+def _no_such(name: str, known: typing.Iterable[str], what: str) -> str:
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"no {what} `{name}`" + (f"; did you mean `{near[0]}`?" if near else f"; there are {', '.join(names)}")
+
+
+def load(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
+    """The recipe in a TOML file, with dotted overrides laid over it; RecipeError names the file, the key, what was expected."""
+    return build(read_toml(path), path, overrides)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a tree; RecipeError where it isn't there or isn't TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise RecipeError(f"{path}: is a folder; expected a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not readable as TOML: {error}") from None
+
+
+def build(tree: dict[str, Any], path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
+    """A tree of settings as a checked Recipe; `path` is where relative file names start and what errors name."""
+    for dotted, value in (overrides or {}).items():
+        tree = laid_over(tree, dotted, value, path)
+    tree = _anchor_paths(tree, path.parent)
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise RecipeError("\n".join(_explain(error, path, tree))) from None
+
+
+def laid_over(tree: dict[str, Any], dotted: str, value: Any, path: Path) -> dict[str, Any]:
+    """A copy of the tree with one dotted key set. `*` stands for every key at its level."""
+    head, _, rest = dotted.partition(".")
+    copy = dict(tree)
+    for key in list(copy) if head == "*" else [head]:
+        if not rest:
+            copy[key] = value
+            continue
+        below = copy.get(key, {})
+        if isinstance(below, str):
+            below = {"name": below}
+        if not isinstance(below, dict):
+            raise RecipeError(f"{path}: {dotted}: `{key}` holds a value, not a table")
+        copy[key] = laid_over(below, rest, value, path)
+    return copy
+
+
+def parse_value(text: str) -> Any:
+    """A flag's value: TOML where it reads as TOML (numbers, true, lists, tables, "strings"), else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _anchor_paths(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Relative file names in a recipe start at the recipe's own folder."""
+
+    def anchored(value: Any) -> Any:
+        if not isinstance(value, str) or Path(value).is_absolute() or value.startswith("~"):
+            return str(Path(value).expanduser()) if isinstance(value, str) else value
+        return str((folder / value).resolve())
+
+    tree = dict(tree)
+    sets = tree.get("prompts")
+    if isinstance(sets, dict):
+        tree["prompts"] = {
+            name: {
+                key: anchored(value)
+                if key == "path" or (key == "templates" and isinstance(value, str) and value.endswith(".jsonl"))
+                else value
+                for key, value in entry.items()
+            }
+            if isinstance(entry, dict)
+            else entry
+            for name, entry in sets.items()
+        }
+    distil = tree.get("distil")
+    if isinstance(distil, dict) and isinstance(distil.get("instruction_file"), str):
+        tree["distil"] = {**distil, "instruction_file": anchored(distil["instruction_file"])}
+    models = tree.get("models")
+    if isinstance(models, dict):
+        tree["models"] = {name: _anchor_model(entry, anchored) for name, entry in models.items()}
+    return tree
+
+
+def _anchor_model(entry: Any, anchored: typing.Callable[[Any], Any]) -> Any:
+    if isinstance(entry, str):
+        entry = {"name": entry}
+    if isinstance(entry, dict) and isinstance(entry.get("name"), str):
+        door, _, target = entry["name"].partition(":")
+        if target.startswith(("./", "../", "~")):
+            entry = {**entry, "name": f"{door}:{anchored(target)}"}
+    return entry
+
+
+def _explain(error: ValidationError, path: Path, tree: dict[str, Any]) -> list[str]:
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            key = str(problem["loc"][-1])
+            known = _fields_at(problem["loc"][:-1])
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean `{near[0]}`?" if near else f"expected one of {', '.join(sorted(known))}"
+            lines.append(f"{path}: {where}: unknown key; {hint}")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            got = problem.get("input")
+            shown = f" (got {got!r})" if isinstance(got, str | int | float | bool) else ""
+            lines.append(f"{path}: {where + ': ' if where else ''}{message}{shown}")
+    return lines
+
+
+def _fields_at(loc: tuple[int | str, ...]) -> list[str]:
+    """The names allowed at a place in the tree."""
+    current: Any = Recipe
+    for part in loc:
+        if isinstance(current, type) and issubclass(current, BaseModel):
+            field = current.model_fields.get(str(part))
+            current = field.annotation if field else None
+        elif typing.get_origin(current) is dict:
+            current = typing.get_args(current)[1]
+        if typing.get_origin(current) in (typing.Union, types.UnionType):
+            current = next((a for a in typing.get_args(current) if isinstance(a, type) and a is not type(None)), None)
+    if typing.get_origin(current) is dict:
+        current = typing.get_args(current)[1]
+    return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []
+
+
+def arms(tree: dict[str, Any], path: Path, overrides: dict[str, Any] | None = None) -> dict[str, Recipe]:
+    """Every arm of a recipe file as a recipe of its own, by name; the file itself where it has no `[arms]`.
+
+    An arm's table is laid over the file, and the flags over both.
+    """
+    whole = build(tree, path, overrides)
+    if not whole.arms:
+        return {whole.distil.instruction: whole}
+    result = {}
+    for name, table in whole.arms.items():
+        base = {key: value for key, value in tree.items() if key != "arms"}
+        result[name] = build(base, path, {**_dotted(table), **(overrides or {})})
+    return result
+
+
+def _dotted(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested table as dotted keys, so that `distil.instruction` may be written either way."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat.update(_dotted(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat
