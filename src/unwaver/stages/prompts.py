@@ -1,0 +1,45 @@
+"""`prompts`: one prompt set from its source, cut to its split, wrapped in templates (study stages 1 and 7).
+
+Reads the source; writes `prompts.jsonl` (records.Prompt, one a line, no two with the same text).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from unwaver import sources
+from unwaver.attacks.templates import load_templates, wrap
+from unwaver.errors import RecipeError
+from unwaver.recipe import PromptSet, Recipe
+from unwaver.records import Prompt
+from unwaver.stages.calls import Place
+from unwaver.store import RunDir, Step
+
+PROMPTS = "prompts.jsonl"
+
+
+def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
+    """Write the set and say what is in it."""
+    found = gather(recipe.prompts[step.name])
+    if not found:
+        raise RecipeError(f"prompts.{step.name}: the source `{recipe.prompts[step.name].source}` gave no prompts")
+    with RunDir.open(step, place.root) as out:
+        out.write(PROMPTS, found)
+        kinds = Counter(prompt.kind for prompt in found)
+        attacks = Counter(prompt.attack or "none" for prompt in found)
+        behaviours = len({prompt.behaviour or prompt.text for prompt in found})
+        return out.finish(
+            {"written": len(found), "behaviours": behaviours, "kinds": dict(kinds), "attacks": dict(attacks)},
+            sources=sorted({prompt.source for prompt in found}),
+        )
+
+
+def gather(entry: PromptSet) -> list[Prompt]:
+    """The prompts of a set, in the source's order, each text once."""
+    found = sources.load(entry)
+    if entry.templates is not None:
+        split = entry.split if entry.templates == "corpus" else "all"
+        templates = load_templates(entry.templates, split)
+        found = wrap(found, templates, entry.per_prompt, entry.bare)
+    return list({prompt.text: prompt for prompt in found}.values())
