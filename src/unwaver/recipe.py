@@ -194,8 +194,6 @@ class MixSettings(Settings):
     pattern but weak vacillation, or without any pattern at all."""
     overlap: Literal["refuse", "report"] = "refuse"
     """What an overlap with an evaluation set does: training refuses to start, or it is only reported."""
-    shared_size: bool = False
-    """Draw from the prompts every `keep` rule has left, so that ablations compare equal prompts."""
 
 
 class TrainSettings(Settings):

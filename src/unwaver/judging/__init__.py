@@ -5,7 +5,8 @@ Nothing here calls a model: a reader says what to ask and reads what came back, 
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import Protocol
 
 from unwaver.records import LookedAt, Reply, Request, Trace, Verdict
 
@@ -23,7 +24,13 @@ class RuleReader(Protocol):
         """The reading; unscored (label None, with a reason) where there is no text to read."""
 
 
-@runtime_checkable
+class Grader(Protocol):
+    """Reads many traces with worker processes of its own: maths and code."""
+
+    def verdicts(self, traces: Sequence[Trace]) -> list[Verdict]:
+        """One verdict a trace, in their order."""
+
+
 class ModelReader(Protocol):
     """Reads a trace by asking a model: one request, at most one repair turn, then unscored."""
 

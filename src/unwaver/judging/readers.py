@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from unwaver.judging import ModelReader, RuleReader
+from contextlib import AbstractContextManager
+
+from unwaver.judging import Grader, ModelReader, RuleReader
 from unwaver.recipe import JudgeSettings, ModelSettings
 from unwaver.records import LookedAt
 
 
 def rule_reader(rubric: str, looked_at: LookedAt | None = None) -> RuleReader:
-    """The reader without a model for `guard`, `patterns`, `refusal`, `harm`, `maths` or `code`."""
+    """The reader without a model for `guard`, `patterns`, `refusal` or `harm`."""
     from unwaver.judging.rules import HarmRules, PatternRules, RefusalRules
 
     if rubric == "refusal":
@@ -20,6 +22,17 @@ def rule_reader(rubric: str, looked_at: LookedAt | None = None) -> RuleReader:
     if rubric == "harm":
         return HarmRules(looked_at or "answer")
     raise ValueError(f"no rules for the rubric {rubric}")
+
+
+def grader(rubric: str) -> AbstractContextManager[Grader]:
+    """The grader of `maths` or `code`, which hold worker processes while they are open."""
+    if rubric == "maths":
+        from unwaver.judging.maths import MathsGrader
+
+        return MathsGrader()
+    from unwaver.judging.code import CodeGrader
+
+    return CodeGrader()
 
 
 def model_reader(

@@ -6,9 +6,9 @@ guard), for risky patterns and for refusal; those of other prompts for refusal o
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from typing import Any
 
+from unwaver.judging.tally import tally
 from unwaver.recipe import Recipe
 from unwaver.records import Trace, Verdict
 from unwaver.stages.calls import Calls, Place
@@ -34,19 +34,3 @@ def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
             calls.close()
         out.write(VERDICTS, verdicts)
         return out.finish({"traces": len(traces), **tally(verdicts)}, **calls.summary())
-
-
-def tally(verdicts: list[Verdict]) -> dict[str, Any]:
-    """Labels and reasons for none, by rubric, judge and text looked at."""
-    labels: dict[str, Counter[str]] = defaultdict(Counter)
-    unscored: dict[str, Counter[str]] = defaultdict(Counter)
-    for verdict in verdicts:
-        where = f"{verdict.rubric.partition('@')[0]} ({verdict.looked_at}) by {verdict.judge}"
-        if verdict.label is None:
-            unscored[where][verdict.reason] += 1
-        else:
-            labels[where][verdict.label] += 1
-    return {
-        "labels": {where: dict(counts) for where, counts in labels.items()},
-        "unscored": {where: dict(counts) for where, counts in unscored.items()},
-    }

@@ -6,14 +6,16 @@ Reads the source; writes `prompts.jsonl` (records.Prompt, one a line, no two wit
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from unwaver import sources
-from unwaver.attacks.templates import load_templates, wrap
+from unwaver.attacks.templates import Template, load_templates, wrap
 from unwaver.errors import RecipeError
 from unwaver.recipe import PromptSet, Recipe
 from unwaver.records import Prompt
 from unwaver.stages.calls import Place
+from unwaver.sources import corpus
 from unwaver.store import RunDir, Step
 
 PROMPTS = "prompts.jsonl"
@@ -39,7 +41,13 @@ def gather(entry: PromptSet) -> list[Prompt]:
     """The prompts of a set, in the source's order, each text once."""
     found = sources.load(entry)
     if entry.templates is not None:
-        split = entry.split if entry.templates == "corpus" else "all"
-        templates = load_templates(entry.templates, split)
-        found = wrap(found, templates, entry.per_prompt, entry.bare)
+        found = wrap(found, _templates(entry), entry.per_prompt, entry.bare)
     return list({prompt.text: prompt for prompt in found}.values())
+
+
+def _templates(entry: PromptSet) -> list[Template]:
+    """The corpus's templates of the set's own split, or all of a file's."""
+    if entry.templates != "corpus":
+        return load_templates(Path(str(entry.templates)))
+    rows = [row for row in corpus.load("templates") if entry.split in ("all", row["split"])]
+    return [Template(name=row["name"], text=row["text"]) for row in rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from unwaver.judging import ModelReader, RuleReader
-from unwaver.judging.readers import model_reader, rule_reader
+from unwaver.judging.readers import grader, model_reader, rule_reader
 from unwaver.recipe import RULES, Recipe
 from unwaver.records import LookedAt, Reply, Request, Trace, Verdict
 from unwaver.stages.calls import Calls
@@ -15,8 +15,13 @@ def read(
     traces: Sequence[Trace], rubric: str, recipe: Recipe, calls: Calls, looked_at: LookedAt | None = None
 ) -> list[Verdict]:
     """A verdict for every trace from every judge the recipe names for the rubric; the first judge's come first."""
+    if not traces:
+        return []
+    if rubric in ("maths", "code"):
+        with grader(rubric) as graded:
+            return graded.verdicts(traces)
     verdicts: list[Verdict] = []
-    judges: list[str] = getattr(recipe.judge, rubric) if hasattr(recipe.judge, rubric) else [RULES]
+    judges: list[str] = getattr(recipe.judge, rubric)
     for judge in judges:
         if judge == RULES:
             verdicts += by_rules(rule_reader(rubric, looked_at), traces)

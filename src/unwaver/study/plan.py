@@ -1,0 +1,154 @@
+"""From a recipe to the steps it takes, each with the digest that names its directory.
+
+A step's settings hold only what decides its outcome, so that arms, sizes and seeds share whatever they have in common:
+one distillation feeds every size, one evaluation of the raw student feeds every comparison. Reads the files a recipe
+names (for their digests) and nothing of any run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from unwaver import instructions, sources
+from unwaver.models.replay import recordings
+from unwaver.models.weights import PACKAGE
+from unwaver.recipe import RULES, EvaluationSet, ModelSettings, Recipe
+from unwaver.store import Step
+
+RAW = "raw"
+"""The arm that is the student before training."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All the steps of one arm."""
+
+    arm: str
+    recipe: Recipe
+    prompts: dict[str, Step]
+    judge: dict[str, Step]
+    """By part of the mix; each reads from its distillation."""
+    mix: Step
+    overlap: Step
+    train: Step
+    evaluate: dict[str, Step]
+    """The trained student, by evaluation set."""
+    raw: dict[str, Step]
+    """The student before training, by evaluation set."""
+
+    def steps(self) -> list[Step]:
+        """Every step, each after what it reads from."""
+        parts = [self.judge[part] for part in self.recipe.mix.parts]
+        distil = [step.inputs["distil"] for step in parts]
+        every = [*self.prompts.values(), *distil, *parts, self.mix, self.overlap, self.train]
+        every += [*self.raw.values(), *self.evaluate.values()]
+        return list({step.digest: step for step in every}.values())
+
+
+def plan(recipe: Recipe, arm: str) -> Plan:
+    """The steps of one arm."""
+    evaluated = {name: entry.prompts or name for name, entry in recipe.evaluate.sets.items()}
+    prompts = {name: _prompts(recipe, name) for name in dict.fromkeys([*recipe.mix.parts, *evaluated.values()])}
+    judge = {part: _judge(recipe, part, prompts[part]) for part in recipe.mix.parts}
+    mix_settings = {
+        "parts": recipe.mix.parts,
+        "keep": recipe.mix.keep,
+        "seed": recipe.seed,
+        "tags": recipe.models["student"].tags,
+    }
+    mix = Step("mix", arm, mix_settings, dict(judge))
+    overlap_inputs = {"mix": mix} | {name: prompts[name] for name in dict.fromkeys(evaluated.values())}
+    overlap = Step("overlap", arm, {}, overlap_inputs)
+    student = _identity(recipe.models["student"])
+    train = Step("train", arm, {"student": student, "seed": recipe.seed, **_training(recipe)}, {"mix": mix})
+    return Plan(
+        arm=arm,
+        recipe=recipe,
+        prompts=prompts,
+        judge=judge,
+        mix=mix,
+        overlap=overlap,
+        train=train,
+        evaluate={n: _evaluate(recipe, n, {"prompts": prompts[p], "train": train}) for n, p in evaluated.items()},
+        raw={n: _evaluate(recipe, n, {"prompts": prompts[p]}) for n, p in evaluated.items()},
+    )
+
+
+def _prompts(recipe: Recipe, name: str) -> Step:
+    entry = recipe.prompts[name]
+    settings = entry.model_dump(mode="json", exclude={"path"})
+    settings["content"] = sources.fingerprint(entry)
+    if entry.templates == "corpus":
+        settings["template_content"] = sources.fingerprint_file(sources.corpus.path("templates"))
+    elif entry.templates is not None:
+        settings["template_content"] = sources.fingerprint_file(Path(entry.templates))
+    return Step("prompts", name, settings)
+
+
+def _judge(recipe: Recipe, part: str, prompts: Step) -> Step:
+    harmful = recipe.prompts[part].kind == "harmful" or sources.kind(recipe.prompts[part]) == "harmful"
+    settings = recipe.distil
+    instruction = settings.instruction if harmful else settings.benign_instruction
+    asked: dict[str, Any] = {"instruction": instruction}
+    if instruction != "none":
+        file = settings.instruction_file if instruction == settings.instruction else None
+        asked |= settings.model_dump(mode="json", exclude={"instruction", "benign_instruction", "instruction_file"})
+        asked |= {"wording": instructions.text(instruction, file), "teacher": _identity(recipe.models.get("teacher"))}
+    distil = Step("distil", part, asked, {"prompts": prompts})
+    judges = {rubric: _judges(recipe, rubric) for rubric in ("guard", "patterns", "refusal")}
+    return Step("judge", part, {"judges": judges, "max_tokens": recipe.judge.max_tokens}, {"distil": distil})
+
+
+def _judges(recipe: Recipe, rubric: str) -> list[Any]:
+    return [
+        rules_digest() if judge == RULES else _identity(recipe.models[judge]) for judge in getattr(recipe.judge, rubric)
+    ]
+
+
+def _training(recipe: Recipe) -> dict[str, Any]:
+    """What decides the trained weights; how many processes share the work does not."""
+    return recipe.train.model_dump(mode="json", exclude={"launch", "launch_config", "processes", "report_to", "save_every"})
+
+
+def _evaluate(recipe: Recipe, name: str, inputs: dict[str, Step]) -> Step:
+    entry: EvaluationSet = recipe.evaluate.sets[name]
+    kind = sources.kind(recipe.prompts[entry.prompts or name])
+    settings: dict[str, Any] = {
+        "attack": entry.attack,
+        "attack_settings": entry.attack_settings,
+        "samples": entry.samples,
+        "sampling": recipe.sampling(kind, entry).model_dump(mode="json"),
+        "student": _identity(recipe.models["student"]),
+        "judges": {rubric: _judges(recipe, rubric) for rubric in ("harm", "refusal", "patterns")},
+        "max_tokens": recipe.judge.max_tokens,
+    }
+    for role in {"pair": ("attacker", "pair_judge"), "pap": ("attacker",)}.get(entry.attack, ()):
+        settings[role] = _identity(recipe.models[role])
+    return Step("evaluate", name, settings, inputs)
+
+
+def _identity(model: ModelSettings | None) -> dict[str, Any] | None:
+    """A model as it enters a digest: recorded replies by their content, a packaged or local file by its name and size."""
+    if model is None:
+        return None
+    identity = model.identity()
+    if model.door == "replay":
+        identity["content"] = [sources.fingerprint_file(path) for path in recordings(model.target)]
+    elif model.door in ("hf", "vllm") and not model.target.startswith(PACKAGE):
+        path = Path(model.target).expanduser()
+        if path.is_dir():
+            # A folder of weights is known by its files' names and sizes: reading gigabytes to name a run is too slow.
+            identity["content"] = sorted((f.name, f.stat().st_size) for f in path.iterdir() if f.is_file())
+    return identity
+
+
+@cache
+def rules_digest() -> str:
+    """What the rule readers are, as a digest of their source."""
+    folder = Path(__file__).parent.parent / "judging"
+    text = b"".join(path.read_bytes() for path in sorted(folder.glob("rules*.py")))
+    return "rules@" + hashlib.blake2b(text, digest_size=8).hexdigest()
