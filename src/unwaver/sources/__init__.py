@@ -1,1 +1,135 @@
-"""."""
+"""Where prompts come from: `load` a prompt set of a recipe, `fingerprint` what it was made of.
+
+A source is known by name (`catalogue.SOURCES`), or it is `file`, a file of one's own with a map of columns. A known
+source is read from the packaged corpus, from a local copy (`path`) or from the hub at a pinned revision, never running
+code that comes with the data. What comes out is the same however often it is read: rows in the source's own order, a
+text that stands twice kept once, `limit` spread evenly.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from pydantic import ValidationError
+
+from unwaver.errors import RecipeError, RecordError
+from unwaver.recipe import PromptSet
+from unwaver.records import Prompt, digest
+from unwaver.sources import files, hub
+from unwaver.sources.catalogue import SOURCES, Draft, Reader, Source, columns
+
+__all__ = ["SOURCES", "Source", "find", "fingerprint", "load"]
+
+FILE = "file"
+"""The name of the source that is a file of one's own."""
+
+FIELDS = ("text", "behaviour", "category", "attack", "target")
+"""What the columns of one's own file can be mapped to."""
+
+
+def load(entry: PromptSet) -> list[Prompt]:
+    """The prompts of a set after `split` and `limit`, before any templates.
+
+    RecipeError where the source, the split or the file isn't there; RecordError `path:row` where a row can't be read.
+    A limit of k takes rows floor(i * n / k), so it is the same spread on every machine and needs no seed.
+    """
+    source = find(entry.source) if entry.source != FILE else None
+    if entry.split != "all" and not (source and source.splits):
+        raise RecipeError(f'source `{entry.source}` is not split: expected split = "all", got "{entry.split}"')
+    reader = source.read if source else _own(entry)
+    label = f"{entry.source}@{_version(source, entry)}"
+    prompts: dict[str, Prompt] = {}
+    for place, draft in _drafts(reader, _rows(source, entry)):
+        if entry.split in ("all", draft.split):
+            prompt = _prompt(draft, label, place)
+            prompts.setdefault(prompt.text, prompt)
+    if not prompts:
+        raise RecipeError(f"source `{entry.source}`: no prompts in {entry.path or label}")
+    return spread(list(prompts.values()), entry.limit)
+
+
+def fingerprint(entry: PromptSet) -> dict[str, str]:
+    """What identifies the content: the digest of a local file or of the packaged corpus, or hub id and revision.
+
+    It reads no data from the hub. `split` and `limit` are settings and not part of it.
+    """
+    source = find(entry.source) if entry.source != FILE else None
+    version = _version(source, entry)
+    if entry.path is not None:
+        return {"source": entry.source, "content": version}
+    if source is not None and source.hub is None:
+        return {"source": entry.source, "content": version}
+    return {"source": entry.source, "hub": str(source and source.hub), "revision": version}
+
+
+def find(name: str) -> Source:
+    """The source of that name; RecipeError with near matches and the whole list where there is none."""
+    if name in SOURCES:
+        return SOURCES[name]
+    near = difflib.get_close_matches(name, [*SOURCES, FILE], n=3)
+    hint = f"; did you mean {' or '.join(f'`{one}`' for one in near)}?" if near else ""
+    raise RecipeError(f"no source `{name}`{hint} There are: {', '.join([*SOURCES, FILE])}")
+
+
+def spread(items: list[Prompt], limit: int | None) -> list[Prompt]:
+    """At most `limit` of them, evenly spread, in order."""
+    if limit is None or limit >= len(items):
+        return items
+    return [items[index * len(items) // limit] for index in range(limit)]
+
+
+def _own(entry: PromptSet) -> Reader:
+    """The reader of one's own file, by its map of columns."""
+    for name in entry.columns:
+        if name not in FIELDS:
+            raise RecipeError(f"columns.{name}: no such field; expected one of {', '.join(FIELDS)}")
+    if entry.kind is None:
+        raise RecipeError('source = "file" needs `kind`')
+    return columns(entry.kind, {name: (entry.columns.get(name, name),) for name in FIELDS})
+
+
+def _rows(source: Source | None, entry: PromptSet) -> Iterator[tuple[str, files.Row]]:
+    if entry.path is not None:
+        return files.rows(entry.path)
+    if source is None:
+        raise RecipeError('source = "file" needs `path`')
+    if source.hub is None:
+        return _corpus_rows(source)
+    return hub.rows(source, entry.revision)
+
+
+def _corpus_rows(source: Source) -> Iterator[tuple[str, files.Row]]:
+    from unwaver.sources import corpus
+
+    for number, row in enumerate(corpus.load(source.name.partition("/")[2]), 1):
+        yield f"{source.name}:{number}", row
+
+
+def _version(source: Source | None, entry: PromptSet) -> str:
+    """A digest of local content, or the hub's revision."""
+    if entry.path is not None:
+        return files.fingerprint(entry.path)[:8]
+    if source is None:
+        raise RecipeError('source = "file" needs `path`')
+    if source.hub is None:
+        return digest([row for _, row in _corpus_rows(source)])[:8]
+    return entry.revision or source.revision or "unpinned"
+
+
+def _drafts(reader: Reader, rows: Iterable[tuple[str, files.Row]]) -> Iterator[tuple[str, Draft]]:
+    for place, row in rows:
+        draft = reader(row, place)
+        if draft is not None:
+            yield place, draft
+
+
+def _prompt(draft: Draft, label: str, place: str) -> Prompt:
+    fields = {name: value for name, value in vars(replace(draft)).items() if name != "split"}
+    try:
+        return Prompt(**fields, source=label)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "prompt"
+        raise RecordError(f"{place}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
