@@ -1,0 +1,93 @@
+"""Reading replies into reasoning and answer: nothing lost, nothing guessed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unwaver.reasoning import HARMONY, THINK, Tags, opens_block, render, split, trace
+from unwaver.records import Prompt, Reply, Request
+
+PIECES = ["<think>", "</think>", "<thi", "nk>", "\n", " ", "so", "Sorry", "a<b", "", "\ud7ff", "思", *HARMONY.close.split("|")]
+
+
+@pytest.mark.parametrize(
+    ("raw", "opened", "reasoning", "answer", "block"),
+    [
+        ("<think>a</think>b", False, "a", "b", "closed"),
+        ("<think>\na\n</think>\n\nb", False, "\na\n", "\n\nb", "closed"),
+        ("a</think>b", True, "a", "b", "closed"),
+        ("a</think>b", False, "a", "b", "closed"),  # the server stripped the opener
+        ("<think>a</think>b", True, "a", "b", "closed"),  # the model wrote it again
+        ("<think></think>b", False, "", "b", "closed"),
+        ("just an answer", False, None, "just an answer", "none"),
+        ("cut off in thou", True, "cut off in thou", None, "unclosed"),
+        ("<think>cut off in thou", False, "cut off in thou", None, "unclosed"),
+        ("<think>a</think>b</think>c", False, "a</think>b", "c", "several"),
+        ("<think>a<think>b</think>c", False, "a<think>b", "c", "several"),
+        ("<think>a</think>b<think>c", False, "a</think>b<think>c", None, "several"),
+        ("", False, None, "", "none"),
+        ("", True, "", None, "unclosed"),
+    ],
+)
+def test_each_kind_of_reply(raw: str, opened: bool, reasoning: str | None, answer: str | None, block: str) -> None:
+    found = split(raw, opened)
+    assert (found.reasoning, found.answer, found.block) == (reasoning, answer, block)
+    assert found.raw == raw
+
+
+@settings(max_examples=3000, deadline=None)
+@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=12).map("".join), st.booleans(), st.sampled_from([THINK, HARMONY]))
+def test_the_pieces_are_the_raw_text(raw: str, opened: bool, tags: Tags) -> None:
+    found = split(raw, opened, tags)
+    assert found.raw == raw
+    if found.answer is not None and found.block != "none":
+        assert tags.close not in found.answer
+        assert tags.open not in found.answer
+    if tags.close not in raw and (opened or tags.open in raw):
+        assert found.answer is None
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text(max_size=40), st.text(max_size=40), st.booleans(), st.sampled_from([THINK, HARMONY]))
+def test_what_is_rendered_is_read_back(reasoning: str, answer: str, opened: bool, tags: Tags) -> None:
+    if any(tag in reasoning + answer for tag in (tags.open, tags.close)):
+        return
+    found = split(render(reasoning, answer, opened, tags), opened, tags)
+    assert found.block == "closed"
+    assert (found.reasoning or "").strip() == reasoning.strip()
+    assert (found.answer or "").strip() == answer.strip()
+
+
+def test_a_reply_without_block_cannot_follow_an_opened_one() -> None:
+    with pytest.raises(ValueError, match="opens a reasoning block"):
+        render(None, "answer", opened=True)
+
+
+def test_the_template_that_opens_the_block_is_seen() -> None:
+    assert opens_block("<|Assistant|><think>\n")
+    assert not opens_block("<|im_start|>assistant\n")
+    assert not opens_block("<think></think>\n")
+
+
+PROMPT = Prompt(text="hello", kind="benign")
+
+
+def test_reasoning_that_the_server_keeps_apart() -> None:
+    whole = trace(PROMPT, Request(), Reply(text="b", reasoning="a", ending="stop"), "m")
+    assert (whole.reasoning, whole.answer, whole.block) == ("a", "b", "closed")
+    cut = trace(PROMPT, Request(), Reply(text="", reasoning="a", ending="length"), "m")
+    assert (cut.reasoning, cut.answer, cut.block) == ("a", None, "unclosed")
+
+
+def test_a_prefill_is_part_of_the_reply() -> None:
+    found = trace(PROMPT, Request(prefill="<think></think>"), Reply(text="Sure.", ending="stop"), "m")
+    assert (found.reasoning, found.answer) == ("", "Sure.")
+
+
+def test_a_failed_call_is_a_trace_with_a_reason_and_no_text() -> None:
+    failed = trace(PROMPT, Request(), Reply(ending="error", failure="HTTP 500"), "m")
+    assert failed.failure == "HTTP 500"
+    assert failed.reasoning is None
+    assert failed.answer is None
