@@ -1,0 +1,111 @@
+"""A recipe file: what is right loads, what is wrong names the file, the key and what was expected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unwaver import recipe
+from unwaver.errors import RecipeError
+
+ROOT = Path(__file__).parent.parent
+
+GOOD = """
+name = "try"
+[models]
+student = "hf:some/model"
+teacher = { name = "openai:big", concurrency = 8 }
+[prompts.safety]
+source = "corpus/harmful"
+[prompts.benign]
+source = "corpus/plain"
+[evaluate.sets.safety]
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "recipe.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_good_recipe_has_the_papers_defaults(tmp_path: Path) -> None:
+    found = recipe.load(write(tmp_path, GOOD))
+    assert found.train.learning_rate == 5e-6
+    assert found.train.global_batch == 48
+    assert found.models["teacher"].concurrency == 8
+    assert found.sampling("maths", found.evaluate.sets["safety"]).max_tokens == 32768
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("[mix]\nkeeep = 'everything'", ["mix.keeep", "unknown key", "did you mean `keep`"]),
+        ("[train]\nlearning_rate = 'fast'", ["train.learning_rate", "number", "'fast'"]),
+        ("[train]\nepochs = -1", ["train.epochs", "greater than 0"]),
+        ("[mix]\nkeep = 'some'", ["mix.keep", "pattern-free"]),
+        ("[mix]\nparts = { safty = 3 }", ["mix.parts.safty", "did you mean `safety`"]),
+        ("[models.other]\nname = 'gpt-4'", ["models.other.name", "openai:NAME"]),
+        ("[judge]\nguard = 'nobody'", ["judge.guard", "no judge `nobody`"]),
+        ("[prompts.mine]\nsource = 'file'", ["prompts.mine", "`path` and `kind`"]),
+        ("[evaluate.sets.x]\nprompts = 'safety'\nattack = 'pair'", ["evaluate.sets.x", "models.attacker"]),
+        ("seed = ", ["not readable as TOML"]),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, change: str, expected: list[str]) -> None:
+    path = write(tmp_path, GOOD + change)
+    with pytest.raises(RecipeError) as caught:
+        recipe.load(path)
+    for piece in [str(path), *expected]:
+        assert piece in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="there is no such file"):
+        recipe.load(tmp_path / "nothing.toml")
+
+
+def test_flags_are_laid_over_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    found = recipe.load(path, {"train.learning_rate": 1e-4, "mix.parts.safety": 7, "models.teacher.revision": "v2"})
+    assert (found.train.learning_rate, found.mix.parts["safety"]) == (1e-4, 7)
+    assert found.models["teacher"].label == "openai:big@v2"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("5e-6", 5e-6), ("3", 3), ("true", True), ("plain words", "plain words"), ("[1, 2]", [1, 2]), ('"7"', "7")],
+)
+def test_a_flags_value_reads_as_toml_or_as_itself(text: str, value: object) -> None:
+    assert recipe.parse_value(text) == value
+
+
+@given(st.text())
+def test_any_flag_value_can_be_read(text: str) -> None:
+    recipe.parse_value(text)
+
+
+def test_arms_are_laid_over_the_file_and_flags_over_both(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD + "[arms.a]\ndistil.instruction = 'short'\n[arms.b.train]\nepochs = 3\n")
+    found = recipe.arms(recipe.read_toml(path), path, {"seed": 5})
+    assert list(found) == ["a", "b"]
+    assert (found["a"].distil.instruction, found["b"].train.epochs, found["b"].seed) == ("short", 3, 5)
+
+
+def test_an_arm_with_a_wrong_key_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD + "[arms.a]\ndistil.instrction = 'short'\n")
+    with pytest.raises(RecipeError, match="instrction"):
+        recipe.arms(recipe.read_toml(path), path)
+
+
+def test_relative_files_start_at_the_recipe(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD + "[prompts.mine]\nsource = 'file'\npath = 'rows.jsonl'\nkind = 'benign'\n")
+    assert recipe.load(path).prompts["mine"].path == tmp_path / "rows.jsonl"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/*.toml")), ids=lambda path: path.stem)
+def test_every_shipped_recipe_loads(path: Path) -> None:
+    assert recipe.arms(recipe.read_toml(path), path)
