@@ -55,11 +55,12 @@ class Match(Record):
 
 
 class SetOverlap(Record):
-    """One evaluation set against the training set. Each evaluation text counts once, under its strongest kind."""
+    """One evaluation set against the training set. Each id counts once, under its strongest kind."""
 
-    name: str
     texts: int
-    """Texts in the set."""
+    """Ids in the set; several texts may bear one id (a wrapped prompt and its behaviour)."""
+    prompts: int
+    """How many of them overlap: the sum of the three that follow."""
     exact: int
     normalised: int
     ngram: int
@@ -68,32 +69,27 @@ class SetOverlap(Record):
     examples: tuple[Match, ...]
     """The strongest first."""
 
-    @property
-    def found(self) -> int:
-        """Evaluation texts that overlap at all."""
-        return self.exact + self.normalised + self.ngram
-
 
 class Overlaps(Record):
     """What `find` found."""
 
     training: int
     """Training texts looked at."""
-    sets: tuple[SetOverlap, ...]
-    """One for each evaluation set, in the order given."""
+    sets: dict[str, SetOverlap]
+    """By evaluation set, in the order given."""
 
     @property
     def found(self) -> int:
-        """Evaluation texts that overlap, over all sets."""
-        return sum(one.found for one in self.sets)
+        """Evaluation prompts that overlap, over all sets."""
+        return sum(one.prompts for one in self.sets.values())
 
     def lines(self) -> list[str]:
         """One line for each set that overlaps, for messages."""
         return [
-            f"{one.name}: {one.found} of {one.texts} texts stand in the training set ({one.exact} exact, "
+            f"{name}: {one.prompts} of {one.texts} prompts stand in the training set ({one.exact} exact, "
             f"{one.normalised} normalised, {one.ngram} by {NGRAM} words), in {one.training} of {self.training} texts"
-            for one in self.sets
-            if one.found
+            for name, one in self.sets.items()
+            if one.prompts
         ]
 
 
@@ -109,7 +105,8 @@ def find(
     for batch in _batches(training):
         count += len(batch)
         index.look_at(batch)
-    return Overlaps(training=count, sets=tuple(index.overlap(number, examples) for number in range(len(index.names))))
+    sets = {name: index.overlap(number, examples) for number, name in enumerate(index.names)}
+    return Overlaps(training=count, sets=sets)
 
 
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
@@ -276,12 +273,15 @@ class _Index:
 
     def overlap(self, number: int, examples: int) -> SetOverlap:
         """The result for one evaluation set."""
-        mine = [match for match, owner in zip(self.best, self.sets, strict=True) if owner == number]
-        found = sorted((match for match in mine if match), key=lambda match: _STRENGTH[match.kind])
+        mine = [text for text, owner in enumerate(self.sets) if owner == number]
+        matches = [match for match in (self.best[text] for text in mine) if match is not None]
+        # The sort is stable and the strongest goes in last, so it is the one that stays.
+        strongest = {m.evaluation: m for m in sorted(matches, key=lambda m: _STRENGTH[m.kind], reverse=True)}
+        found = sorted(strongest.values(), key=lambda match: _STRENGTH[match.kind])
         kinds = Counter(match.kind for match in found)
         return SetOverlap(
-            name=self.names[number],
-            texts=len(mine),
+            texts=len({self.ids[text] for text in mine}),
+            prompts=len(found),
             exact=kinds["exact"],
             normalised=kinds["normalised"],
             ngram=kinds["ngram"],
