@@ -1,1 +1,68 @@
-"""."""
+"""The corpus of the miniature: mild prompts, framing templates and the recorded replies of a scripted teacher.
+
+Reads the packaged JSON lines (`load`), puts a request into a template (`frame`) and says which train prompt wears which
+template (`pairs`). Everything in it is ours and mild; it shows the form of the study's data (arXiv 2505.15404 section 2),
+not its content. How it was written and what it can't tell: docs/corpus.md.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+from unwaver.errors import RecordError
+
+SLOT = "{behaviour}"
+"""Where a template takes the request."""
+
+PER_TEXT = 2
+"""How many train templates each train text is put into, beside being asked bare. Maths problems wear none."""
+
+
+def load(name: str) -> list[dict[str, str]]:
+    """The rows of `<name>.jsonl`, in file order: `harmful`, `borderline`, `plain`, `maths`, `templates`.
+
+    Rows of `teacher/<instruction>` also hold a list (`patterns`) and a bool (`unsafe`): read those with `replies`.
+    RecordError with `path:line` where a line isn't a flat object of texts.
+    """
+    return [{key: _text(value, key, where) for key, value in row.items()} for where, row in _rows(name)]
+
+
+def replies(name: str) -> list[dict[str, object]]:
+    """The recorded replies in `teacher/<name>.jsonl`, in file order: the harmful train prompts' replies under one
+    instruction (`default`, `realsafe`, `improved`, `short`, `template`), or `benign`.
+
+    Fields: instruction, prompt, reasoning, answer, patterns (list of names), refusal, unsafe (bool).
+    """
+    return [row for _, row in _rows(f"teacher/{name}")]
+
+
+def frame(template_text: str, behaviour: str) -> str:
+    """The request inside the template, as the model is sent it."""
+    return template_text.replace(SLOT, behaviour)
+
+
+def pairs(n_texts: int, n_templates: int, per_text: int = PER_TEXT) -> list[tuple[int, int]]:
+    """(text, template) numbers: text i wears templates (i * per_text + k) mod n_templates for k below per_text."""
+    return [(i, (i * per_text + k) % n_templates) for i in range(n_texts) for k in range(per_text)]
+
+
+def _rows(name: str) -> list[tuple[str, dict[str, object]]]:
+    path = files(__package__).joinpath(f"{name}.jsonl")
+    rows: list[tuple[str, dict[str, object]]] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        where = f"{path}:{number}"
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise RecordError(f"{where}: not a JSON object ({error})") from error
+        if not isinstance(row, dict):
+            raise RecordError(f"{where}: expected a JSON object, found {type(row).__name__}")
+        rows.append((where, row))
+    return rows
+
+
+def _text(value: object, key: str, where: str) -> str:
+    if not isinstance(value, str):
+        raise RecordError(f"{where}: field `{key}` must be a text, found {type(value).__name__}")
+    return value
