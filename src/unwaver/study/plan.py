@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from unwaver import instructions, sources
+from unwaver.errors import RecipeError
 from unwaver.models.replay import recordings
 from unwaver.models.weights import PACKAGE
 from unwaver.recipe import RULES, EvaluationSet, ModelSettings, Recipe
+from unwaver.records import Kind
+from unwaver.sources import corpus, files
 from unwaver.store import Step
 
 RAW = "raw"
@@ -78,19 +81,28 @@ def plan(recipe: Recipe, arm: str) -> Plan:
     )
 
 
+def kind_of(recipe: Recipe, name: str) -> Kind:
+    """What the prompts of a set are: as the recipe says for one's own file, else as the source is."""
+    entry = recipe.prompts[name]
+    kind = entry.kind if entry.kind is not None else sources.find(entry.source).kind
+    if kind is None:
+        raise RecipeError(f"prompts.{name}: `{entry.source}` is a set of traces, not of prompts; give `kind` to use it so")
+    return kind
+
+
 def _prompts(recipe: Recipe, name: str) -> Step:
     entry = recipe.prompts[name]
     settings = entry.model_dump(mode="json", exclude={"path"})
     settings["content"] = sources.fingerprint(entry)
     if entry.templates == "corpus":
-        settings["template_content"] = sources.fingerprint_file(sources.corpus.path("templates"))
+        settings["template_content"] = files.fingerprint(Path(corpus.__file__).with_name("templates.jsonl"))
     elif entry.templates is not None:
-        settings["template_content"] = sources.fingerprint_file(Path(entry.templates))
+        settings["template_content"] = files.fingerprint(Path(entry.templates))
     return Step("prompts", name, settings)
 
 
 def _judge(recipe: Recipe, part: str, prompts: Step) -> Step:
-    harmful = recipe.prompts[part].kind == "harmful" or sources.kind(recipe.prompts[part]) == "harmful"
+    harmful = kind_of(recipe, part) == "harmful"
     settings = recipe.distil
     instruction = settings.instruction if harmful else settings.benign_instruction
     asked: dict[str, Any] = {"instruction": instruction}
@@ -111,12 +123,13 @@ def _judges(recipe: Recipe, rubric: str) -> list[Any]:
 
 def _training(recipe: Recipe) -> dict[str, Any]:
     """What decides the trained weights; how many processes share the work does not."""
-    return recipe.train.model_dump(mode="json", exclude={"launch", "launch_config", "processes", "report_to", "save_every"})
+    apart = {"launch", "launch_config", "processes", "report_to", "save_every"}
+    return recipe.train.model_dump(mode="json", exclude=apart)
 
 
 def _evaluate(recipe: Recipe, name: str, inputs: dict[str, Step]) -> Step:
     entry: EvaluationSet = recipe.evaluate.sets[name]
-    kind = sources.kind(recipe.prompts[entry.prompts or name])
+    kind = kind_of(recipe, entry.prompts or name)
     settings: dict[str, Any] = {
         "attack": entry.attack,
         "attack_settings": entry.attack_settings,
@@ -132,12 +145,12 @@ def _evaluate(recipe: Recipe, name: str, inputs: dict[str, Step]) -> Step:
 
 
 def _identity(model: ModelSettings | None) -> dict[str, Any] | None:
-    """A model as it enters a digest: recorded replies by their content, a packaged or local file by its name and size."""
+    """A model as it enters a digest; recorded replies by their content, a folder of weights by names and sizes."""
     if model is None:
         return None
     identity = model.identity()
     if model.door == "replay":
-        identity["content"] = [sources.fingerprint_file(path) for path in recordings(model.target)]
+        identity["content"] = [files.fingerprint(path) for path in recordings(model.target)]
     elif model.door in ("hf", "vllm") and not model.target.startswith(PACKAGE):
         path = Path(model.target).expanduser()
         if path.is_dir():

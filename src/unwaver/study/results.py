@@ -202,14 +202,14 @@ def pattern_shares(rows: list[Row], arm: str, run: str) -> list[Estimate]:
         "in the mix": [row for row in rows if row.in_mix],
     }
     found = []
-    for slice, members in groups.items():
+    for group, members in groups.items():
         scored = {row.trace.id: row.readings.get("risky-patterns:both") for row in members}
         for pattern in PATTERNS:
             values = {
                 key: None if verdict is None or verdict.label is None else pattern in verdict.labels
                 for key, verdict in scored.items()
             }
-            found.append(rate(values, f"pattern:{pattern}", arm, slice, n_truncated=0, runs=(run,)))
+            found.append(rate(values, f"pattern:{pattern}", arm, group, n_truncated=0, runs=(run,)))
     return found
 
 

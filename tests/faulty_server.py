@@ -1,0 +1,106 @@
+"""An OpenAI-compatible server that misbehaves on purpose, in a process of its own.
+
+Which fault a call meets is decided by a hash of the prompt and of how often it was asked, so a run is repeatable. Every
+finished 200 is noted in a log file, one prompt a line: the test counts there how often each call was really answered.
+Usage: python faulty_server.py PORT_FILE LOG_FILE [--faults] [--latency SECONDS]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+FAULTS = (("429", 10), ("500", 5), ("hang", 3), ("length", 5), ("invalid", 5), ("empty", 2), ("bytes", 1))
+"""Fault and its share in per cent."""
+
+asked: Counter[str] = Counter()
+
+
+def fault(prompt: str, attempt: int) -> str:
+    """Which fault this try meets; `length` stays with the prompt, the others pass."""
+    draw = int.from_bytes(hashlib.blake2b(f"{prompt} {attempt}".encode(), digest_size=4).digest(), "big") % 100
+    upto = 0
+    for name, share in FAULTS:
+        upto += share
+        if draw < upto:
+            return name
+    return "none"
+
+
+def completion(prompt: str, finish: str = "stop", content: str | None = None) -> bytes:
+    reply = {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "m",
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": finish,
+                "message": {"role": "assistant", "content": f"<think>about {prompt}</think>done {prompt}" if content is None else content},
+            }
+        ],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12},
+    }
+    return json.dumps(reply).encode()
+
+
+async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, log: int, faults: bool, latency: float) -> None:
+    try:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
+            body = json.loads(await reader.readexactly(length))
+            prompt = body["messages"][-1]["content"]
+            asked[prompt] += 1
+            kind = fault(prompt, asked[prompt]) if faults else "none"
+            if latency:
+                await asyncio.sleep(latency)
+            status, payload = "200 OK", completion(prompt)
+            if kind == "429":
+                status, payload = "429 Too Many Requests", b'{"error": {"message": "slow down"}}'
+            elif kind == "500":
+                status, payload = "500 Internal Server Error", b"oops"
+            elif kind == "hang":
+                await asyncio.sleep(30)
+            elif kind == "length":
+                payload = completion(prompt, "length", f"<think>cut {prompt}")
+            elif kind == "invalid":
+                payload = payload[: len(payload) // 2]
+            elif kind == "empty":
+                payload = completion(prompt, content="")
+            elif kind == "bytes":
+                payload = payload.replace(b"done", b"\xff\xfe\xfd")
+            if kind in ("none", "length"):
+                os.write(log, (prompt + "\n").encode())
+            writer.write(f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(payload)}\r\n\r\n".encode() + payload)
+            await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("port_file", type=Path)
+    parser.add_argument("log", type=Path)
+    parser.add_argument("--faults", action="store_true")
+    parser.add_argument("--latency", type=float, default=0.0)
+    options = parser.parse_args()
+    log = os.open(options.log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    server = await asyncio.start_server(
+        lambda r, w: handle(r, w, log, options.faults, options.latency), "127.0.0.1", 0, backlog=1024
+    )
+    options.port_file.write_text(str(server.sockets[0].getsockname()[1]))
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
