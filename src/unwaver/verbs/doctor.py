@@ -1,0 +1,109 @@
+"""`unwaver doctor [RECIPE]`: what this machine can do, and for each thing missing the one command that adds it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from unwaver.errors import EXIT_DONE
+
+EXTRAS = {
+    "train": (("torch", "transformers", "trl", "peft", "accelerate", "datasets", "gguf"), "fine-tuning, local models"),
+    "vllm": (("vllm",), "fast local generation on a GPU"),
+    "ray": (("ray",), "work spread over a cluster"),
+    "inspect": (("inspect_ai",), "evaluations as Inspect tasks, traces in its viewer"),
+}
+
+Finding = tuple[str, bool, str, str]
+"""(what, whether it is there, what was found, the command that adds it)."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """An optional recipe, whose keys and endpoints are looked at too."""
+    parser.add_argument("recipe", nargs="?", type=Path, help="look at what this recipe needs, too")
+
+
+def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
+    """Print what was found."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("what", "", "found", "to add it", box=None, padding=(0, 2, 0, 0))
+    for what, there, found, command in findings(arguments.recipe):
+        # Plain Text: square brackets in a command are no markup.
+        table.add_row(Text(what), "[green]yes[/]" if there else "[yellow]no[/]", Text(found), Text("" if there else command))
+    Console().print(table)
+    return EXIT_DONE
+
+
+def findings(recipe: Path | None = None) -> Iterator[Finding]:
+    """Everything that is looked at, in the order it is shown."""
+    yield "python", True, f"{platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}", ""
+    for extra, (packages, use) in EXTRAS.items():
+        missing = [name for name in packages if importlib.util.find_spec(name) is None]
+        yield f"extra {extra}", not missing, use + (f" (missing: {', '.join(missing)})" if missing else ""), (
+            f"pip install 'unwaver[{extra}]'"
+        )
+    yield from _processors()
+    sandbox = shutil.which("bwrap") or shutil.which("nsjail")
+    yield "sandbox", sandbox is not None, sandbox or "needed to run generated code", "apt-get install bubblewrap"
+    token = bool(os.environ.get("HF_TOKEN")) or (Path.home() / ".cache/huggingface/token").is_file()
+    yield "hub token", token, "for gated models: Llama Guard, WildGuard", "hf auth login, or export HF_TOKEN=..."
+    if recipe is not None:
+        yield from _recipe(recipe)
+
+
+def _processors() -> Iterator[Finding]:
+    if importlib.util.find_spec("torch") is None:
+        return
+    import torch
+
+    if torch.cuda.is_available():
+        for number in range(torch.cuda.device_count()):
+            part = torch.cuda.get_device_properties(number)
+            yield f"GPU {number}", True, f"{part.name}, {part.total_memory / 2**30:.0f} GiB", ""
+        for package, use in (("flash_attn", "flash attention"), ("liger_kernel", "fused training kernels")):
+            there = importlib.util.find_spec(package) is not None
+            yield package, there, use, f"pip install {package.replace('_', '-')}"
+        return
+    from unwaver.models.local import best_dtype
+
+    yield "GPU", False, f"none seen; the processor computes in {str(best_dtype()).removeprefix('torch.')}", (
+        "a machine with an NVIDIA GPU and a CUDA build of torch"
+    )
+
+
+def _recipe(path: Path) -> Iterator[Finding]:
+    from unwaver import recipe
+
+    for role, model in recipe.load(path).models.items():
+        if model.door == "openai":
+            key = bool(os.environ.get(model.key_env))
+            local = (model.base_url or "").startswith(("http://127.", "http://localhost"))
+            yield f"{role}: key", key or local, model.key_env, f"export {model.key_env}=..."
+            if model.base_url:
+                there = _answers(model.base_url)
+                yield f"{role}: server", there, model.base_url, "start it, or correct base_url"
+        else:
+            yield f"{role}", True, model.name, ""
+
+
+def _answers(url: str) -> bool:
+    """Whether anything listens there."""
+    import socket
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        with socket.create_connection((parts.hostname or "", port), timeout=3):
+            return True
+    except OSError:
+        return False
