@@ -95,8 +95,8 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", '"': '"', "'"
 def find_fields(text: str, keys: Sequence[str]) -> dict[str, str] | None:
     """The first object in `text` that has every key with a text as its value, trimmed; None when there is none.
 
-    Proper JSON first (line breaks inside strings allowed), then by hand: either quote, quotes left unescaped inside a
-    value, the opening or closing brace missing. A value whose closing quote never comes was cut, and does not count.
+    Proper JSON first, then by hand: line breaks inside strings, either quote, quotes left unescaped inside a value, the
+    opening or closing brace missing. A value whose closing quote never comes was cut, and does not count.
     """
     text = text[:_MOST_CHARS]
     wanted = re.compile(rf"[\"'](?:{'|'.join(map(re.escape, keys))})[\"']\s*:")
@@ -110,7 +110,7 @@ def find_fields(text: str, keys: Sequence[str]) -> dict[str, str] | None:
 
 def _strict(text: str, start: int) -> dict[str, object]:
     try:
-        value, _ = json.JSONDecoder(strict=False).raw_decode(text, start)
+        value, _ = json.JSONDecoder().raw_decode(text, start)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
