@@ -18,9 +18,10 @@ from unwaver.errors import RecipeError, RecordError
 from unwaver.recipe import PromptSet
 from unwaver.records import Prompt, digest
 from unwaver.sources import files, hub
-from unwaver.sources.catalogue import SOURCES, Draft, Reader, Source, columns
+from unwaver.sources.catalogue import SOURCES
+from unwaver.sources.source import Draft, Home, Reader, Source, columns
 
-__all__ = ["SOURCES", "Source", "find", "fingerprint", "load"]
+__all__ = ["SOURCES", "Home", "Source", "find", "fingerprint", "load"]
 
 FILE = "file"
 """The name of the source that is a file of one's own."""
@@ -42,6 +43,8 @@ def load(entry: PromptSet) -> list[Prompt]:
     label = f"{entry.source}@{_version(source, entry)}"
     prompts: dict[str, Prompt] = {}
     for place, draft in _drafts(reader, _rows(source, entry)):
+        if entry.split != "all" and draft.split is None:
+            raise RecordError(f"{place}: not among the prompts the published split of `{entry.source}` divides")
         if entry.split in ("all", draft.split):
             prompt = _prompt(draft, label, place)
             prompts.setdefault(prompt.text, prompt)
@@ -57,11 +60,9 @@ def fingerprint(entry: PromptSet) -> dict[str, str]:
     """
     source = find(entry.source) if entry.source != FILE else None
     version = _version(source, entry)
-    if entry.path is not None:
-        return {"source": entry.source, "content": version}
-    if source is not None and source.hub is None:
-        return {"source": entry.source, "content": version}
-    return {"source": entry.source, "hub": str(source and source.hub), "revision": version}
+    if entry.path is None and source is not None and source.home is not None:
+        return {"source": entry.source, "home": source.home.id, "revision": version}
+    return {"source": entry.source, "content": version}
 
 
 def find(name: str) -> Source:
@@ -95,9 +96,9 @@ def _rows(source: Source | None, entry: PromptSet) -> Iterator[tuple[str, files.
         return files.rows(entry.path)
     if source is None:
         raise RecipeError('source = "file" needs `path`')
-    if source.hub is None:
+    if source.home is None:
         return _corpus_rows(source)
-    return hub.rows(source, entry.revision)
+    return hub.rows(source.home, entry.revision)
 
 
 def _corpus_rows(source: Source) -> Iterator[tuple[str, files.Row]]:
@@ -113,9 +114,9 @@ def _version(source: Source | None, entry: PromptSet) -> str:
         return files.fingerprint(entry.path)[:8]
     if source is None:
         raise RecipeError('source = "file" needs `path`')
-    if source.hub is None:
+    if source.home is None:
         return digest([row for _, row in _corpus_rows(source)])[:8]
-    return entry.revision or source.revision or "unpinned"
+    return entry.revision or source.home.revision or "unpinned"
 
 
 def _drafts(reader: Reader, rows: Iterable[tuple[str, files.Row]]) -> Iterator[tuple[str, Draft]]:

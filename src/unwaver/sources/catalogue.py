@@ -1,118 +1,230 @@
-"""The prompt sets that are known by name, and how a row of each becomes a prompt.
+"""The prompt sets that are known by name.
 
-A `Source` says where a set lives on the hub, under which licence, and has a `read` that turns one row (from the hub or
-from a local copy: the column names of both are known) into a `Draft`, or into None where the row is no part of the set.
+Pinned revisions are commits found in public sources; docs/sources.md says which sets were read here as real files.
+GSM8K's reference answer is what follows its `####`; AIME's and MATH's stand in a column of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+import hashlib
+import json
+from dataclasses import replace
+from functools import cache
+from importlib import resources
 
 from unwaver.errors import RecordError
 from unwaver.records import Kind
+from unwaver.sources import livecodebench
 from unwaver.sources.files import Row
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A prompt before it knows its source; the fields are those of `records.Prompt`."""
-
-    text: str
-    kind: Kind
-    behaviour: str | None = None
-    category: str | None = None
-    attack: str | None = None
-    target: str | None = None
-    split: str | None = None
-    """`train` or `heldout`, in sources that are split."""
-
-
-Reader = Callable[[Row, str], Draft | None]
-"""(row, its place for messages) -> the draft, or None where the row is no part of the set."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """One set of prompts."""
-
-    name: str
-    """What a recipe calls it."""
-    title: str
-    """What it is, in a few words."""
-    kind: Kind | None
-    """What its prompts are; None: the recipe says."""
-    licence: str
-    """As its publisher states it."""
-    read: Reader
-    hub: str | None = None
-    """The data set's id on the hub; None: it is not there, or it is ours."""
-    revision: str | None = None
-    """The commit it was tested with; None: not pinned."""
-    config: str | None = None
-    """The hub's name for the table inside the data set."""
-    part: str = "train"
-    """The hub's name for the split that is read."""
-    splits: bool = False
-    """Whether it is divided into `train` and `heldout`."""
-
-
-def columns(kind: Kind, fields: Mapping[str, tuple[str, ...]], keep: Callable[[Row], bool] | None = None) -> Reader:
-    """A reader by column names: for each field the columns it may stand in, the first that is there counts.
-
-    `text` must be there. A harmful prompt without a behaviour column is its own behaviour.
-    """
-
-    def read(row: Row, place: str) -> Draft | None:
-        if keep is not None and not keep(row):
-            return None
-        found = {name: pick(row, names, place, name == "text") for name, names in fields.items()}
-        text = str(found.pop("text"))
-        draft = Draft(text=text, kind=kind, **found)
-        return replace(draft, behaviour=draft.behaviour or text) if kind == "harmful" else draft
-
-    return read
-
-
-def pick(row: Mapping[str, Any], names: tuple[str, ...], place: str, required: bool) -> str | None:
-    """The text in the first of the columns that the row has; numbers are written out, a list of words is joined.
-
-    RecordError where a required column is missing or empty, or where it holds anything but text.
-    """
-    name = next((name for name in names if row.get(name) not in (None, "")), None)
-    if name is None:
-        if required:
-            raise RecordError(f"{place}: expected text in `{'` or `'.join(names)}`; the row has {_listed(row)}")
-        return None
-    value = row[name]
-    if isinstance(value, list) and all(isinstance(word, str) for word in value):
-        value = ", ".join(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and not required:
-        value = str(value)
-    if not isinstance(value, str):
-        raise RecordError(f"{place}: {name}: expected text, got {type(value).__name__}")
-    if required and not value.strip():
-        raise RecordError(f"{place}: {name}: expected text, got only blanks")
-    return value
-
-
-def _listed(row: Mapping[str, Any]) -> str:
-    names = sorted(str(name)[:40] for name in row)
-    return ", ".join(names[:12]) + (" ..." if len(names) > 12 else "") if names else "no columns"
-
+from unwaver.sources.overlap import words
+from unwaver.sources.source import Draft, Home, Source, columns
 
 CORPUS: dict[str, Kind] = {"harmful": "harmful", "borderline": "borderline", "plain": "benign", "maths": "maths"}
 """The packaged corpus: its sets and what their prompts are."""
 
+STUDY = ("github:thu-coai/LRM-Safety-Study", "498ef37fca888a9587a34e156b7518f2ac9ce701")
+"""The repository of arXiv 2505.15404 with its 50 AdvBench behaviours, their rewrites and its training data."""
+
+XSTEST = Home("Paul/XSTest", "f600c994b256f12867dfa5b3eb3d545a3e62f8b5")
+
+JBB = Home("JailbreakBench/JBB-Behaviors", "886acc352a31533ffbcf4ef22c744658688086fc", config="behaviors")
+
+WILDJAILBREAK = Home(
+    "allenai/wildjailbreak",
+    "5ddc12ee397b402a35d575dbf1cd1f026ee4021a",
+    config="eval",
+    options={"delimiter": "\t", "keep_default_na": False},
+)
+
 
 def _corpus(name: str, kind: Kind) -> Source:
-    read = columns(kind, {name: (name,) for name in ("text", "category", "target", "split")})
+    read = columns(kind, {field: (field,) for field in ("text", "category", "target", "split")})
     title = f"{name} prompts written for this package, mild on purpose"
     return Source(f"corpus/{name}", title, kind, "Apache-2.0", read, splits=True)
 
 
-ALL = [_corpus(name, kind) for name, kind in CORPUS.items()]
+def _standard(row: Row) -> bool:
+    """HarmBench's plain behaviours; copies that hold nothing else have no such column."""
+    return row.get("FunctionalCategory", "standard") == "standard"
+
+
+def _unsafe(row: Row) -> bool:
+    """XSTest's contrast prompts, also in copies without the column `label`."""
+    return str(row.get("type", "")).startswith("contrast") or row.get("label") == "unsafe"
+
+
+def _xstest_safe(row: Row, place: str) -> Draft | None:
+    read = columns("borderline", {"text": ("prompt",), "category": ("type",)}, lambda row: not _unsafe(row))
+    draft = read(row, place)
+    return draft and replace(draft, split=xstest_split().get(text_digest(draft.text)))
+
+
+@cache
+def xstest_split() -> dict[str, str]:
+    """Digest of a safe prompt's text -> `train` or `heldout`, from the packaged `xstest_split.json`.
+
+    The paper's own division into 100 and 150 was never published; ours is ten of each of the ten types for training,
+    those whose id has the smallest blake2b digest under the seed in the file.
+    """
+    content = json.loads((resources.files("unwaver.sources") / "xstest_split.json").read_text(encoding="utf-8"))
+    return {digest: part for part in ("train", "heldout") for digest in content[part].values()}
+
+
+def text_digest(text: str) -> str:
+    """12 hex characters from the folded words of a text, so that copies with other quotation marks agree."""
+    return hashlib.blake2b(" ".join(words(text)).encode(), digest_size=6).hexdigest()
+
+
+def _gsm8k(row: Row, place: str) -> Draft | None:
+    draft = columns("maths", {"text": ("question",), "target": ("answer",)})(row, place)
+    if draft is None or draft.target is None or "####" not in draft.target:
+        raise RecordError(f"{place}: answer: expected a solution that ends in `#### RESULT`")
+    return replace(draft, target=draft.target.rpartition("####")[2].strip().replace(",", ""))
+
+
+def _pap(row: Row, place: str) -> Draft | None:
+    fields = {"text": ("final_query",), "behaviour": ("query",), "category": ("category",)}
+    draft = columns("harmful", fields)(row, place)
+    return draft and replace(draft, attack="pap")
+
+
+def _wild(kind: Kind) -> Source:
+    adversarial = f"adversarial_{'harmful' if kind == 'harmful' else 'benign'}"
+    read = columns(
+        kind,
+        {"text": ("adversarial",), "behaviour": ("vanilla",), "category": ("data_type",)},
+        lambda row: row.get("data_type") == adversarial,
+    )
+
+    def wrapped(row: Row, place: str) -> Draft | None:
+        draft = read(row, place)
+        return draft and replace(draft, attack="wildjailbreak")
+
+    name, title = f"wildjailbreak/{kind}", f"WildJailbreak's evaluation set, {kind} prompts in jailbreak wording"
+    return Source(name, title, kind, "ODC-BY (gated)", wrapped, WILDJAILBREAK)
+
+
+def _advbench_file(name: str) -> Home:
+    return Home(*STUDY, file=f"attack_refusal_evaluation/{name}")
+
+
+def _jbb(kind: Kind, part: str) -> Source:
+    read = columns(kind, {"text": ("Goal", "goal"), "category": ("Category", "category")})
+    name, title = f"jailbreakbench/{part}", f"JailbreakBench's 100 {part} behaviours"
+    return Source(name, title, kind, "MIT", read, replace(JBB, part=part))
+
+
+ALL = [
+    *(_corpus(name, kind) for name, kind in CORPUS.items()),
+    Source(
+        "harmbench",
+        "HarmBench's 200 standard behaviours",
+        "harmful",
+        "MIT",
+        columns(
+            "harmful",
+            {
+                "text": ("Behavior", "behavior", "prompt", "query"),
+                "category": ("SemanticCategory", "semantic_category", "category"),
+            },
+            _standard,
+        ),
+        Home(
+            "github:centerforaisafety/HarmBench",
+            "8e1604d1171fe8a48d8febecd22f600e462bdcdd",
+            file="data/behavior_datasets/harmbench_behaviors_text_all.csv",
+        ),
+    ),
+    Source(
+        "advbench50",
+        "50 AdvBench behaviours, the subset of the PAIR paper",
+        "harmful",
+        "MIT",
+        columns("harmful", {"text": ("query", "goal")}),
+        _advbench_file("data/advbench/advbenchsub.jsonl"),
+    ),
+    Source(
+        "advbench50/pap",
+        "the same 50 rewritten by persuasion techniques, as fixed by the study",
+        "harmful",
+        "MIT",
+        _pap,
+        _advbench_file("results/pap_advbenchsub.jsonl"),
+    ),
+    Source(
+        "xstest/safe",
+        "XSTest's 250 safe prompts that sound alarming; 100 for training, 150 held out",
+        "borderline",
+        "CC-BY-4.0",
+        _xstest_safe,
+        XSTEST,
+        splits=True,
+    ),
+    Source(
+        "xstest/contrast",
+        "XSTest's 200 unsafe contrast prompts",
+        "harmful",
+        "CC-BY-4.0",
+        columns("harmful", {"text": ("prompt",), "category": ("type",)}, _unsafe),
+        XSTEST,
+    ),
+    _jbb("harmful", "harmful"),
+    _jbb("borderline", "benign"),
+    Source(
+        "strongreject",
+        "StrongREJECT's 313 forbidden prompts",
+        "harmful",
+        "MIT",
+        columns("harmful", {"text": ("forbidden_prompt", "prompt"), "category": ("category",)}),
+        Home(
+            "github:alexandrasouly/strongreject",
+            "3432b2d696b428f242bd507df96d80f686571d5e",
+            file="strongreject_dataset/strongreject_dataset.csv",
+        ),
+    ),
+    _wild("harmful"),
+    _wild("borderline"),
+    Source(
+        "or-bench-hard",
+        "OR-Bench's hard 1,319 safe prompts that models refuse",
+        "borderline",
+        "CC-BY-4.0",
+        columns("borderline", {"text": ("prompt",), "category": ("category",)}),
+        Home("bench-llm/or-bench", "e36d8b80e81837c8a8f264bbb2a49f1b32c7e272", config="or-bench-hard-1k"),
+    ),
+    Source(
+        "math500",
+        "MATH-500",
+        "maths",
+        "MIT",
+        columns("maths", {"text": ("problem",), "category": ("subject",), "target": ("answer",)}),
+        Home("HuggingFaceH4/MATH-500", "6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be", part="test"),
+    ),
+    Source(
+        "aime2024",
+        "AIME 2024, 30 problems",
+        "maths",
+        "problems (c) Mathematical Association of America; for evaluation",
+        columns("maths", {"text": ("problem", "Problem"), "target": ("answer", "Answer")}),
+        Home("HuggingFaceH4/aime_2024", "2fe88a2f1091d5048c0f36abc874fb997b3dd99a"),
+    ),
+    Source(
+        "gsm8k",
+        "GSM8K's 1,319 test problems",
+        "maths",
+        "MIT",
+        _gsm8k,
+        Home("openai/gsm8k", "cc7b047b6e5bb11b4f1af84efc572db110a51b3c", config="main", part="test"),
+    ),
+    Source(
+        "livecodebench",
+        "LiveCodeBench, October 2024 to January 2025",
+        "code",
+        "CC (as its card says, without a version)",
+        livecodebench.read,
+        Home("lighteval/code_generation_lite", "89e5fc5c2a8e748f50e95bc7235fab2372d49bfa", config="v5", part="test"),
+    ),
+]
 
 SOURCES: dict[str, Source] = {source.name: source for source in ALL}
 """The sources by name; besides them there is `file`, a file of one's own."""

@@ -1,37 +1,75 @@
-"""Rows of a data set on the Hugging Face hub, at a revision, without running code that comes with it."""
+"""Rows of a data set on the Hugging Face hub, or of one file in a GitHub repository, at a revision.
+
+The hub is read with `datasets`, which runs no code that comes with the data; a GitHub file is fetched over HTTPS and
+read like a local one. What can go wrong on the way is a RecipeError that names the way out: the extra to install, the
+licence to accept, `path` to a copy of one's own.
+"""
 
 from __future__ import annotations
 
+import tempfile
+import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from unwaver.errors import RecipeError
-from unwaver.sources.catalogue import Source
+from unwaver.sources import files
 from unwaver.sources.files import Row
+from unwaver.sources.source import Home
+
+GITHUB = "github:"
+
+RAW = "https://raw.githubusercontent.com/{repository}/{revision}/{file}"
+
+TIMEOUT = 60.0
+"""Seconds without an answer after which a fetch is given up."""
 
 
-def rows(source: Source, revision: str | None = None) -> Iterator[tuple[str, Row]]:
-    """(place, row) of a source's table; `revision` None: the pinned one.
+def rows(home: Home, revision: str | None = None) -> Iterator[tuple[str, Row]]:
+    """(place, row) of a table; `revision` None: the pinned one, or the newest where there is none."""
+    home = replace(home, revision=revision or home.revision)
+    if home.file is not None:
+        yield from _github(home, home.file)
+        return
+    for number, row in enumerate(_table(home), 1):
+        yield f"{home.id}:{number}", dict(row)
 
-    RecipeError that names the way out (the extra to install, the licence to accept, `path`) where it can't be had.
-    """
-    if source.hub is None:
-        raise RecipeError(f"source `{source.name}` is not on the hub: give `path`")
+
+def _table(home: Home) -> Any:
     try:
         import datasets  # type: ignore[import-untyped]
         from datasets.exceptions import DatasetsError  # type: ignore[import-untyped]
     except ImportError:
         raise RecipeError(
-            f'source `{source.name}` reads the hub: pip install "unwaver[hub]", or give `path` to a local copy'
+            f'{home.id}: to read the hub, pip install "unwaver[hub]"; or give `path` to a copy of your own'
         ) from None
     try:
-        table = datasets.load_dataset(
-            source.hub, source.config, split=source.part, revision=revision or source.revision
+        return datasets.load_dataset(
+            home.id, home.config, split=home.part, revision=home.revision, **dict(home.options)
         )
     except (OSError, ValueError, DatasetsError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise RecipeError(
-            f"source `{source.name}`: {source.hub} can't be had from the hub ({reason[0][:300]}). Gated sets need an "
-            "accepted licence and `hf auth login`; or give `path` to a local copy"
-        ) from None
-    for number, row in enumerate(table, 1):
-        yield f"{source.hub}:{number}", dict(row)
+        raise _unreachable(home, error) from None
+
+
+def _github(home: Home, file: str) -> Iterator[tuple[str, Row]]:
+    repository = home.id.removeprefix(GITHUB)
+    address = RAW.format(repository=repository, revision=home.revision or "HEAD", file=file)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / PurePosixPath(file).name
+        try:
+            with urllib.request.urlopen(address, timeout=TIMEOUT) as answer:  # noqa: S310 - RAW is https
+                copy.write_bytes(answer.read())
+        except OSError as error:
+            raise _unreachable(home, error) from None
+        for number, (_, row) in enumerate(files.rows(copy), 1):
+            yield f"{home.id}/{file}:{number}", row
+
+
+def _unreachable(home: Home, error: Exception) -> RecipeError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    return RecipeError(
+        f"{home.id}: can't be had ({reason}). A gated set needs its licence accepted and `hf auth login`; "
+        "or give `path` to a copy of your own"
+    )

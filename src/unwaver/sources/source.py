@@ -1,0 +1,111 @@
+"""What a source is: where a set of prompts lives, under which licence, and how one of its rows becomes a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from unwaver.errors import RecordError
+from unwaver.records import Kind
+from unwaver.sources.files import Row
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A prompt before it knows its source; the fields are those of `records.Prompt`."""
+
+    text: str
+    kind: Kind
+    behaviour: str | None = None
+    category: str | None = None
+    attack: str | None = None
+    target: str | None = None
+    split: str | None = None
+    """`train` or `heldout`, in sources that are split."""
+
+
+Reader = Callable[[Row, str], Draft | None]
+"""(row, its place for messages) -> the draft, or None where the row is no part of the set."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where the rows are fetched from."""
+
+    id: str
+    """A data set on the Hugging Face hub, or `github:OWNER/REPOSITORY`."""
+    revision: str | None
+    """The commit this version was written for; None: not pinned, because none could be verified."""
+    config: str | None = None
+    """The hub's name for a table inside the data set."""
+    part: str = "train"
+    """The hub's name for the split that is read."""
+    file: str | None = None
+    """The file in a GitHub repository."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Passed on to `datasets.load_dataset`."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One set of prompts."""
+
+    name: str
+    """What a recipe calls it."""
+    title: str
+    """What it is, in a few words."""
+    kind: Kind
+    """What its prompts are."""
+    licence: str
+    """As its publisher states it."""
+    read: Reader
+    home: Home | None = None
+    """None: packaged with us."""
+    splits: bool = False
+    """Whether it is divided into `train` and `heldout`."""
+
+
+def columns(kind: Kind, fields: Mapping[str, tuple[str, ...]], keep: Callable[[Row], bool] | None = None) -> Reader:
+    """A reader by column names: for each field the columns it may stand in; the first that holds something counts.
+
+    `text` must be there. A harmful prompt without a behaviour is its own behaviour.
+    """
+
+    def read(row: Row, place: str) -> Draft | None:
+        if keep is not None and not keep(row):
+            return None
+        found = {name: pick(row, names, place, name == "text") for name, names in fields.items()}
+        text = str(found.pop("text"))
+        draft = Draft(text=text, kind=kind, **found)
+        return replace(draft, behaviour=draft.behaviour or text) if kind == "harmful" else draft
+
+    return read
+
+
+def pick(row: Mapping[str, Any], names: tuple[str, ...], place: str, required: bool) -> str | None:
+    """The text in the first of the columns that holds something; numbers are written out, a list of words is joined.
+
+    RecordError where a required column is missing or empty, or where one holds anything but text.
+    """
+    name = next((name for name in names if row.get(name) not in (None, "")), None)
+    if name is None:
+        if required:
+            raise RecordError(f"{place}: expected text in `{'` or `'.join(names)}`; the row has {listed(row)}")
+        return None
+    value = row[name]
+    if isinstance(value, list) and all(isinstance(word, str) for word in value):
+        value = ", ".join(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and not required:
+        value = str(value)
+    if not isinstance(value, str):
+        raise RecordError(f"{place}: {name}: expected text, got {type(value).__name__}")
+    if required and not value.strip():
+        raise RecordError(f"{place}: {name}: expected text, got only blanks")
+    return value
+
+
+def listed(row: Mapping[str, Any]) -> str:
+    """A row's column names, for messages."""
+    names = sorted(str(name)[:40] for name in row)
+    return ", ".join(names[:12]) + (" ..." if len(names) > 12 else "") if names else "no columns"
