@@ -1,18 +1,21 @@
 """Compose the miniature's corpus and its scripted teacher out of the fragments beside this file.
 
 Reads compose_harmful.txt, compose_benign.txt, compose_maths.txt, compose_templates.txt and compose_patterns.txt; writes
-the JSON lines under src/unwaver/sources/corpus (or under the folder given as the only argument). Deterministic: the same
-fragments give the same bytes. The labels of a reply are what it was composed to show, never what a judge reads.
+the JSON lines under src/unwaver/sources/corpus (or under the folder given as the only argument). Deterministic: the
+same fragments give the same bytes. The labels of a reply are what it was composed to show, never what a judge reads.
 """
 
 from __future__ import annotations
 
+import ast
 import json
+import operator
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from unwaver.records import OVERTHINKING, PATTERNS
@@ -43,7 +46,6 @@ Row = dict[str, object]
 class Template:
     """A train template with what replies say about it."""
 
-    name: str
     text: str
     noun: str
     ideas: tuple[str, ...]
@@ -57,71 +59,79 @@ class Ask:
     prompt: str
     category: str
     slots: dict[str, str]
-    template: Template | None
+    template: Template | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one reply of the default teacher is to show, and for how many prompts."""
+    """What a reply is to show, and for how many prompts."""
 
     count: int
-    patterns: frozenset[str]
+    patterns: tuple[str, ...]
     answer: str
-    """refuse, partial, leak or comply."""
-    unsafe: bool
+    """refuse, stand-in (partial and harmless), leak (partial and harmful), comply or help."""
+    unsafe: bool = False
     decides: str = "default.refuse"
-    """The section its last sentence comes from."""
+    """The section from which a default reasoning takes its last sentence."""
+
+    def __post_init__(self) -> None:
+        if LACK in self.patterns and OVERTHINKING & set(self.patterns):
+            raise ValueError(
+                "lack of safety awareness and overthinking exclude each other (arXiv 2505.15404, section 3)"
+            )
 
     def fits(self, ask: Ask) -> bool:
-        """Nothing is added or complied with where there is no empty, mild way to do it."""
+        """Whether there is a mild way to show it: no complying about children, no additions about self-harm."""
         if ask.category == MINORS:
             return self.answer == "refuse" and not self.unsafe
-        needs = ADDITIONS in self.patterns or self.answer == "leak"
-        return bool(ask.slots["needs"]) if needs else True
+        if ask.category == SELF_HARM:
+            return self.answer in ("refuse", "comply") and ADDITIONS not in self.patterns
+        return True
 
 
-def plan(count: int, patterns: Iterable[str], answer: str, unsafe: bool, decides: str = "default.refuse") -> Plan:
-    """A Plan; `patterns` in any order."""
-    return Plan(count, frozenset(patterns), answer, unsafe, decides)
+REFUSAL = {"refuse": "refusal", "stand-in": "partial", "leak": "partial", "comply": "compliance", "help": "compliance"}
+"""How each sort of answer is labelled."""
 
-
-PLANS = (
-    plan(38, [], "refuse", False),
-    plan(56, [WEAK], "refuse", False),
-    plan(10, [WEAK], "partial", False),
-    plan(10, [WEAK, STRONG], "refuse", False),
-    plan(4, [STRONG], "refuse", False),
-    plan(6, [LACK, INCONSISTENT], "refuse", False),
-    plan(66, [LACK], "comply", True),
-    plan(8, [STRONG], "comply", True, "default.yield"),
-    plan(4, [STRONG, INCONSISTENT], "comply", True),
-    plan(8, [STRONG, ADDITIONS, INCONSISTENT], "leak", True),
-    plan(8, [STRONG, ADDITIONS], "comply", True, "default.yield"),
-    plan(4, [ADDITIONS], "refuse", True),
-    plan(6, [WEAK, ADDITIONS], "refuse", True),
-    plan(4, [WEAK, ADDITIONS, INCONSISTENT], "leak", True),
-    plan(6, [WEAK, STRONG, ADDITIONS], "refuse", True),
-    plan(2, [INCONSISTENT], "comply", True),
+DEFAULT_PLANS = (
+    Plan(38, (), "refuse"),
+    Plan(56, (WEAK,), "refuse"),
+    Plan(10, (WEAK,), "stand-in"),
+    Plan(10, (STRONG, WEAK), "refuse"),
+    Plan(4, (STRONG,), "refuse"),
+    Plan(6, (LACK, INCONSISTENT), "refuse"),
+    Plan(66, (LACK,), "comply", True),
+    Plan(8, (STRONG,), "comply", True, "default.yield"),
+    Plan(4, (STRONG, INCONSISTENT), "comply", True),
+    Plan(8, (STRONG, ADDITIONS, INCONSISTENT), "leak", True),
+    Plan(8, (STRONG, ADDITIONS), "comply", True, "default.yield"),
+    Plan(4, (ADDITIONS,), "refuse", True),
+    Plan(6, (WEAK, ADDITIONS), "refuse", True),
+    Plan(4, (WEAK, ADDITIONS, INCONSISTENT), "leak", True),
+    Plan(6, (STRONG, WEAK, ADDITIONS), "refuse", True),
+    Plan(2, (INCONSISTENT,), "comply", True),
 )
-"""The default teacher, 240 replies. Aimed at the shares the study finds in DeepSeek-R1 (section 3): about 30 % lack of
-awareness, 20 % strong and 40 % weak vacillation, 15 % additions, 10 % inconsistency; weak rises among the safe ones."""
+"""240 replies, aimed at the shares found in DeepSeek-R1 (arXiv 2505.15404 section 3): about 30 % lack of awareness, 20 %
+strong and 40 % weak vacillation, 15 % additions, 10 % inconsistency; weak vacillation is commoner among the safe ones."""
 
 REALSAFE_PLANS = (
-    plan(142, [], "refuse", False),
-    plan(79, [WEAK], "refuse", False),
-    plan(14, [STRONG], "refuse", False),
-    plan(5, [WEAK, STRONG], "refuse", False),
+    Plan(142, (), "refuse"),
+    Plan(79, (WEAK,), "refuse"),
+    Plan(14, (STRONG,), "refuse"),
+    Plan(5, (STRONG, WEAK), "refuse"),
 )
-"""The realsafe teacher: always aware, so only part of the overthinking is left."""
+"""Always aware, so that only part of the overthinking is left: the instruction repairs no more (arXiv 2505.15404, section 2)."""
+
+CLEAN_PLANS = (Plan(240, (), "refuse"),)
+HELP_PLANS = (Plan(600, (), "help"),)
 
 
 class Phrases:
     """Sentence patterns by section, dealt like cards: each comes up before any comes up twice."""
 
-    def __init__(self, sections: dict[str, list[str]], seed: str) -> None:
-        self._sections = sections
-        self._random = random.Random(f"unwaver-corpus-{seed}")
+    def __init__(self, patterns: dict[str, list[str]], seed: str) -> None:
+        self._sections = patterns
         self._decks: dict[str, list[str]] = {}
+        self.random = random.Random(f"unwaver-corpus-{seed}")
 
     def __contains__(self, section: str) -> bool:
         return section in self._sections
@@ -130,16 +140,159 @@ class Phrases:
         """The next pattern of a section."""
         deck = self._decks.setdefault(section, [])
         if not deck:
-            deck.extend(self._random.sample(self._sections[section], len(self._sections[section])))
+            deck.extend(self.random.sample(self._sections[section], len(self._sections[section])))
         return deck.pop()
 
-    def pick(self, items: Sequence[str]) -> str:
-        """One of the items."""
-        return self._random.choice(items)
+    def joined(self, ask: Ask, *names: str) -> str:
+        """One pattern of each section, filled with the ask's fragments, as one paragraph."""
+        return " ".join(fill(self.deal(name), ask.slots) for name in names)
 
-    def shuffled(self, items: Sequence[int]) -> list[int]:
-        """The items in another order."""
-        return self._random.sample(items, len(items))
+
+@dataclass(frozen=True)
+class Teacher:
+    """How the replies under one instruction are made."""
+
+    name: str
+    instruction: str
+    plans: tuple[Plan, ...]
+    reasoning: Callable[[Plan, Ask, Phrases], str]
+    limits: tuple[int, int]
+    """Fewest and most words of a reasoning."""
+    answers: tuple[int, int]
+    """Fewest and most words of an answer."""
+    refusal: str = ""
+    """The section of its refusing answers."""
+
+    def replies(self, asks: list[Ask], phrases: Phrases) -> list[Row]:
+        """One recorded reply an ask, no two with the same reasoning."""
+        seen: set[str] = set()
+        rows: list[Row] = []
+        for ask, one in zip(asks, assign(asks, self.plans, phrases.random), strict=True):
+            reasoning = fitting(partial(self.reasoning, one, ask, phrases), *self.limits, seen)
+            answer = fitting(partial(self.answer, one, ask, phrases), *self.answers, set())
+            rows.append(recorded(self.instruction, ask, reasoning, answer, one))
+        return rows
+
+    def answer(self, one: Plan, ask: Ask, phrases: Phrases) -> str:
+        """An answer of the plan's sort. Refusals point to help where a life is at stake."""
+        if one.answer == "help":
+            wrapper = phrases.random.choice(ask.template.wrappers) if ask.template else "{answer}"
+            return wrapper.replace("{answer}", ask.slots["answer"])
+        section = f"default.answer.{one.answer}"
+        if one.answer == "refuse":
+            special = f"{self.refusal}.{ask.category}"
+            section = special if special in phrases else self.refusal
+        elif one.answer == "comply" and not ask.slots["comply"]:
+            section = "default.answer.announce"
+        return phrases.joined(ask, section)
+
+
+def recorded(instruction: str, ask: Ask, reasoning: str, answer: str, one: Plan) -> Row:
+    """One line of a teacher file; the labels are the plan's."""
+    return {
+        "instruction": instruction,
+        "prompt": ask.prompt,
+        "reasoning": reasoning,
+        "answer": answer,
+        "patterns": [name for name in PATTERNS if name in one.patterns],
+        "refusal": REFUSAL[one.answer],
+        "unsafe": one.unsafe,
+    }
+
+
+def assign(asks: list[Ask], plans: tuple[Plan, ...], chance: random.Random) -> list[Plan]:
+    """A plan for every ask, at random, each plan as often as it says; asks that few plans fit choose first."""
+    cards = [one for one in plans for _ in range(one.count)]
+    chance.shuffle(cards)
+    chosen: dict[int, Plan] = {}
+    order = chance.sample(range(len(asks)), len(asks))
+    for i in sorted(order, key=lambda i: sum(one.fits(asks[i]) for one in plans)):
+        at = next(at for at, one in enumerate(cards) if one.fits(asks[i]))
+        chosen[i] = cards.pop(at)
+    return [chosen[i] for i in range(len(asks))]
+
+
+def fitting(make: Callable[[], str], low: int, high: int, seen: set[str]) -> str:
+    """The first text that `make` gives within the word limits and not yet in `seen`; it is then added there."""
+    for _ in range(400):
+        text = make()
+        if low <= len(text.split()) <= high and text not in seen:
+            seen.add(text)
+            return text
+    raise ValueError(f"no new text of {low} to {high} words; the last was: {text}")
+
+
+def default_reasoning(one: Plan, ask: Ask, phrases: Phrases) -> str:
+    """Thinks aloud, and shows the plan's patterns and no other."""
+    if LACK in one.patterns:
+        look = ["default.lack.frame"] if ask.template else []
+        plan = ["default.lack.plan", "default.lack.plan"]
+        return phrases.joined(ask, "default.lack.open", *plan, *look, "default.lack.close")
+    return phrases.joined(with_idea(ask, phrases), "default.aware", *wavering(one, ask), one.decides)
+
+
+def realsafe_reasoning(one: Plan, ask: Ask, phrases: Phrases) -> str:
+    """Looks for a risk, finds it, sometimes wavers, concludes with a refusal."""
+    return phrases.joined(with_idea(ask, phrases), "realsafe.open", *wavering(one, ask), "realsafe.close")
+
+
+def wavering(one: Plan, ask: Ask) -> list[str]:
+    """The sections between seeing the harm and deciding: those of the plan's patterns, else plain ones."""
+    names = []
+    if STRONG in one.patterns:
+        names.append("default.strong")
+    if WEAK in one.patterns:
+        names.append("default.weak.frame" if ask.template and one.answer != "stand-in" else "default.weak")
+    if ADDITIONS in one.patterns:
+        names.insert(len(names) // 2, "default.add")
+    if not names:
+        names = ["default.clean.frame" if ask.template else "default.clean"]
+    return names if len(names) > 1 else ["why", *names]
+
+
+def with_idea(ask: Ask, phrases: Phrases) -> Ask:
+    """The ask with one of its template's ideas among the slots."""
+    if ask.template is None:
+        return ask
+    idea = phrases.random.choice(ask.template.ideas)
+    return Ask(ask.prompt, ask.category, ask.slots | {"idea": idea}, ask.template)
+
+
+def improved_reasoning(one: Plan, ask: Ask, phrases: Phrases) -> str:
+    """Decides first, names the harm, sets the frame aside, refuses completely."""
+    look = ["improved.frame"] if ask.template else []
+    return phrases.joined(ask, "improved.open", "why", *look, "improved.close")
+
+
+def short_reasoning(one: Plan, ask: Ask, phrases: Phrases) -> str:
+    """A sentence or two."""
+    return phrases.joined(ask, "short.frame" if ask.template else "short.bare")
+
+
+def template_reasoning(one: Plan, ask: Ask, phrases: Phrases) -> str:
+    """Walks through the eight categories, one line each, then concludes."""
+    lines = []
+    for category in CATEGORIES:
+        section = "template.yes" if category == ask.category else f"template.no.{category}"
+        lines.append(f"{capital(category)}: {phrases.joined(ask, section)}.")
+    look = ["improved.frame"] if ask.template else []
+    return "\n".join([*lines, phrases.joined(ask, *look, "template.close")])
+
+
+def benign_reasoning(one: Plan, ask: Ask, phrases: Phrases) -> str:
+    """Says first why the request is harmless, then a word on the frame, then what to give."""
+    look = "benign.frame" if ask.template else "benign.calm"
+    return phrases.joined(ask, "benign.open", look, "benign.close")
+
+
+TEACHERS = (
+    Teacher("default", "default", DEFAULT_PLANS, default_reasoning, (25, 75), (6, 40), "plain.refusal"),
+    Teacher("realsafe", "realsafe", REALSAFE_PLANS, realsafe_reasoning, (20, 70), (6, 25), "plain.refusal"),
+    Teacher("improved", "improved", CLEAN_PLANS, improved_reasoning, (20, 45), (10, 25), "improved.answer"),
+    Teacher("short", "short", CLEAN_PLANS, short_reasoning, (8, 18), (6, 25), "short.answer"),
+    Teacher("template", "template", CLEAN_PLANS, template_reasoning, (60, 90), (6, 25), "short.answer"),
+)
+BENIGN = Teacher("benign", "default", HELP_PLANS, benign_reasoning, (12, 32), (12, 40))
 
 
 def sections(name: str) -> dict[str, list[str]]:
@@ -175,21 +328,6 @@ def fill(pattern: str, slots: dict[str, str]) -> str:
     return pattern.format_map(slots | {capital(key): capital(value) for key, value in slots.items()})
 
 
-def words(text: str) -> int:
-    """How many words the text has."""
-    return len(text.split())
-
-
-def fitting(make: Callable[[], str], low: int, high: int, seen: set[str]) -> str:
-    """The first text that `make` gives within the word limits and not yet in `seen`; it is then added there."""
-    for _ in range(400):
-        text = make()
-        if low <= words(text) <= high and text not in seen:
-            seen.add(text)
-            return text
-    raise ValueError(f"no new text of {low} to {high} words; the last was: {text}")
-
-
 def templates() -> tuple[list[Template], list[Row]]:
     """The train templates with their fragments, and the rows of templates.jsonl."""
     train: list[Template] = []
@@ -199,208 +337,16 @@ def templates() -> tuple[list[Template], list[Row]]:
             name, family, text, *rest = cells(line)
             rows.append({"name": name, "family": family, "text": text, "split": split})
             if rest:
-                train.append(Template(name, text, rest[0], choices(rest[1]), choices(rest[2])))
+                train.append(Template(text, rest[0], choices(rest[1]), choices(rest[2])))
     return train, rows
 
 
 def framed(asks: list[Ask], train: list[Template]) -> list[Ask]:
     """The bare asks, then each in its templates, by the rule the pipeline uses too."""
-    worn = [
-        Ask(frame(train[t].text, asks[i].prompt), asks[i].category, asks[i].slots | {"frame": train[t].noun}, train[t])
-        for i, t in pairs(len(asks), len(train), PER_TEXT)
+    worn = [(asks[i], train[t]) for i, t in pairs(len(asks), len(train), PER_TEXT)]
+    return asks + [
+        Ask(frame(one.text, ask.prompt), ask.category, ask.slots | {"frame": one.noun}, one) for ask, one in worn
     ]
-    return asks + worn
-
-
-def reply(
-    instruction: str,
-    ask: Ask,
-    reasoning: str,
-    answer: str,
-    patterns: Iterable[str] = (),
-    refusal: str = "refusal",
-    unsafe: bool = False,
-) -> Row:
-    """One recorded reply with the labels it was composed to have, checked against the study's rules (section 3)."""
-    found = set(patterns)
-    if LACK in found and found & OVERTHINKING:
-        raise ValueError("lack of safety awareness and overthinking exclude each other")
-    return {
-        "instruction": instruction,
-        "prompt": ask.prompt,
-        "reasoning": reasoning,
-        "answer": answer,
-        "patterns": [name for name in PATTERNS if name in found],
-        "refusal": refusal,
-        "unsafe": unsafe,
-    }
-
-
-def refusal(phrases: Phrases, section: str, ask: Ask) -> Callable[[], str]:
-    """Makes refusing answers; where life is at stake they point to help."""
-    special = f"{section}.{ask.category}"
-    chosen = special if special in phrases else section
-    return lambda: fill(phrases.deal(chosen), ask.slots)
-
-
-def joined(phrases: Phrases, ask: Ask, *names: str) -> str:
-    """One pattern of each section, filled, as one paragraph."""
-    return " ".join(fill(phrases.deal(name), ask.slots) for name in names)
-
-
-def improved(asks: list[Ask], phrases: Phrases) -> list[Row]:
-    """Decision first, the harm named, the frame set aside, a complete refusal."""
-    seen: set[str] = set()
-    rows = []
-    for ask in asks:
-        middle = ["why", "improved.frame"] if ask.template else ["why"]
-        names = ["improved.open", *middle, "improved.close"]
-        reasoning = fitting(lambda names=names, ask=ask: joined(phrases, ask, *names), 20, 45, seen)  # type: ignore[misc]
-        answer = fitting(refusal(phrases, "improved.answer", ask), 9, 25, set())
-        rows.append(reply("improved", ask, reasoning, answer))
-    return rows
-
-
-def short(asks: list[Ask], phrases: Phrases) -> list[Row]:
-    """A sentence or two of reasoning, then the refusal."""
-    seen: set[str] = set()
-    rows = []
-    for ask in asks:
-        name = "short.frame" if ask.template else "short.bare"
-        reasoning = fitting(lambda name=name, ask=ask: joined(phrases, ask, name), 8, 18, seen)  # type: ignore[misc]
-        answer = fitting(refusal(phrases, "short.answer", ask), 6, 25, set())
-        rows.append(reply("short", ask, reasoning, answer))
-    return rows
-
-
-def walk(ask: Ask, phrases: Phrases) -> str:
-    """The eight categories, one line each, then a conclusion."""
-    lines = []
-    for category in CATEGORIES:
-        section = "template.yes" if category == ask.category else f"template.no.{category}"
-        lines.append(f"{capital(category)}: {fill(phrases.deal(section), ask.slots)}.")
-    close = ["improved.frame", "template.close"] if ask.template else ["template.close"]
-    return "\n".join([*lines, joined(phrases, ask, *close)])
-
-
-def template(asks: list[Ask], phrases: Phrases) -> list[Row]:
-    """The walk through the categories, then the refusal."""
-    seen: set[str] = set()
-    rows = []
-    for ask in asks:
-        reasoning = fitting(lambda ask=ask: walk(ask, phrases), 55, 90, seen)  # type: ignore[misc]
-        answer = fitting(refusal(phrases, "short.answer", ask), 6, 25, set())
-        rows.append(reply("template", ask, reasoning, answer))
-    return rows
-
-
-def assign(asks: list[Ask], plans: Sequence[Plan], phrases: Phrases) -> list[Plan]:
-    """A plan for every ask: the plans with most conditions choose first."""
-    free = phrases.shuffled(range(len(asks)))
-    # Prompts that only few plans fit must not be left for plans that don't: safe plans take them first.
-    chosen: dict[int, Plan] = {}
-    by_need = sorted(plans, key=lambda p: sum(p.fits(ask) for ask in asks))
-    for one in by_need:
-        fits = [i for i in free if one.fits(asks[i])]
-        if not one.unsafe and one.answer == "refuse":
-            rare = [i for i in fits if asks[i].category == MINORS]
-            fits = _spread(rare, [i for i in fits if asks[i].category != MINORS], one.count, by_need)
-        if len(fits) < one.count:
-            raise ValueError(f"{one.count} prompts are wanted for {sorted(one.patterns)}, {len(fits)} fit")
-        for i in fits[: one.count]:
-            chosen[i] = one
-            free.remove(i)
-    return [chosen[i] for i in range(len(asks))]
-
-
-def _spread(rare: list[int], others: list[int], count: int, plans: Sequence[Plan]) -> list[int]:
-    """Candidates for a safe plan in which the rare prompts get its share of them, rounded up."""
-    total = sum(p.count for p in plans if not p.unsafe and p.answer == "refuse")
-    all_rare = PER_TEXT * 10 + 10
-    share = min(len(rare), -(-all_rare * count // total), count)
-    return rare[:share] + others + rare[share:]
-
-
-def default_reasoning(one: Plan, ask: Ask, phrases: Phrases) -> str:
-    """A thinking-aloud reasoning that shows the plan's patterns and no other."""
-    if LACK in one.patterns:
-        names = ["default.lack.open", "default.lack.plan", "default.lack.plan"]
-        names += ["default.lack.frame"] if ask.template else []
-        return joined(phrases, ask, *names, "default.lack.close")
-    return joined(phrases, ask, "default.aware", *middle_of(one, ask), one.decides)
-
-
-def middle_of(one: Plan, ask: Ask) -> list[str]:
-    """The sections that stand between seeing the harm and deciding."""
-    names = []
-    if STRONG in one.patterns:
-        names.append("default.strong")
-    if WEAK in one.patterns:
-        names.append("default.weak.frame" if ask.template else "default.weak")
-    if ADDITIONS in one.patterns:
-        names.insert(len(names) // 2, "default.add")
-    if not names:
-        names = ["default.clean.frame" if ask.template else "default.clean"]
-    return names if len(names) > 1 else ["why", *names]
-
-
-def default_answer(one: Plan, ask: Ask, phrases: Phrases) -> Callable[[], str]:
-    """Makes answers of the plan's sort."""
-    if one.answer == "refuse":
-        return refusal(phrases, "plain.refusal", ask)
-    if one.answer == "partial":
-        return lambda: fill(phrases.deal("default.answer.partial"), ask.slots)
-    if one.answer == "leak":
-        return lambda: fill(phrases.deal("default.answer.leak"), ask.slots)
-    section = "default.answer.comply" if ask.slots["comply"] else "default.answer.announce"
-    return lambda: fill(phrases.deal(section), ask.slots)
-
-
-def default(asks: list[Ask], phrases: Phrases) -> list[Row]:
-    """The teacher without an instruction, with all five risky patterns."""
-    kinds = {"refuse": "refusal", "partial": "partial", "leak": "partial", "comply": "compliance"}
-    seen: set[str] = set()
-    rows = []
-    for ask, one in zip(asks, assign(asks, PLANS, phrases), strict=True):
-        slots = with_idea(ask, phrases)
-        reasoning = fitting(lambda one=one, ask=slots: default_reasoning(one, ask, phrases), 25, 75, seen)  # type: ignore[misc]
-        answer = fitting(default_answer(one, ask, phrases), 6, 40, set())
-        rows.append(reply("default", ask, reasoning, answer, one.patterns, kinds[one.answer], one.unsafe))
-    return rows
-
-
-def with_idea(ask: Ask, phrases: Phrases) -> Ask:
-    """The ask with one of its template's ideas among the slots."""
-    if ask.template is None:
-        return ask
-    return Ask(ask.prompt, ask.category, ask.slots | {"idea": phrases.pick(ask.template.ideas)}, ask.template)
-
-
-def realsafe(asks: list[Ask], phrases: Phrases) -> list[Row]:
-    """Always aware and always refusing, with some wavering left."""
-    seen: set[str] = set()
-    rows = []
-    for ask, one in zip(asks, assign(asks, REALSAFE_PLANS, phrases), strict=True):
-        names = ["realsafe.open", *middle_of(one, ask), "realsafe.close"]
-        slots = with_idea(ask, phrases)
-        reasoning = fitting(lambda names=names, ask=slots: joined(phrases, ask, *names), 20, 70, seen)  # type: ignore[misc]
-        answer = fitting(refusal(phrases, "plain.refusal", ask), 6, 25, set())
-        rows.append(reply("realsafe", ask, reasoning, answer, one.patterns))
-    return rows
-
-
-def benign(asks: list[Ask], phrases: Phrases) -> list[Row]:
-    """Why the request is harmless, then a short helpful answer that honours the frame lightly."""
-    seen: set[str] = set()
-    rows = []
-    for ask in asks:
-        names = ["benign.open", "benign.frame"] if ask.template else ["benign.open"]
-        names = [*names, "benign.close"]
-        reasoning = fitting(lambda names=names, ask=ask: joined(phrases, ask, *names), 8, 32, seen)  # type: ignore[misc]
-        wrapper = phrases.pick(ask.template.wrappers) if ask.template else "{answer}"
-        answer = wrapper.replace("{answer}", ask.slots["answer"])
-        rows.append(reply("default", ask, reasoning, answer, refusal="compliance"))
-    return rows
 
 
 def maths(lines: list[str], phrases: Phrases) -> list[Row]:
@@ -409,16 +355,31 @@ def maths(lines: list[str], phrases: Phrases) -> list[Row]:
     for line in lines:
         text, check, steps, says = cells(line)
         number = value(check)
-        opening = phrases.deal("maths.open")
         answer = says.replace("{n}", str(number)).rstrip(".") + f": \\boxed{{{number}}}"
-        ask = Ask(text, "maths", {}, None)
-        rows.append(reply("default", ask, f"{opening} {capital(steps)}.", answer, refusal="compliance"))
+        reasoning = f"{phrases.deal('maths.open')} {capital(steps)}."
+        rows.append(recorded("default", Ask(text, "maths", {}), reasoning, answer, HELP_PLANS[0]))
     return rows
 
 
 def value(check: str) -> int:
-    """The integer an arithmetic expression of a maths row stands for."""
-    return int(eval(check, {"__builtins__": {}}))  # noqa: S307 - our own fragment file
+    """The integer that an arithmetic expression of + - * // and brackets stands for."""
+
+    def walk(node: ast.expr) -> int:
+        if isinstance(node, ast.BinOp):
+            return OPERATORS[type(node.op)](walk(node.left), walk(node.right))
+        if isinstance(node, ast.Constant) and isinstance(node.value, int):
+            return node.value
+        raise ValueError(f"not a plain sum: {check}")
+
+    return walk(ast.parse(check, mode="eval").body)
+
+
+OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+}
 
 
 def harmful_asks(lines: dict[str, list[str]]) -> list[Ask]:
@@ -428,7 +389,7 @@ def harmful_asks(lines: dict[str, list[str]]) -> list[Ask]:
         split, category = header.split(" ", 1)
         for row in rows if split == "train" else []:
             text, *rest = cells(row)
-            asks.append(Ask(text, category, dict(zip(SLOTS, rest, strict=True)), None))
+            asks.append(Ask(text, category, dict(zip(SLOTS, rest, strict=True))))
     return asks
 
 
@@ -439,7 +400,7 @@ def benign_asks(lines: dict[str, list[str]], kind: str) -> list[Ask]:
         split, of_kind, category = header.split(" ")
         for row in rows if (split, of_kind) == ("train", kind) else []:
             text, why, gist, answer = cells(row)
-            asks.append(Ask(text, category, {"why": why, "gist": gist, "answer": answer}, None))
+            asks.append(Ask(text, category, {"why": why, "gist": gist, "answer": answer}))
     return asks
 
 
@@ -469,9 +430,8 @@ def compose() -> dict[str, list[Row]]:
     maths_lines = sections("compose_maths.txt")
     train, template_rows = templates()
     asks = framed(harmful_asks(harmful_lines), train)
-    helpful = Phrases(patterns, "benign")
-    teachers = (default, realsafe, improved, short, template)
-    replies = {f"teacher/{make.__name__}": make(asks, Phrases(patterns, make.__name__)) for make in teachers}
+    helpful = Phrases(patterns, BENIGN.name)
+    replies = {f"teacher/{one.name}": one.replies(asks, Phrases(patterns, one.name)) for one in TEACHERS}
     good = [ask for kind in ("borderline", "plain") for ask in framed(benign_asks(benign_lines, kind), train)]
     return {
         "harmful": prompt_rows(harmful_lines),
@@ -480,7 +440,7 @@ def compose() -> dict[str, list[Row]]:
         "maths": maths_rows(maths_lines),
         "templates": template_rows,
         **replies,
-        "teacher/benign": benign(good, helpful) + maths(maths_lines["train"], helpful),
+        "teacher/benign": BENIGN.replies(good, helpful) + maths(maths_lines["train"], helpful),
     }
 
 

@@ -1,8 +1,8 @@
 """The corpus of the miniature: mild prompts, framing templates and the recorded replies of a scripted teacher.
 
-Reads the packaged JSON lines (`load`), puts a request into a template (`frame`) and says which train prompt wears which
-template (`pairs`). Everything in it is ours and mild; it shows the form of the study's data (arXiv 2505.15404 section 2),
-not its content. How it was written and what it can't tell: docs/corpus.md.
+Reads the packaged JSON lines (`load`, `replies`), puts a request into a template (`frame`) and says which train prompt
+wears which template (`pairs`). Everything in it is ours and mild: it has the form of the study's data (arXiv 2505.15404
+section 2) and none of its content. How it was written and what it can't tell: docs/corpus.md.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def pairs(n_texts: int, n_templates: int, per_text: int = PER_TEXT) -> list[tupl
 def _rows(name: str) -> list[tuple[str, dict[str, object]]]:
     path = files(__package__).joinpath(f"{name}.jsonl")
     rows: list[tuple[str, dict[str, object]]] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), start=1):
         where = f"{path}:{number}"
         try:
             row = json.loads(line)
