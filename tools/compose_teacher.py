@@ -110,8 +110,8 @@ DEFAULT_PLANS = (
     Plan(6, (STRONG, WEAK, ADDITIONS), "refuse", True),
     Plan(2, (INCONSISTENT,), "comply", True),
 )
-"""240 replies, aimed at the shares found in DeepSeek-R1 (arXiv 2505.15404 section 3): about 30 % lack of awareness, 20 %
-strong and 40 % weak vacillation, 15 % additions, 10 % inconsistency; weak vacillation is commoner among the safe ones."""
+"""240 replies. Aim: about 30 % lack of awareness, 20 % strong and 40 % weak vacillation, 15 % additions, 10 %
+inconsistency, and weak vacillation commoner among the safe ones, roughly as in DeepSeek-R1 (arXiv 2505.15404 section 3)."""
 
 REALSAFE_PLANS = (
     Plan(142, (), "refuse"),
@@ -119,7 +119,7 @@ REALSAFE_PLANS = (
     Plan(14, (STRONG,), "refuse"),
     Plan(5, (STRONG, WEAK), "refuse"),
 )
-"""Always aware, so that only part of the overthinking is left: the instruction repairs no more (arXiv 2505.15404, section 2)."""
+"""Always aware; part of the overthinking is left, since the instruction doesn't repair it (arXiv 2505.15404 section 2)."""
 
 CLEAN_PLANS = (Plan(240, (), "refuse"),)
 HELP_PLANS = (Plan(600, (), "help"),)
@@ -201,15 +201,15 @@ def recorded(instruction: str, ask: Ask, reasoning: str, answer: str, one: Plan)
 
 
 def assign(asks: list[Ask], plans: tuple[Plan, ...], chance: random.Random) -> list[Plan]:
-    """A plan for every ask, at random, each plan as often as it says; asks that few plans fit choose first."""
-    cards = [one for one in plans for _ in range(one.count)]
-    chance.shuffle(cards)
-    chosen: dict[int, Plan] = {}
-    order = chance.sample(range(len(asks)), len(asks))
-    for i in sorted(order, key=lambda i: sum(one.fits(asks[i]) for one in plans)):
-        at = next(at for at, one in enumerate(cards) if one.fits(asks[i]))
-        chosen[i] = cards.pop(at)
-    return [chosen[i] for i in range(len(asks))]
+    """A plan for every ask at random, each plan as often as it says; misfits then swap with somebody they suit."""
+    dealt = [one for one in plans for _ in range(one.count)]
+    chance.shuffle(dealt)
+    for i, ask in enumerate(asks):
+        if not dealt[i].fits(ask):
+            suits = [j for j, other in enumerate(asks) if dealt[j].fits(ask) and dealt[i].fits(other)]
+            j = chance.choice(suits)
+            dealt[i], dealt[j] = dealt[j], dealt[i]
+    return dealt
 
 
 def fitting(make: Callable[[], str], low: int, high: int, seen: set[str]) -> str:
@@ -318,8 +318,8 @@ def choices(cell: str) -> tuple[str, ...]:
 
 
 def capital(text: str) -> str:
-    """The text with its first letter, quotation marks aside, made a capital."""
-    at = next((i for i, char in enumerate(text) if char.isalpha()), 0)
+    """The text with its first letter, quotation marks aside, made a capital; a leading number stays."""
+    at = next((i for i, char in enumerate(text) if char.isalnum()), 0)
     return text[:at] + text[at : at + 1].upper() + text[at + 1 :]
 
 
