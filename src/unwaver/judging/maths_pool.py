@@ -1,0 +1,121 @@
+"""Worker processes that settle what needs algebra, each killed when it does not answer in time.
+
+Takes pairs of short texts, gives `(same, why)` for each in the same order. Guarantees that one pair costs at most its
+time-out: a signal can't interrupt a big-integer power, a kill can. Lines of JSON over pipes, no pickle. Workers start
+when they are first needed, and end with the pool, with its owner, or by their own limits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import subprocess
+import sys
+import time
+import weakref
+from collections import deque
+from collections.abc import Sequence
+
+from unwaver.errors import RunError
+
+START_S = 120.0
+"""Seconds a worker may take to import sympy and math-verify; under one on an idle machine."""
+
+Settled = tuple[bool | None, str]
+"""Whether the two texts are the same, and why that is not known where it is None."""
+
+
+class _Worker:
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "unwaver.judging.maths_worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.requests, self.replies = self.process.stdin, self.process.stdout
+        self.job: int | None = None
+        self.started = False
+        self.deadline = time.monotonic() + START_S
+
+    def ask(self, job: int, pair: tuple[str, str], seconds: float) -> None:
+        line = json.dumps({"answer": pair[0], "target": pair[1], "seconds": seconds}) + "\n"
+        self.job, self.deadline = job, time.monotonic() + seconds
+        with contextlib.suppress(BrokenPipeError):  # it died while idle: its end of the other pipe tells
+            self.requests.write(line.encode("ascii"))
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.requests.close()
+        self.replies.close()
+
+
+def _kill_all(workers: list[_Worker]) -> None:
+    while workers:
+        workers.pop().kill()
+
+
+class Pool:
+    """`workers` processes; `timeout_s` seconds of wall time for one pair. For one thread at a time."""
+
+    def __init__(self, workers: int, timeout_s: float) -> None:
+        self._size, self._timeout_s = workers, timeout_s
+        self._workers: list[_Worker] = []
+        weakref.finalize(self, _kill_all, self._workers)
+
+    def close(self) -> None:
+        """Kill the workers."""
+        _kill_all(self._workers)
+
+    def settle(self, pairs: Sequence[tuple[str, str]]) -> list[Settled]:
+        """Settle every `(answer, target)`; nothing is left running when this is interrupted."""
+        settled: list[Settled] = [(None, "not reached")] * len(pairs)
+        waiting = deque(range(len(pairs)))
+        try:
+            while waiting or any(worker.job is not None for worker in self._workers):
+                while len(self._workers) < min(self._size, len(waiting)):
+                    self._workers.append(_Worker())
+                for worker in self._workers:
+                    if worker.started and worker.job is None and waiting:
+                        job = waiting.popleft()
+                        worker.ask(job, pairs[job], self._timeout_s)
+                self._wait(settled)
+        except BaseException:
+            self.close()
+            raise
+        return settled
+
+    def _wait(self, settled: list[Settled]) -> None:
+        """Take the answers that are there, and replace the workers that died or ran out of time."""
+        busy = [worker for worker in self._workers if worker.job is not None or not worker.started]
+        seconds = min(worker.deadline for worker in busy) - time.monotonic()
+        ready = select.select([worker.replies for worker in busy], [], [], max(0.0, seconds))[0]
+        for worker in busy:
+            if worker.replies in ready:
+                self._take(worker, settled)
+            elif worker.deadline <= time.monotonic():
+                self._remove(worker, settled, f"not settled within {self._timeout_s:g} s")
+
+    def _take(self, worker: _Worker, settled: list[Settled]) -> None:
+        line = worker.replies.readline()
+        if not line.endswith(b"\n"):
+            self._remove(worker, settled, "the worker died, most likely of its memory limit")
+        elif worker.job is None:
+            worker.started = True
+        else:
+            reply = json.loads(line)
+            settled[worker.job] = (reply["same"], reply["why"])
+            worker.job = None
+
+    def _remove(self, worker: _Worker, settled: list[Settled], why: str) -> None:
+        self._workers.remove(worker)
+        worker.kill()
+        if not worker.started:
+            raise RunError("a maths worker did not start; try `python -m unwaver.judging.maths_worker` for its message")
+        if worker.job is not None:
+            settled[worker.job] = (None, why)
