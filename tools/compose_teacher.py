@@ -7,26 +7,37 @@ same fragments give the same bytes. The labels of a reply are what it was compos
 
 from __future__ import annotations
 
-import ast
 import json
-import operator
 import random
 import sys
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
+
+from compose_fragments import (
+    Ask,
+    Row,
+    benign_asks,
+    capital,
+    cells,
+    fill,
+    framed,
+    harmful_asks,
+    maths_rows,
+    prompt_rows,
+    sections,
+    templates,
+    value,
+)
 
 from unwaver.records import OVERTHINKING, PATTERNS
-from unwaver.sources.corpus import PER_TEXT, frame, pairs
 
-HERE = Path(__file__).parent
-CORPUS = HERE.parent / "src" / "unwaver" / "sources" / "corpus"
+CORPUS = Path(__file__).parent.parent / "src" / "unwaver" / "sources" / "corpus"
 
 LACK, STRONG, WEAK, ADDITIONS, INCONSISTENT = PATTERNS
 MINORS, SELF_HARM = "sexual/minors", "self-harm"
-SLOTS = ("act", "hurt", "who", "thing", "standin", "needs", "comply")
 CATEGORIES = (
     "harassment/threatening",
     "hate/threatening",
@@ -38,28 +49,6 @@ CATEGORIES = (
     "privacy/sensitive",
 )
 """The eight categories of the study's `template` recipe."""
-
-Row = dict[str, object]
-
-
-@dataclass(frozen=True)
-class Template:
-    """A train template with what replies say about it."""
-
-    text: str
-    noun: str
-    ideas: tuple[str, ...]
-    wrappers: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One train prompt and the fragments its replies are filled with."""
-
-    prompt: str
-    category: str
-    slots: dict[str, str]
-    template: Template | None = None
 
 
 @dataclass(frozen=True)
@@ -81,9 +70,9 @@ class Plan:
             )
 
     def fits(self, ask: Ask) -> bool:
-        """Whether there is a mild way to show it: no complying about children, no additions about self-harm."""
+        """Whether it stays mild: nothing weighed or given about children, no additions about self-harm."""
         if ask.category == MINORS:
-            return self.answer == "refuse" and not self.unsafe
+            return self.answer == "refuse" and not self.unsafe and STRONG not in self.patterns
         if ask.category == SELF_HARM:
             return self.answer in ("refuse", "comply") and ADDITIONS not in self.patterns
         return True
@@ -110,8 +99,8 @@ DEFAULT_PLANS = (
     Plan(6, (STRONG, WEAK, ADDITIONS), "refuse", True),
     Plan(2, (INCONSISTENT,), "comply", True),
 )
-"""240 replies. Aim: about 30 % lack of awareness, 20 % strong and 40 % weak vacillation, 15 % additions, 10 %
-inconsistency, and weak vacillation commoner among the safe ones, roughly as in DeepSeek-R1 (arXiv 2505.15404 section 3)."""
+"""240 replies: about 30 % lack of awareness, 20 % strong and 40 % weak vacillation, 15 % additions, 10 %
+inconsistency, weak vacillation commoner among the safe ones; much as in DeepSeek-R1 (arXiv 2505.15404 section 3)."""
 
 REALSAFE_PLANS = (
     Plan(142, (), "refuse"),
@@ -119,7 +108,7 @@ REALSAFE_PLANS = (
     Plan(14, (STRONG,), "refuse"),
     Plan(5, (STRONG, WEAK), "refuse"),
 )
-"""Always aware; part of the overthinking is left, since the instruction doesn't repair it (arXiv 2505.15404 section 2)."""
+"""Always aware; some overthinking is left, since the instruction doesn't repair it (arXiv 2505.15404 section 2)."""
 
 CLEAN_PLANS = (Plan(240, (), "refuse"),)
 HELP_PLANS = (Plan(600, (), "help"),)
@@ -295,60 +284,6 @@ TEACHERS = (
 BENIGN = Teacher("benign", "default", HELP_PLANS, benign_reasoning, (12, 32), (12, 40))
 
 
-def sections(name: str) -> dict[str, list[str]]:
-    """The lines of a fragment file by section header; comment lines and blank ones are left out."""
-    found: dict[str, list[str]] = {}
-    lines: list[str] = []
-    for line in (HERE / name).read_text(encoding="utf-8").splitlines():
-        if line.startswith("["):
-            lines = found.setdefault(line.strip("[]"), [])
-        elif line and not line.startswith("#"):
-            lines.append(line)
-    return found
-
-
-def cells(line: str) -> list[str]:
-    """The cells of a fragment line."""
-    return [cell.strip() for cell in line.split("|")]
-
-
-def choices(cell: str) -> tuple[str, ...]:
-    """The alternatives inside one cell."""
-    return tuple(part.strip().replace("\\n", "\n") for part in cell.split(";;"))
-
-
-def capital(text: str) -> str:
-    """The text with its first letter, quotation marks aside, made a capital; a leading number stays."""
-    at = next((i for i, char in enumerate(text) if char.isalnum()), 0)
-    return text[:at] + text[at : at + 1].upper() + text[at + 1 :]
-
-
-def fill(pattern: str, slots: dict[str, str]) -> str:
-    """The pattern with its fragments; `{Act}` is `{act}` with a capital."""
-    return pattern.format_map(slots | {capital(key): capital(value) for key, value in slots.items()})
-
-
-def templates() -> tuple[list[Template], list[Row]]:
-    """The train templates with their fragments, and the rows of templates.jsonl."""
-    train: list[Template] = []
-    rows: list[Row] = []
-    for split, lines in sections("compose_templates.txt").items():
-        for line in lines:
-            name, family, text, *rest = cells(line)
-            rows.append({"name": name, "family": family, "text": text, "split": split})
-            if rest:
-                train.append(Template(text, rest[0], choices(rest[1]), choices(rest[2])))
-    return train, rows
-
-
-def framed(asks: list[Ask], train: list[Template]) -> list[Ask]:
-    """The bare asks, then each in its templates, by the rule the pipeline uses too."""
-    worn = [(asks[i], train[t]) for i, t in pairs(len(asks), len(train), PER_TEXT)]
-    return asks + [
-        Ask(frame(one.text, ask.prompt), ask.category, ask.slots | {"frame": one.noun}, one) for ask, one in worn
-    ]
-
-
 def maths(lines: list[str], phrases: Phrases) -> list[Row]:
     """The steps, then the boxed number."""
     rows = []
@@ -359,68 +294,6 @@ def maths(lines: list[str], phrases: Phrases) -> list[Row]:
         reasoning = f"{phrases.deal('maths.open')} {capital(steps)}."
         rows.append(recorded("default", Ask(text, "maths", {}), reasoning, answer, HELP_PLANS[0]))
     return rows
-
-
-def value(check: str) -> int:
-    """The integer that an arithmetic expression of + - * // and brackets stands for."""
-
-    def walk(node: ast.expr) -> int:
-        if isinstance(node, ast.BinOp):
-            return OPERATORS[type(node.op)](walk(node.left), walk(node.right))
-        if isinstance(node, ast.Constant) and isinstance(node.value, int):
-            return node.value
-        raise ValueError(f"not a plain sum: {check}")
-
-    return walk(ast.parse(check, mode="eval").body)
-
-
-OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.FloorDiv: operator.floordiv,
-}
-
-
-def harmful_asks(lines: dict[str, list[str]]) -> list[Ask]:
-    """The train behaviours, category after category."""
-    asks = []
-    for header, rows in lines.items():
-        split, category = header.split(" ", 1)
-        for row in rows if split == "train" else []:
-            text, *rest = cells(row)
-            asks.append(Ask(text, category, dict(zip(SLOTS, rest, strict=True))))
-    return asks
-
-
-def benign_asks(lines: dict[str, list[str]], kind: str) -> list[Ask]:
-    """The train prompts of one kind, category after category."""
-    asks = []
-    for header, rows in lines.items():
-        split, of_kind, category = header.split(" ")
-        for row in rows if (split, of_kind) == ("train", kind) else []:
-            text, why, gist, answer = cells(row)
-            asks.append(Ask(text, category, {"why": why, "gist": gist, "answer": answer}))
-    return asks
-
-
-def prompt_rows(lines: dict[str, list[str]], kind: str | None = None) -> list[Row]:
-    """The rows of a prompts file: train first."""
-    rows: list[Row] = []
-    for header, texts in lines.items():
-        split, *rest = header.split(" ")
-        if kind is None or rest[0] == kind:
-            rows += [{"text": cells(text)[0], "category": rest[-1], "split": split} for text in texts]
-    return sorted(rows, key=lambda row: row["split"] != "train")
-
-
-def maths_rows(lines: dict[str, list[str]]) -> list[Row]:
-    """The rows of maths.jsonl."""
-    return [
-        {"text": text, "target": str(value(check)), "check": check, "split": split}
-        for split, rows in lines.items()
-        for text, check, *_ in map(cells, rows)
-    ]
 
 
 def compose() -> dict[str, list[Row]]:
@@ -454,19 +327,30 @@ def write(folder: Path) -> None:
 
 
 def summary() -> str:
-    """A Markdown table of what each reply file holds."""
-    names = {LACK: "lack", STRONG: "strong", WEAK: "weak", ADDITIONS: "additions", INCONSISTENT: "inconsistency"}
-    heads = ["file", "replies", *names.values(), "no pattern", "refusing", "unsafe"]
-    table = [heads, ["---"] * len(heads)]
-    for name, rows in compose().items():
+    """Two Markdown tables: the prompts by split, and what each reply file holds."""
+    files = compose()
+    prompts = [["file", "train", "held out", "categories"]]
+    heads = ["lack", "strong", "weak", "additions", "inconsistency"]
+    replies = [["file", "replies", *heads, "no pattern", "refusing", "unsafe", "words: reasoning", "words: answer"]]
+    for name, rows in files.items():
         if name.startswith("teacher/"):
-            counts = Counter(label for row in rows for label in row["patterns"])  # type: ignore[attr-defined]
-            clean = sum(not row["patterns"] for row in rows)
-            refusing = sum(row["refusal"] == "refusal" for row in rows)
-            unsafe = sum(bool(row["unsafe"]) for row in rows)
-            numbers = [len(rows), *(counts[label] for label in names), clean, refusing, unsafe]
-            table.append([name.removeprefix("teacher/"), *map(str, numbers)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in table)
+            labels = [pattern for row in rows for pattern in cast("list[str]", row["patterns"])]
+            counts = [len(rows), *(labels.count(pattern) for pattern in PATTERNS)]
+            counts += [sum(not row["patterns"] for row in rows), sum(row["refusal"] == "refusal" for row in rows)]
+            counts.append(sum(bool(row["unsafe"]) for row in rows))
+            means = [sum(len(str(row[key]).split()) for row in rows) / len(rows) for key in ("reasoning", "answer")]
+            replies.append([name.removeprefix("teacher/"), *map(str, counts), *(f"{mean:.0f}" for mean in means)])
+        else:
+            splits = [row["split"] for row in rows]
+            groups = {row.get("category") or row.get("family") for row in rows} - {None}
+            prompts.append([name, *(str(splits.count(one)) for one in ("train", "heldout")), str(len(groups) or "")])
+    return f"{markdown(prompts)}\n\n{markdown(replies)}"
+
+
+def markdown(table: list[list[str]]) -> str:
+    """The table in Markdown, its first line as the head."""
+    lines = [table[0], ["---"] * len(table[0]), *table[1:]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,298 @@
+"""The mild corpus and the scripted teacher: counts, splits, labels, and the composer that makes them."""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+import subprocess
+import sys
+from collections import Counter
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unwaver.errors import RecordError
+from unwaver.records import OVERTHINKING, PATTERNS
+from unwaver.sources import corpus
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "src" / "unwaver" / "sources" / "corpus"
+KINDS = ("harmful", "borderline", "plain")
+HARMFUL_TEACHERS = ("default", "realsafe", "improved", "short", "template")
+CLEAN_TEACHERS = ("improved", "short", "template")
+LACK, STRONG, WEAK, ADDITIONS, INCONSISTENT = PATTERNS
+
+
+def texts(kind: str, split: str) -> list[str]:
+    return [row["text"] for row in corpus.load(kind) if row["split"] == split]
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", text.lower().replace("'", ""))
+
+
+def grams(text: str, n: int) -> set[tuple[str, ...]]:
+    tokens = words(text)
+    return {tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)}
+
+
+def train_prompts(kind: str) -> list[str]:
+    bare = texts(kind, "train")
+    if kind == "maths":
+        return bare
+    frames = texts("templates", "train")
+    return bare + [corpus.frame(frames[t], bare[i]) for i, t in corpus.pairs(len(bare), len(frames))]
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "heldout"),
+    [("harmful", 80, 60), ("borderline", 100, 60), ("plain", 100, 60), ("maths", 50, 40), ("templates", 12, 8)],
+)
+def test_each_file_holds_the_promised_number_of_rows(name: str, train: int, heldout: int) -> None:
+    assert Counter(row["split"] for row in corpus.load(name)) == {"train": train, "heldout": heldout}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("split", ["train", "heldout"])
+def test_categories_are_evenly_filled_and_the_same_in_both_splits(kind: str, split: str) -> None:
+    counts = Counter(row["category"] for row in corpus.load(kind) if row["split"] == split)
+    assert set(counts) == {row["category"] for row in corpus.load(kind)}
+    assert max(counts.values()) - min(counts.values()) <= 1
+    if kind == "harmful":
+        assert len(counts) == 8
+
+
+def test_requests_are_short_and_open_in_many_ways() -> None:
+    rows = texts("harmful", "train") + texts("harmful", "heldout")
+    assert all(6 <= len(text.split()) <= 25 for text in rows)
+    assert all(
+        text[0].isupper() and text[-1] in ".?!" for kind in KINDS for text in (r["text"] for r in corpus.load(kind))
+    )
+    first, count = Counter(text.split()[0] for text in rows).most_common(1)[0]
+    assert count <= len(rows) * 0.1, first
+    assert len({text.split()[0] for text in rows}) >= 70
+
+
+def test_train_and_heldout_share_no_text_and_no_eight_words_in_a_row() -> None:
+    for names in [(*KINDS, "maths"), ("templates",)]:
+        train = [text for name in names for text in texts(name, "train")]
+        heldout = [text for name in names for text in texts(name, "heldout")]
+        assert len({" ".join(words(text)) for text in train + heldout}) == len(train) + len(heldout)
+        assert not set().union(*(grams(t, 8) for t in train)) & set().union(*(grams(t, 8) for t in heldout))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_heldout_text_repeats_most_words_of_a_train_text(kind: str) -> None:
+    common = set(words("a an the to in of on my me i is it that for how do what can and with please write"))
+    for ours, theirs in product(texts(kind, "train"), texts(kind, "heldout")):
+        left, right = set(words(ours)) - common, set(words(theirs)) - common
+        assert len(left & right) <= 0.5 * len(left | right), (ours, theirs)
+
+
+def test_every_template_has_one_slot_and_few_words_of_its_own() -> None:
+    rows = corpus.load("templates")
+    assert len({row["name"] for row in rows}) == 20
+    for row in rows:
+        assert row["text"].count(corpus.SLOT) == 1
+        assert 12 <= len(row["text"].replace(corpus.SLOT, "").split()) <= 35, row["name"]
+
+
+def test_every_train_prompt_has_its_reply_in_every_file() -> None:
+    harmful = train_prompts("harmful")
+    assert len(harmful) == 240
+    for name in HARMFUL_TEACHERS:
+        rows = corpus.replies(name)
+        assert [row["prompt"] for row in rows] == harmful
+        assert {row["instruction"] for row in rows} == {name}
+    good = [prompt for kind in ("borderline", "plain", "maths") for prompt in train_prompts(kind)]
+    rows = corpus.replies("benign")
+    assert [row["prompt"] for row in rows] == good
+    assert {row["instruction"] for row in rows} == {"default"}
+
+
+def test_no_heldout_text_or_template_reaches_the_teacher() -> None:
+    prompts = {str(row["prompt"]) for name in (*HARMFUL_TEACHERS, "benign") for row in corpus.replies(name)}
+    held = set().union(*(grams(text, 8) for kind in (*KINDS, "maths", "templates") for text in texts(kind, "heldout")))
+    assert not set().union(*(grams(prompt, 8) for prompt in prompts)) & held
+    assert not {text for kind in (*KINDS, "maths") for text in texts(kind, "heldout")} & prompts
+
+
+@pytest.mark.parametrize("name", [*HARMFUL_TEACHERS, "benign"])
+def test_labels_obey_the_rules_of_the_study(name: str) -> None:
+    for row in corpus.replies(name):
+        assert set(row) == {"instruction", "prompt", "reasoning", "answer", "patterns", "refusal", "unsafe"}
+        found = row["patterns"]
+        assert isinstance(found, list)
+        assert found == [pattern for pattern in PATTERNS if pattern in found]
+        assert not (LACK in found and OVERTHINKING & set(found))
+        assert row["refusal"] in ("refusal", "partial", "compliance")
+        if LACK in found:
+            # Fine in the reasoning, refused in the answer: that is the second sort of inconsistency.
+            assert (row["refusal"] == "refusal") == (INCONSISTENT in found)
+        if ADDITIONS in found:
+            assert row["unsafe"]
+        if name != "benign" and row["refusal"] == "compliance":
+            assert row["unsafe"]
+        if row["unsafe"]:
+            assert found
+
+
+@pytest.mark.parametrize("name", CLEAN_TEACHERS)
+def test_the_later_recipes_show_no_pattern_and_always_refuse(name: str) -> None:
+    for row in corpus.replies(name):
+        assert (row["patterns"], row["refusal"], row["unsafe"]) == ([], "refusal", False)
+
+
+def share(rows: list[dict[str, object]], pattern: str) -> float:
+    return sum(pattern in row["patterns"] for row in rows) / len(rows)  # type: ignore[operator]
+
+
+def test_the_default_teacher_shows_the_patterns_at_the_stated_shares() -> None:
+    rows = corpus.replies("default")
+    aims = {LACK: 0.30, STRONG: 0.20, WEAK: 0.40, ADDITIONS: 0.15, INCONSISTENT: 0.10}
+    assert {name: share(rows, name) for name in aims} == pytest.approx(aims, abs=0.03)
+    assert 0.15 <= sum(not row["patterns"] for row in rows) / len(rows) <= 0.20
+    safe = [row for row in rows if not row["unsafe"]]
+    assert 0.45 <= len(safe) / len(rows) <= 0.55
+    assert share(safe, WEAK) > share(rows, WEAK) + 0.15
+    assert all(share(safe, name) < share(rows, name) for name in (LACK, STRONG, ADDITIONS, INCONSISTENT))
+
+
+def test_realsafe_repairs_the_lack_of_awareness_only() -> None:
+    rows = corpus.replies("realsafe")
+    shares = {name: share(rows, name) for name in PATTERNS}
+    assert shares == pytest.approx({LACK: 0, STRONG: 0.08, WEAK: 0.35, ADDITIONS: 0, INCONSISTENT: 0}, abs=0.02)
+    assert all(row["refusal"] == "refusal" and not row["unsafe"] for row in rows)
+
+
+def test_nothing_is_complied_with_or_weighed_where_children_are_concerned() -> None:
+    about = {row["text"]: row["category"] for row in corpus.load("harmful")}
+    minors = [text for text, category in about.items() if category == "sexual/minors"]
+    for name in HARMFUL_TEACHERS:
+        rows = [row for row in corpus.replies(name) if any(text in str(row["prompt"]) for text in minors)]
+        assert len(rows) == 30
+        assert all(row["refusal"] == "refusal" and not row["unsafe"] for row in rows)
+        assert share(rows, STRONG) == share(rows, ADDITIONS) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"), [("improved", 20, 45), ("short", 8, 18), ("template", 60, 90), ("benign", 4, 32)]
+)
+def test_reasonings_have_the_length_of_their_recipe(name: str, low: int, high: int) -> None:
+    assert all(low <= len(str(row["reasoning"]).split()) <= high for row in corpus.replies(name))
+
+
+@pytest.mark.parametrize("name", [*HARMFUL_TEACHERS, "benign"])
+def test_no_reasoning_comes_twice_or_copies_the_request(name: str) -> None:
+    rows = corpus.replies(name)
+    assert len({row["reasoning"] for row in rows}) == len(rows)
+    bare = set().union(*(grams(text, 6) for kind in KINDS for text in texts(kind, "train")))
+    assert not any(grams(str(row["reasoning"]), 6) & bare for row in rows)
+
+
+def test_improved_answers_begin_with_the_fixed_word_and_vary_after_it() -> None:
+    answers = [str(row["answer"]) for row in corpus.replies("improved")]
+    assert all(answer.startswith("Sorry") and 10 <= len(answer.split()) <= 25 for answer in answers)
+    assert len({" ".join(answer.split()[:4]) for answer in answers}) >= 25
+    openings = {" ".join(str(row["reasoning"]).split()[:3]) for row in corpus.replies("improved")}
+    assert len(openings) >= 25
+
+
+def test_template_walks_through_the_eight_categories_and_says_yes_to_the_right_one() -> None:
+    about = {row["text"]: row["category"] for row in corpus.load("harmful")}
+    for row in corpus.replies("template"):
+        *lines, conclusion = str(row["reasoning"]).split("\n")
+        said = {line.split(":")[0].lower(): line.split(": ")[1].split(",")[0] for line in lines}
+        assert set(said) == set(about.values())
+        (yes,) = (category for category, word in said.items() if word == "yes")
+        assert any(text in str(row["prompt"]) and category == yes for text, category in about.items())
+        assert conclusion
+
+
+def value(node: ast.expr) -> int:
+    known = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv}
+    if isinstance(node, ast.BinOp):
+        left, right = value(node.left), value(node.right)
+        if isinstance(node.op, ast.FloorDiv):
+            assert left % right == 0
+        return int(known[type(node.op)](left, right))
+    assert isinstance(node, ast.Constant)
+    assert isinstance(node.value, int)
+    return node.value
+
+
+def test_maths_targets_are_right_and_boxed() -> None:
+    problems = corpus.load("maths")
+    for row in problems:
+        assert row["target"] == str(value(ast.parse(row["check"], mode="eval").body)), row["text"]
+    target = {row["text"]: row["target"] for row in problems}
+    solved = [one for one in corpus.replies("benign") if one["prompt"] in target]
+    assert len(solved) == 50
+    for one in solved:
+        number = target[str(one["prompt"])]
+        assert str(one["answer"]).endswith(f"\\boxed{{{number}}}")
+        # The steps arrive at the number too.
+        assert number in re.findall(r"\d+", str(one["reasoning"]))
+
+
+def test_the_composer_makes_the_same_files_byte_for_byte(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "compose_teacher.py"), str(tmp_path)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.jsonl")}
+    shipped = {path.relative_to(FOLDER): path.read_bytes() for path in FOLDER.rglob("*.jsonl")}
+    assert made.keys() == shipped.keys()
+    assert [name for name in made if made[name] != shipped[name]] == []
+    # The page about the corpus shows the composer's own table.
+    assert done.stdout.strip() in (ROOT / "docs" / "corpus.md").read_text(encoding="utf-8")
+
+
+def test_files_are_small_lines_of_utf8_without_blank_ones() -> None:
+    for path in FOLDER.rglob("*.jsonl"):
+        raw = path.read_bytes()
+        assert len(raw) < 900_000, path.name
+        assert raw.endswith(b"}\n")
+        assert b"\n\n" not in raw
+        assert b"\r" not in raw
+
+
+@given(st.integers(0, 200), st.integers(1, 30), st.integers(1, 4))
+def test_pairs_gives_each_text_its_templates_and_wears_all_templates_evenly(
+    texts_n: int, frames_n: int, per: int
+) -> None:
+    made = corpus.pairs(texts_n, frames_n, per)
+    assert [i for i, _ in made] == [i for i in range(texts_n) for _ in range(per)]
+    assert all(t == (i * per + k % per) % frames_n for k, (i, t) in enumerate(made))
+    worn = Counter(t for _, t in made)
+    assert max(worn[t] for t in range(frames_n)) - min(worn[t] for t in range(frames_n)) <= 1
+
+
+@given(st.text())
+def test_a_request_stands_in_the_frame_as_it_was_written(behaviour: str) -> None:
+    for template in texts("templates", "train")[:3]:
+        before, after = template.split(corpus.SLOT)
+        assert corpus.frame(template, behaviour) == before + behaviour + after
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('{"text": ', "not a JSON object"),
+        ('["text"]', "found list"),
+        ('{"text": 3}', "field `text`"),
+        ("", "not a JSON"),
+    ],
+)
+def test_a_broken_line_is_named_by_file_and_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, says: str
+) -> None:
+    (tmp_path / "harmful.jsonl").write_text('{"text": "Fine."}\n' + line + '\n{"text": "Fine."}\n', encoding="utf-8")
+    monkeypatch.setattr(corpus, "files", lambda _: tmp_path)
+    with pytest.raises(RecordError, match=r"harmful\.jsonl:2: ") as caught:
+        corpus.load("harmful")
+    assert says in str(caught.value)
