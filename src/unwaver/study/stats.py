@@ -130,12 +130,18 @@ def clustered_mean(values: Mapping[str, Sequence[Score]], level: float = LEVEL) 
     samples = sum(_scored(row) for row in values.values())
     if means.size == 0:
         return Interval(None, None, None, 0)
-    value = float(means.mean())
-    error = float(means.std(ddof=1)) / math.sqrt(means.size) if means.size > 1 else 0.0
+    value, error = float(means.mean()), standard_error(means)
     if error == 0:
         return Interval(value, None, None, samples)
     half = t_quantile(level, means.size - 1) * error
     return Interval(value, value - half, value + half, samples)
+
+
+def standard_error(values: Floats) -> float:
+    """Standard error of a mean; exactly 0 where all values are the same but for rounding, or there is one."""
+    if values.size < 2 or np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())):
+        return 0.0
+    return float(values.std(ddof=1) / math.sqrt(values.size))
 
 
 def pass_at_k(n: int, correct: int, k: int) -> float:

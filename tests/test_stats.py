@@ -1,0 +1,602 @@
+"""Rates, intervals, comparisons and verdict words, against closed forms, statsmodels and published figures."""
+
+import math
+import random
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as reference
+from statsmodels.api import OLS
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import NormalIndPower, TTestPower
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint, proportion_effectsize
+
+from unwaver.study.compare import (
+    BETTER,
+    Comparison,
+    compare_means,
+    compare_over_seeds,
+    compare_rates,
+    corrected,
+    verdict,
+)
+from unwaver.study.paired import (
+    cohens_h,
+    holm,
+    mcnemar_exact,
+    paired_bootstrap,
+    paired_over_seeds,
+    risk_difference,
+)
+from unwaver.study.power import needed_per_arm, smallest_detectable
+from unwaver.study.stats import (
+    by_prompt,
+    clustered_mean,
+    clustered_rate,
+    hierarchical_bootstrap,
+    mean,
+    mean_over_seeds,
+    pass_at_k,
+    rate,
+    rate_over_seeds,
+    wilson,
+)
+
+LABELS = st.sampled_from([True, False, None])
+TABLES = st.dictionaries(st.text(min_size=1, max_size=3), LABELS, max_size=40)
+SCORES = st.dictionaries(st.text(min_size=1, max_size=3), st.none() | st.floats(-1e3, 1e3), max_size=30)
+ASR = {"metric": "asr", "slice": "none", "arm_a": "default", "arm_b": "improved"}
+
+
+def table(both: int, only_a: int, only_b: int, neither: int, unscored: int = 0) -> tuple[dict, dict]:
+    """Two arms' labels with these counts of pairs."""
+    rows = [(True, True)] * both + [(True, False)] * only_a + [(False, True)] * only_b + [(False, False)] * neither
+    rows += [(None, True)] * unscored
+    return {str(i): a for i, (a, _) in enumerate(rows)}, {str(i): b for i, (_, b) in enumerate(rows)}
+
+
+def shuffled(values: dict) -> dict:
+    """The same table in another order."""
+    items = list(values.items())
+    random.Random(1).shuffle(items)
+    return dict(items)
+
+
+# Rates
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [
+        (0, 50, 0.0, 7.1),
+        (2, 50, 1.1, 13.5),
+        (6, 50, 5.6, 23.8),
+        (8, 50, 8.3, 28.5),
+        (27, 50, 40.4, 67.0),
+        (33, 50, 52.2, 77.6),
+        (10, 150, 3.7, 11.8),
+        (18, 150, 7.7, 18.2),
+        (55, 166, 26.4, 40.6),
+    ],
+)
+def test_what_fifty_prompts_say(successes, n, low, high):
+    found = wilson(successes, n)
+    assert (round(100 * found.low, 1), round(100 * found.high, 1)) == (low, high)
+
+
+@given(st.integers(1, 500), st.data())
+def test_wilson_is_the_closed_form_and_statsmodels(n, data):
+    successes = data.draw(st.integers(0, n))
+    found = wilson(successes, n)
+    z, p = 1.959963984540054, successes / n
+    ends = [
+        (p + z * z / (2 * n) + s * z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n)
+        for s in (-1, 1)
+    ]
+    assert (found.low, found.high) == pytest.approx(ends, abs=1e-12)
+    assert (found.low, found.high) == pytest.approx(proportion_confint(successes, n, method="wilson"), abs=1e-12)
+    assert 0 <= found.low <= p <= found.high <= 1
+    assert (found.low == 0) == (successes == 0) and (found.high == 1) == (successes == n)
+
+
+def test_nothing_scored_is_no_number():
+    assert wilson(0, 0).value is None and wilson(0, 0).low is None
+    for values in ({}, {"a": None}, {"a": []}, {"a": [None, None]}):
+        for make in (rate, mean):
+            found = make(values, "asr", "x")
+            assert (found.value, found.low, found.high, found.n) == (None, None, None, 0)
+            assert found.n_unscored == str(values).count("None")
+
+
+def test_impossible_counts_are_refused():
+    for successes, n in ((3, 2), (-1, 2), (0, -1)):
+        with pytest.raises(ValueError):
+            wilson(successes, n)
+
+
+@given(TABLES)
+def test_a_rate_counts_the_unscored_and_leaves_them_out(values):
+    found = rate(values, "asr", "x", "none", n_truncated=2, runs=("r",))
+    scored = [v for v in values.values() if v is not None]
+    assert (found.n, found.n_unscored) == (len(scored), len(values) - len(scored))
+    assert found.value == (sum(scored) / len(scored) if scored else None)
+    expected = wilson(sum(scored), len(scored))
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert (found.metric, found.arm, found.slice, found.n_truncated, found.runs) == ("asr", "x", "none", 2, ("r",))
+    assert "Wilson" in found.method
+    assert rate(shuffled(values), "asr", "x", "none", n_truncated=2, runs=("r",)) == found
+
+
+def test_more_successes_raise_both_ends():
+    ends = [wilson(k, 50) for k in range(51)]
+    assert all(a.low < b.low and a.high < b.high for a, b in pairwise(ends))
+
+
+# Several samples a prompt
+
+
+@given(st.lists(LABELS, min_size=1, max_size=30))
+def test_one_sample_a_prompt_is_wilson(labels):
+    found = clustered_rate({str(i): [label] for i, label in enumerate(labels)})
+    scored = [label for label in labels if label is not None]
+    expected = wilson(sum(scored), len(scored))
+    assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=2), st.lists(LABELS, min_size=1, max_size=5), max_size=12))
+def test_a_clustered_rate_stays_in_bounds_and_is_no_surer_than_its_samples(values):
+    found = clustered_rate(values)
+    kept = [[v for v in row if v is not None] for row in values.values()]
+    assert found.n == sum(map(len, kept))
+    if not found.n:
+        assert found.value is None
+        return
+    assert found.value == pytest.approx(np.mean([np.mean(row) for row in kept if row]))
+    assert 0 <= found.low <= found.value <= found.high <= 1 and found.low < found.high
+    naive = proportion_confint(found.value * found.n, found.n, method="wilson")
+    assert found.high - found.low >= naive[1] - naive[0] - 1e-9
+
+
+def test_samples_of_one_problem_are_not_four_problems():
+    """AIME's 59 of 120: as if independent 40 to 58; clustered in 30 problems of which half are always solved, wider."""
+    always = {str(i): [True] * 4 for i in range(14)} | {"14": [True, True, True, False]}
+    never = {str(i): [False] * 4 for i in range(15, 30)}
+    found = clustered_rate(always | never)
+    assert found.value == pytest.approx(59 / 120) and found.n == 120
+    assert (found.low, found.high) == pytest.approx((0.32, 0.67), abs=0.01)
+
+
+def test_a_clustered_mean_is_statsmodels_cluster_robust():
+    values = {"a": [1.0, 2, 4], "b": [3.0, 3, 5], "c": [0.0, 1, 1], "d": [9.0, 2, 2]}
+    flat = np.array([score for row in values.values() for score in row])
+    groups = np.repeat(np.arange(4), 3)
+    fit = OLS(flat, np.ones_like(flat)).fit(
+        cov_type="cluster", cov_kwds={"groups": groups, "use_correction": True, "df_correction": True}, use_t=True
+    )
+    found = clustered_mean(values)
+    # statsmodels multiplies by (N - 1)/(N - k), which is 1 for a mean.
+    assert (found.low, found.high) == pytest.approx(tuple(fit.conf_int()[0]))
+    assert clustered_mean(shuffled(values)) == found
+
+
+def test_a_mean_of_single_scores_is_the_t_interval():
+    scores = [3.0, 5, 4, 8, 1, 0]
+    found = mean({str(i): s for i, s in enumerate(scores)} | {"x": None}, "tokens", "x")
+    expected = reference.t.interval(0.95, 5, np.mean(scores), reference.sem(scores))
+    assert (found.low, found.high, found.n, found.n_unscored) == pytest.approx((*expected, 6, 1))
+
+
+def test_no_spread_is_no_interval_for_a_mean():
+    for values in ({"a": 1.0}, {"a": 0.1, "b": 0.1, "c": 0.1}):
+        found = mean(values, "tokens", "x")
+        assert found.value is not None and found.low is None and found.high is None
+
+
+def test_what_is_no_number_is_refused():
+    for bad in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="None"):
+            mean({"a": bad}, "tokens", "x")
+        with pytest.raises(ValueError):
+            paired_bootstrap({"a": bad}, {"a": 1.0})
+        with pytest.raises(ValueError):
+            hierarchical_bootstrap({0: {"a": bad}})
+        with pytest.raises(ValueError):
+            paired_over_seeds({0: {"a": bad, "b": 1.0}}, {0: {"a": 1.0, "b": 1.0}, 1: {"a": 1.0, "b": 1.0}})
+    with pytest.raises(ValueError):
+        clustered_rate({"a": [7.0]})
+    with pytest.raises(ValueError):
+        mcnemar_exact({"a": 0.5}, {"a": 1.0})  # type: ignore[dict-item]
+
+
+def test_by_prompt_is_the_mean_of_the_scored_samples():
+    assert by_prompt({"b": [True, None, False], "a": [None]}) == {"a": None, "b": 0.5}
+
+
+@given(st.integers(1, 12), st.data())
+def test_pass_at_k_is_the_share_of_draws_with_a_correct_one(n, data):
+    correct, k = data.draw(st.integers(0, n)), data.draw(st.integers(1, n))
+    draws = math.comb(n, k)
+    lucky = sum(math.comb(correct, i) * math.comb(n - correct, k - i) for i in range(1, k + 1))
+    assert pass_at_k(n, correct, k) == pytest.approx(lucky / draws)
+    assert pass_at_k(n, correct, 1) == pytest.approx(correct / n)
+    with pytest.raises(ValueError):
+        pass_at_k(n, correct, n + 1)
+
+
+# Seeds
+
+
+def test_over_seeds_the_value_is_the_mean_of_the_seeds_and_the_spread_is_told():
+    values = {7: {"a": True, "b": False, "c": True, "d": True}, 3: {"a": False, "b": False, "c": True, "d": None}}
+    found = hierarchical_bootstrap(values)
+    assert found.by_seed == {3: pytest.approx(1 / 3), 7: 0.75}
+    assert found.value == pytest.approx((1 / 3 + 0.75) / 2) and (found.n, found.n_prompts) == (7, 4)
+    assert found.spread == pytest.approx(np.std([1 / 3, 0.75], ddof=1))
+    estimate = rate_over_seeds(values, "asr", "x")
+    assert (estimate.n, estimate.n_unscored) == (7, 1)
+    assert "2 seeds from 0.333 to 0.75" in estimate.method
+
+
+def test_the_hierarchical_variance_is_what_two_way_resampling_gives():
+    """Means of a grid drawn with n - 1 rows and columns: the closed form for crossed resampling (Owen 2007)."""
+    random_ = np.random.default_rng(5)
+    grid = random_.normal(size=(4, 40)) + random_.normal(size=(4, 1)) + random_.normal(size=(1, 40))
+    values = {s: {str(p): float(grid[s, p]) for p in range(40)} for s in range(4)}
+    found = hierarchical_bootstrap(values, resamples=20_000)
+    seeds, prompts = grid.mean(axis=1), grid.mean(axis=0)
+    rest = grid - seeds[:, None] - prompts + grid.mean()
+    variance = seeds.var() / 3 + prompts.var() / 39 + rest.var() / (3 * 39)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * math.sqrt(variance), rel=0.05)
+
+
+def test_seeds_that_disagree_widen_the_interval():
+    alike = {s: {str(i): i < 10 for i in range(50)} for s in range(3)}
+    apart = {s: {str(i): i < 10 + 8 * (s - 1) for i in range(50)} for s in range(3)}
+    one, two = hierarchical_bootstrap(alike), hierarchical_bootstrap(apart)
+    assert one.value == pytest.approx(two.value)
+    assert two.high - two.low > 1.3 * (one.high - one.low)
+
+
+def test_a_clean_sheet_over_seeds_is_no_certainty():
+    clean = {s: {str(i): False for i in range(50)} for s in range(3)}
+    found = rate_over_seeds(clean, "asr", "x")
+    assert (found.value, found.low) == (0, 0) and found.high == pytest.approx(wilson(0, 50).high)
+    assert "Wilson" in found.method and "50 prompts" in found.method
+    assert mean_over_seeds(clean, "tokens", "x").high is None
+
+
+def test_no_seed_scored_is_no_number():
+    for values in ({}, {0: {}}, {0: {"a": None}, 1: {"a": None}}):
+        found = rate_over_seeds(values, "asr", "x")
+        assert found.value is None and found.low is None and found.n == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.dictionaries(st.integers(0, 4), TABLES, max_size=4))
+def test_seed_estimates_keep_bounds_and_ignore_order(values):
+    found = hierarchical_bootstrap(values, resamples=200)
+    again = hierarchical_bootstrap({s: shuffled(row) for s, row in reversed(values.items())}, resamples=200)
+    assert found == again
+    if found.low is not None:
+        assert 0 <= found.low <= found.high <= 1
+
+
+# Two arms
+
+
+@given(TABLES, TABLES)
+def test_mcnemar_is_statsmodels_and_symmetric(a, b):
+    found = mcnemar_exact(a, b)
+    scored = [(a[k], b[k]) for k in a.keys() & b.keys() if a[k] is not None and b[k] is not None]
+    assert (found.n_pairs, found.n_left_out) == (len(scored), len(a.keys() | b.keys()) - len(scored))
+    if not scored:
+        assert found.p is None
+        return
+    counts = [[scored.count((x, y)) for y in (True, False)] for x in (True, False)]
+    assert found.p == pytest.approx(min(1.0, mcnemar(counts, exact=True).pvalue))
+    turned = mcnemar_exact(b, a)
+    assert (turned.p, turned.only_a, turned.only_b) == (found.p, found.only_b, found.only_a)
+    assert mcnemar_exact(shuffled(a), shuffled(b)) == found
+
+
+@pytest.mark.parametrize(
+    ("counts", "low", "high"),
+    [
+        ((14, 5, 0, 22), -0.226, -0.011),  # Altman et al., Statistics with confidence (2000), table 6.2
+        ((1, 1, 7, 12), 0.026, 0.507),  # Bentur et al. (2009) in Fagerland, Lydersen and Laake (2014)
+        ((0, 0, 0, 50), -0.071, 0.071),
+    ],
+)
+def test_newcombe_on_published_tables(counts, low, high):
+    found = risk_difference(*table(*counts))
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.0006)
+
+
+def test_newcombe_without_correlation_is_that_of_independent_rates():
+    a, b = table(2, 8, 6, 24)
+    found = risk_difference(a, b)
+    low, high = confint_proportions_2indep(8, 40, 10, 40, method="newcomb", compare="diff")
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
+
+
+@given(TABLES, TABLES)
+def test_a_risk_difference_keeps_bounds_and_turns_round(a, b):
+    found, turned = risk_difference(a, b), risk_difference(b, a)
+    if found.value is None:
+        assert found.n == 0
+        return
+    assert -1 <= found.low <= found.value <= found.high <= 1 and found.low < found.high
+    assert (turned.value, turned.low, turned.high) == pytest.approx((-found.value, -found.high, -found.low))
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_cohens_h(a, b):
+    assert cohens_h(a, b) == pytest.approx(proportion_effectsize(b, a), abs=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(SCORES, SCORES)
+def test_paired_means_are_the_paired_t_test(a, b):
+    found = paired_bootstrap(a, b, resamples=200)
+    both = [(a[k], b[k]) for k in sorted(a.keys() & b.keys()) if a[k] is not None and b[k] is not None]
+    assert (found.n_pairs, found.n_left_out) == (len(both), len(a.keys() | b.keys()) - len(both))
+    if not both:
+        assert found.difference is None and found.p is None
+        return
+    change = np.array([y - x for x, y in both])
+    assert found.difference == pytest.approx(change.mean(), abs=1e-6)
+    if found.error:
+        assert found.p == pytest.approx(reference.ttest_1samp(change, 0).pvalue, abs=1e-6)
+        assert change.min() - 1e-9 <= found.low <= found.high <= change.max() + 1e-9
+    else:
+        assert found.low is None
+    turned = paired_bootstrap(b, a, resamples=200)
+    assert turned.p == found.p
+    assert paired_bootstrap(shuffled(a), shuffled(b), resamples=200) == found
+
+
+def test_the_bootstrap_interval_is_scipys_but_for_its_small_sample_level():
+    random_ = np.random.default_rng(2)
+    one, two = random_.normal(size=60), random_.exponential(size=60)
+    a, b = ({str(i): float(v) for i, v in enumerate(side)} for side in (one, two))
+    found = paired_bootstrap(a, b)
+    plain = reference.bootstrap((two - one,), np.mean, method="percentile", n_resamples=10_000, rng=random_)
+    wide = math.sqrt(60 / 59) * reference.t.ppf(0.975, 59) / 1.96
+    expected = plain.confidence_interval.high - plain.confidence_interval.low
+    assert (found.high - found.low) / expected == pytest.approx(wide, abs=0.03)
+
+
+def test_the_seed_of_a_bootstrap_is_all_that_moves_it():
+    a, b = ({str(i): float(v) for i, v in enumerate(np.random.default_rng(s).normal(size=30))} for s in (1, 2))
+    assert paired_bootstrap(a, b, seed=4) == paired_bootstrap(a, b, seed=4)
+    assert paired_bootstrap(a, b, seed=4).low != paired_bootstrap(a, b, seed=5).low
+
+
+def test_every_prompt_alike_is_no_interval_but_a_p():
+    a = {str(i): 0.0 for i in range(12)}
+    same, raised = paired_bootstrap(a, a), paired_bootstrap(a, dict.fromkeys(a, 0.3))
+    assert (same.p, same.low) == (1, None)
+    assert raised.p == 2**-11 and raised.low is None
+
+
+def test_over_seeds_without_differences_between_seeds_is_the_paired_t_test():
+    random_ = np.random.default_rng(3)
+    one, two = random_.normal(size=25), random_.normal(0.5, size=25)
+    a, b = ({s: {str(i): float(v) for i, v in enumerate(side)} for s in range(3)} for side in (one, two))
+    found, plain = paired_over_seeds(a, b), reference.ttest_rel(two, one)
+    assert found.p == pytest.approx(plain.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(plain.confidence_interval()))
+
+
+def test_over_seeds_without_differences_between_prompts_is_welch():
+    """Every prompt of a seed scores alike: what is left is Welch's t test on the seeds' means."""
+    first, second = [0.1, 0.3, 0.2], [0.6, 0.5, 0.9, 0.7]
+    a, b = ({s: {str(i): v for i in range(20)} for s, v in enumerate(side)} for side in (first, second))
+    found, plain = paired_over_seeds(a, b), reference.ttest_ind(second, first, equal_var=False)
+    assert found.p == pytest.approx(plain.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(plain.confidence_interval()))
+
+
+def test_a_prompt_unscored_under_one_seed_is_left_out():
+    a = {s: {str(i): bool((i + s) % 3) for i in range(20)} for s in range(2)}
+    b = {s: {str(i): bool((i * s) % 2) for i in range(20)} for s in range(2)}
+    whole = paired_over_seeds(a, b)
+    b[1]["7"] = None
+    found = paired_over_seeds(a, b)
+    assert (whole.n_pairs, found.n_pairs, found.n_left_out) == (20, 19, 1)
+    with pytest.raises(ValueError):
+        paired_over_seeds({0: a[0]}, {0: b[0]})
+
+
+def test_an_untrained_arm_has_one_seed():
+    raw = {0: {str(i): i % 2 == 0 for i in range(50)}}
+    trained = {s: {str(i): i % 10 == s for i in range(50)} for s in range(3)}
+    found = compare_over_seeds(raw, trained, **ASR)
+    assert found.verdict == "better" and found.difference == pytest.approx(-0.4)
+    assert found.h == pytest.approx(cohens_h(0.5, 0.1)) and "(1 and 3)" in found.method
+
+
+def test_null_comparisons_over_seeds_are_rarely_significant():
+    """Arms that differ by nothing but training seeds: 5 % at most by design; 200 draws allow up to 9 %."""
+    random_ = np.random.default_rng(11)
+    found = 0
+    for _ in range(200):
+        prompts = random_.normal(-1, 0.7, 50)
+        arms = []
+        for _arm in range(2):
+            chance = reference.norm.cdf(prompts[None] + random_.normal(0, 0.15, (3, 1)))
+            grid = random_.random((3, 50)) < chance
+            arms.append({s: {str(i): bool(v) for i, v in enumerate(row)} for s, row in enumerate(grid)})
+        found += paired_over_seeds(*arms).p <= 0.05
+    assert found <= 18
+
+
+# Families, verdicts
+
+
+@given(st.lists(st.none() | st.floats(0, 1), max_size=20))
+def test_holm_is_the_closed_form(p_values):
+    found = holm(p_values)
+    tested = sorted(p for p in p_values if p is not None)
+    for p, adjusted in zip(p_values, found, strict=True):
+        if p is None:
+            assert adjusted is None
+        else:
+            # The largest of every step up to this p, each the p times how many were left.
+            steps = [(len(tested) - i) * q for i, q in enumerate(tested) if q <= p]
+            assert adjusted == pytest.approx(min(1.0, max(steps))) and p <= adjusted <= 1
+
+
+def test_holm_is_statsmodels():
+    random_ = np.random.default_rng(0)
+    for size in (1, 2, 7, 50):
+        p_values = np.round(random_.random(size) ** 3, 2).tolist()
+        assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
+
+
+@given(TABLES, TABLES)
+def test_a_verdict_turns_round_with_the_arms(a, b):
+    one, two = compare_rates(a, b, **ASR), compare_rates(b, a, **ASR)
+    opposite = {"better": "worse", "worse": "better"}
+    assert two.verdict == opposite.get(one.verdict, one.verdict)
+    assert one.p == two.p
+    assert one.difference is None or two.difference == pytest.approx(-one.difference)
+
+
+def test_words():
+    clear, dim = table(0, 27, 2, 21), table(5, 4, 2, 39)
+    assert compare_rates(*clear, **ASR).verdict == "better"
+    assert compare_rates(*clear, **{**ASR, "metric": "accuracy"}).verdict == "worse"
+    assert compare_rates(*clear, **{**ASR, "metric": "pattern:weak_vacillation"}).verdict == "better"
+    assert compare_rates(*dim, **ASR).verdict == "not distinguishable"
+    assert compare_rates(*table(0, 9, 0, 0), **ASR).verdict == "too few scored"
+    assert compare_rates(*table(0, 10, 0, 0), **ASR).verdict == "better"
+    assert compare_rates(*table(0, 27, 2, 21, unscored=13), **ASR).verdict == "too few scored"
+    assert compare_rates(*table(0, 27, 2, 21, unscored=12), **ASR).verdict == "better"
+    assert compare_rates({}, {}, **ASR).verdict == "too few scored"
+    with pytest.raises(ValueError, match="no known direction"):
+        compare_rates(*clear, **{**ASR, "metric": "vibes"})
+    with pytest.raises(ValueError, match="accuracy"):
+        verdict(compare_rates(*clear, **ASR).model_copy(update={"metric": "vibes"}))
+
+
+def test_the_paper_s_own_differences():
+    """12 % against 16 % of 50 is no difference however the pairs fall; 54 % against 12 % is one however they fall."""
+    for shared in range(7):
+        assert (
+            compare_rates(*table(shared, 6 - shared, 8 - shared, 36 + shared), **ASR).verdict == "not distinguishable"
+        )
+    for shared in range(7):
+        assert compare_rates(*table(shared, 27 - shared, 6 - shared, 17 + shared), **ASR).verdict == "better"
+
+
+def test_a_family_takes_words_back():
+    pair = table(2, 9, 1, 38)
+    alone = compare_rates(*pair, **ASR)
+    assert alone.verdict == "better" and alone.p_holm == alone.p
+    alone.id  # noqa: B018 - the id is cached; the corrected record must not carry it on
+    null = compare_rates(*table(5, 3, 3, 39), **ASR)
+    family = corrected([null, alone, *[null] * 8])
+    assert family[1].verdict == "not distinguishable"
+    assert family[1].p == alone.p and family[1].p_holm == pytest.approx(10 * alone.p)
+    assert family[1].id != alone.id and Comparison(**family[1].model_dump()).id == family[1].id
+    assert [c.metric for c in family] == ["asr"] * 10 and corrected([]) == []
+
+
+@given(st.lists(st.tuples(TABLES, TABLES), max_size=6))
+def test_no_correction_makes_a_difference(tables):
+    family = [compare_rates(a, b, **ASR) for a, b in tables]
+    for before, after in zip(family, corrected(family), strict=True):
+        assert before.p is None or after.p_holm >= before.p
+        assert after.verdict in (before.verdict, "not distinguishable")
+
+
+def test_means_are_compared():
+    random_ = np.random.default_rng(8)
+    a = {str(i): float(v) for i, v in enumerate(random_.normal(400, 50, 60))}
+    b = {k: v + d for (k, v), d in zip(a.items(), random_.normal(-30, 20, 60), strict=True)}
+    found = compare_means(a, b, metric="tokens:reasoning", slice="", arm_a="default", arm_b="short")
+    assert found.verdict == "better" and found.low < found.difference < found.high < 0
+    assert found.h is None and "bootstrap" in found.method
+    change = np.array([b[k] - a[k] for k in a])
+    exact = TTestPower().solve_power(nobs=60, alpha=0.05, power=0.8) * change.std(ddof=1)
+    assert found.smallest_detectable == pytest.approx(exact, rel=0.01)
+
+
+def test_every_measure_has_a_direction():
+    for metric in (
+        "asr",
+        "asr_answer",
+        "asr_reasoning",
+        "leak",
+        "escape",
+        "refusal",
+        "over_refusal",
+        "full_refusal",
+        "accuracy",
+    ):
+        assert metric in BETTER
+
+
+# How small a difference
+
+
+@pytest.mark.parametrize(("a", "b", "needed"), [(0.12, 0.16, 1181), (0.04, 0.12, 180), (0.12, 0.54, 19)])
+def test_what_it_takes_to_tell_rates_apart(a, b, needed):
+    assert needed_per_arm(a, b) == needed == needed_per_arm(b, a)
+    assert smallest_detectable(needed, a) - 0.0005 <= b - a < smallest_detectable(needed - 1, a)
+    assert smallest_detectable(needed, 1 - a) == pytest.approx(smallest_detectable(needed, a), abs=0.0005)
+
+
+def test_needed_agrees_with_cohens_h_where_they_should():
+    for a, b in ((0.12, 0.16), (0.4, 0.5), (0.3, 0.35)):
+        by_h = NormalIndPower().solve_power(proportion_effectsize(a, b), alpha=0.05, power=0.8)
+        assert needed_per_arm(a, b) == pytest.approx(by_h, rel=0.02)
+
+
+@given(st.integers(0, 400), st.integers(1, 200), st.floats(0, 1), st.none() | st.floats(0, 0.9))
+@settings(max_examples=40, deadline=None)
+def test_more_prompts_show_smaller_differences(n, more, base, paired):
+    few, many = smallest_detectable(n, base, paired=paired), smallest_detectable(n + more, base, paired=paired)
+    if few is not None:
+        assert 0 < few <= 1 and many is not None
+        # The exact test's power is a saw: a prompt more can cost a little.
+        assert many <= few * (1 if paired is None else 1.15) + 0.001
+
+
+def test_the_power_of_paired_labels_is_that_of_the_test_we_run():
+    """50 prompts, 12 % against 12 % + the smallest detectable difference, labels correlated by 0.5."""
+    size = smallest_detectable(50, 0.12, paired=0.5)
+    a, b = 0.12, 0.12 + size
+    both = a * b + 0.5 * math.sqrt(a * (1 - a) * b * (1 - b))
+    counts = np.random.default_rng(0).multinomial(50, [both, a - both, b - both, 1 - a - b + both], 4000)
+    rejected = [
+        reference.binomtest(int(x), int(x + y), 0.5).pvalue <= 0.05 if x + y else False for _, x, y, _ in counts
+    ]
+    assert np.mean(rejected) == pytest.approx(0.8, abs=0.025)
+
+
+def test_fifty_pairs_never_show_less_than_six_of_one_kind():
+    """Exact McNemar needs six discordant pairs, all one way: the chance of six among 50 is 80 % at 15.4 points."""
+    found = smallest_detectable(50, 0.0, paired=0.0)
+    assert reference.binom.sf(5, 50, found) == pytest.approx(0.8, abs=0.002)
+    assert smallest_detectable(5, 0.0, paired=0.0) is None and smallest_detectable(0, 0.5) is None
+    assert compare_rates(*table(2, 3, 1, 44), **ASR).smallest_detectable > 0.15
+
+
+def test_equal_rates_are_never_told_apart():
+    with pytest.raises(ValueError):
+        needed_per_arm(0.3, 0.3)
+
+
+def test_mcnemar_over_every_small_table():
+    """All tables of up to four pairs: the p is the share of sign patterns at least as lopsided."""
+    for only_a, only_b in product(range(4), repeat=2):
+        found = mcnemar_exact(*table(1, only_a, only_b, 1))
+        discordant = only_a + only_b
+        signs = [abs(sum(s)) for s in product((-1, 1), repeat=discordant)]
+        assert found.p == pytest.approx(sum(s >= abs(only_a - only_b) for s in signs) / len(signs))
