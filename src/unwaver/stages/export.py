@@ -1,0 +1,277 @@
+"""A training set in the forms other tools read, with a card that says what it is made of.
+
+Writes into one folder: `train.jsonl` or `train.parquet` with `messages` (any reader of `datasets`), `sharegpt.json` and
+`alpaca.json` with a `dataset_info.json` for LLaMA-Factory (axolotl reads the same files; its settings are in the card),
+and `README.md`, a dataset card whose header lets `datasets.load_dataset(FOLDER)` find the files. The reasoning stays in
+the assistant's text, with its tags. Deterministic: equal input, equal bytes.
+Field names: data/README.md of LLaMA-Factory, docs/dataset-formats/conversation.qmd of axolotl.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from unwaver.errors import RecipeError
+from unwaver.records import Example
+from unwaver.sources.catalogue import SOURCES
+
+Row = dict[str, Any]
+
+
+def write_dataset(
+    folder: Path, examples: Sequence[Example], card: Mapping[str, Any], formats: Sequence[str] = ("messages",)
+) -> list[Path]:
+    """Write the set in every one of `formats` (see `FORMATS`) and its card; the files, the card last.
+
+    `card` is what the card tells, all of it optional: `name`, `note`, `parts` (by name: wanted, kept, dropped by
+    reason), `stages` (counts by stage), `models` (`name@revision` by role), `teachers`, `sources` (`name@revision`),
+    `licences` (by source, for those we don't know) and further settings.
+    A lone surrogate, which no file can hold, becomes a question mark. RecipeError for an unknown format or no examples.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise RecipeError(f"format `{name}`: expected one of {', '.join(FORMATS)}")
+    if {"messages", "parquet"} <= set(formats):
+        raise RecipeError("formats: `messages` and `parquet` are the same rows; expected one of the two")
+    if not examples:
+        raise RecipeError("there are no examples to export")
+    formats = sorted(formats, key=list(FORMATS).index)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / FORMATS[name][0] for name in formats]
+    for name, file in zip(formats, files, strict=True):
+        FORMATS[name][1](file, examples)
+    info = {name: entry for form, entry in LLAMA_FACTORY.items() if form in formats for name in [_entry(card, form)]}
+    if info:
+        files.append(folder / "dataset_info.json")
+        files[-1].write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+    files.append(folder / "README.md")
+    files[-1].write_text(_clean(_header(formats) + _card(examples, card, formats)), encoding="utf-8")
+    return files
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def messages_row(example: Example) -> Row:
+    """The example as turns, with its part, kind and the ids of its prompt and trace."""
+    turns = [{"role": "user", "content": _clean(example.user)}, {"role": "assistant", "content": _clean(example.reply)}]
+    return {
+        "messages": turns,
+        "part": example.part,
+        "kind": example.kind,
+        "prompt": example.prompt,
+        "trace": example.trace or "",
+    }
+
+
+def sharegpt_row(example: Example) -> Row:
+    """The example as ShareGPT has it."""
+    turns = [{"from": "human", "value": _clean(example.user)}, {"from": "gpt", "value": _clean(example.reply)}]
+    return {"conversations": turns}
+
+
+def alpaca_row(example: Example) -> Row:
+    """The example as Alpaca has it; `input` is always empty."""
+    return {"instruction": _clean(example.user), "input": "", "output": _clean(example.reply)}
+
+
+def _write_lines(file: Path, examples: Sequence[Example]) -> None:
+    with file.open("w", encoding="utf-8") as lines:
+        for example in examples:
+            lines.write(json.dumps(messages_row(example), ensure_ascii=False) + "\n")
+
+
+def _write_parquet(file: Path, examples: Sequence[Example]) -> None:
+    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    pq.write_table(pa.Table.from_pylist([messages_row(example) for example in examples]), file)
+
+
+def _write_list(row: Callable[[Example], Row]) -> Callable[[Path, Sequence[Example]], None]:
+    def write(file: Path, examples: Sequence[Example]) -> None:
+        file.write_text(json.dumps([row(e) for e in examples], ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+    return write
+
+
+FORMATS: dict[str, tuple[str, Callable[[Path, Sequence[Example]], None]]] = {
+    "messages": ("train.jsonl", _write_lines),
+    "parquet": ("train.parquet", _write_parquet),
+    "sharegpt": ("sharegpt.json", _write_list(sharegpt_row)),
+    "alpaca": ("alpaca.json", _write_list(alpaca_row)),
+}
+"""By name: the file, and what writes it."""
+
+LLAMA_FACTORY: dict[str, Row] = {
+    "messages": {
+        "file_name": "train.jsonl",
+        "formatting": "sharegpt",
+        "columns": {"messages": "messages"},
+        "tags": {
+            "role_tag": "role",
+            "content_tag": "content",
+            "user_tag": "user",
+            "assistant_tag": "assistant",
+            "system_tag": "system",
+        },
+    },
+    "sharegpt": {"file_name": "sharegpt.json", "formatting": "sharegpt", "columns": {"messages": "conversations"}},
+    "alpaca": {
+        "file_name": "alpaca.json",
+        "columns": {"prompt": "instruction", "query": "input", "response": "output"},
+    },
+}
+"""What LLaMA-Factory's `dataset_info.json` says of each form."""
+
+AXOLOTL: dict[str, str] = {
+    "messages": """\
+datasets:
+  - path: train.jsonl
+    ds_type: json
+    type: chat_template
+    field_messages: messages
+""",
+    "sharegpt": """\
+datasets:
+  - path: sharegpt.json
+    ds_type: json
+    type: chat_template
+    field_messages: conversations
+    message_property_mappings:
+      role: from
+      content: value
+""",
+    "alpaca": """\
+datasets:
+  - path: alpaca.json
+    ds_type: json
+    type: alpaca
+""",
+}
+"""What axolotl's configuration says of each form."""
+
+
+def _entry(card: Mapping[str, Any], form: str) -> str:
+    name = "".join(c if c.isalnum() else "_" for c in str(card.get("name") or "unwaver"))
+    return f"{name}_{form}"
+
+
+def _header(formats: Sequence[str]) -> str:
+    """The YAML head of the card; the first form is the one `load_dataset(FOLDER)` gives.
+
+    `datasets` reads a folder by one kind of file only, so beside Parquet the JSON forms are not named here.
+    """
+    lines = ["---", "license: other", "task_categories:", "- text-generation", "tags:", "- safety", "- reasoning"]
+    lines += ["configs:"]
+    for number, name in enumerate(formats[:1] if formats[0] == "parquet" else formats):
+        lines += [f"- config_name: {name}", f"  data_files: {FORMATS[name][0]}"]
+        lines += ["  default: true"] if number == 0 else []
+    return "\n".join([*lines, "---", ""])
+
+
+TOLD = frozenset({"name", "note", "parts", "stages", "models", "teachers", "sources", "licences", "examples"})
+"""The entries of a card that have a section of their own; the others are listed as settings."""
+
+
+def _card(examples: Sequence[Example], card: Mapping[str, Any], formats: Sequence[str]) -> str:
+    shielded = sum(any(not span.trained for span in example.spans) for example in examples)
+    text = [f"\n# {_cell(card.get('name') or 'Training set')}\n"]
+    if card.get("note"):
+        text.append(f"> {_cell(card['note'])}\n")
+    text.append(
+        f"{len(examples)} examples of prompt, reasoning and answer for supervised fine-tuning, made with unwaver. "
+        "The reasoning stands between its tags in the assistant's text. The instruction the teacher was given is no "
+        "part of any example.\n"
+    )
+    if shielded:
+        text.append(
+            f"{shielded} examples hold stretches that are context and not to be trained on; these forms do not keep "
+            "that mark.\n"
+        )
+    text += [_parts(card.get("parts") or {}), _dropped(card.get("parts") or {}), _stages(card.get("stages") or {})]
+    text += [_models(card), _sources(card), _settings(card), _use(formats)]
+    return "\n".join(piece for piece in text if piece)
+
+
+def _parts(parts: Mapping[str, Any]) -> str:
+    rows = [(name, part.get("wanted", ""), part.get("kept", "")) for name, part in parts.items()]
+    return _table("Parts", ("part", "asked for", "examples"), rows)
+
+
+def _dropped(parts: Mapping[str, Any]) -> str:
+    rows = [(name, why, n) for name, part in parts.items() for why, n in (part.get("dropped") or {}).items()]
+    return _table("What was left out, and why", ("part", "reason", "traces"), rows)
+
+
+def _stages(stages: Mapping[str, Any]) -> str:
+    rows = [
+        (stage, what, n if isinstance(n, int | float | str) else json.dumps(n, ensure_ascii=False))
+        for stage, counts in stages.items()
+        for what, n in (counts.items() if isinstance(counts, Mapping) else [("", counts)])
+    ]
+    return _table("Counts by stage", ("stage", "what", "count"), rows)
+
+
+def _models(card: Mapping[str, Any]) -> str:
+    roles = [*dict(card.get("models") or {}).items(), *(("teacher", name) for name in card.get("teachers") or ())]
+    rows = [(role, *_revision(str(name))) for role, name in dict.fromkeys(roles)]
+    return _table("Models", ("role", "model", "revision"), rows)
+
+
+def _sources(card: Mapping[str, Any]) -> str:
+    given = dict(card.get("licences") or {})
+    rows = []
+    for source in card.get("sources") or ():
+        name, revision = _revision(str(source))
+        known = SOURCES.get(name)
+        rows.append((name, revision, given.get(name) or (known.licence if known else "not known to us")))
+    table = _table("Sources of the prompts", ("source", "revision", "licence"), rows)
+    terms = "The terms of the models that wrote the traces apply besides.\n"
+    return f"{table}\n{terms}" if table else ""
+
+
+def _settings(card: Mapping[str, Any]) -> str:
+    rows = [(key, value if isinstance(value, int | float | str) else json.dumps(value, ensure_ascii=False))
+            for key, value in card.items() if key not in TOLD and value not in (None, "")]  # fmt: skip
+    return _table("Settings", ("setting", "value"), rows)
+
+
+def _use(formats: Sequence[str]) -> str:
+    text = [
+        "## How to read it\n",
+        '```python\nimport datasets\n\nrows = datasets.load_dataset("FOLDER", split="train")\n```\n',
+    ]
+    text.append(
+        "Many chat templates drop everything before `</think>` from an assistant's turn (DeepSeek-R1's distills do). "
+        "Before training, decode one batch and see that the reasoning, the closing tag and the end token are under the "
+        "loss.\n"
+    )
+    if any(name in LLAMA_FACTORY for name in formats):
+        text.append("LLaMA-Factory: `dataset_info.json` describes the files; give this folder as `dataset_dir`.\n")
+    for name in formats:
+        if name in AXOLOTL:
+            text.append(f"axolotl, `{FORMATS[name][0]}`:\n\n```yaml\n{AXOLOTL[name]}```\n")
+    return "\n".join(text)
+
+
+def _revision(name: str) -> tuple[str, str]:
+    found, at, revision = name.rpartition("@")
+    return (found, revision) if at else (name, "not stated")
+
+
+def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    if not rows:
+        return ""
+    lines = [f"| {' | '.join(_cell(one) for one in row)} |" for row in rows]
+    return "\n".join([f"## {title}\n", f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}", *lines, ""])
+
+
+def _cell(value: Any) -> str:
+    """A value as one line of Markdown that can neither end its cell nor start markup."""
+    text = "".join(c if c.isprintable() else " " for c in str(value))
+    return "".join(f"\\{c}" if c in "\\|<>[]`*" else c for c in text)
