@@ -177,6 +177,8 @@ class JudgeSettings(Settings):
     """Safe or unsafe when a model is evaluated: on the reasoning, on the answer and on both."""
     max_tokens: int = Field(2048, ge=1)
     """Limit on a judge's reply."""
+    rubric_files: dict[str, Path] = {}
+    """Your own wording in place of the shipped rubric, by rubric: `patterns = "mine.md"`."""
 
     @field_validator("guard", "patterns", "refusal", "harm", mode="before")
     @classmethod

@@ -43,7 +43,7 @@ def model_reader(
     from unwaver.judging.rubric import judge_for
 
     if rubric in ("guard", "harm"):
-        guard = guard_for(model.target, looked_at)
+        guard = guard_for(model.target, looked_at, rubric)
         if guard is not None:
             return guard
-    return judge_for(rubric, looked_at, settings.max_tokens)
+    return judge_for(rubric, looked_at, settings.max_tokens, settings.rubric_files.get(rubric))
