@@ -1,0 +1,119 @@
+"""Check: what the student would be trained on, token by token, before anything is trained (study stage 6).
+
+Reads the recipe, the student's tokenizer and, where there is one, the mix's `examples.jsonl`; loads no weights and
+writes nothing but the page it prints. What training would refuse to start with, this refuses too.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from unwaver.reasoning import FAMILIES, render
+from unwaver.recipe import Recipe
+from unwaver.records import Example, Span
+from unwaver.stages.train import choose
+from unwaver.store import read_records
+from unwaver.training.encode import Proof
+from unwaver.training.student import load_encoder
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found of a student and the examples for it."""
+
+    student: str
+    examples: int
+    usable: int
+    dropped: Counter[str]
+    longest: int
+    """Tokens of the longest usable example."""
+    trained_share: float
+    """Share of all tokens that are under the loss."""
+    stand_ins: bool
+    """Whether the examples were made up here, because there is no mix yet."""
+    keeps_reasoning: bool
+    """Whether the chat template would keep the reasoning, were it handed a whole conversation."""
+    proofs: list[Proof]
+
+
+def check_student(recipe: Recipe, examples: list[Example] | None = None) -> Checked:
+    """Encode the examples for the recipe's student, or one stand-in for each part; RecipeError with the first fault."""
+    encoder = load_encoder(recipe.models["student"])
+    given = examples if examples is not None else stand_ins(recipe)
+    rows, proofs, dropped = choose(given, encoder, recipe)
+    return Checked(
+        student=encoder.name,
+        examples=len(given),
+        usable=len(rows),
+        dropped=dropped,
+        longest=max(len(row.input_ids) for row in rows),
+        trained_share=sum(row.trained_tokens for row in rows) / sum(len(row.input_ids) for row in rows),
+        stand_ins=examples is None,
+        keeps_reasoning=encoder.keeps_reasoning(),
+        proofs=proofs,
+    )
+
+
+def stand_ins(recipe: Recipe) -> list[Example]:
+    """One made-up example for each part of the mix, as its recipe would write it."""
+    tags = FAMILIES[recipe.models["student"].tags]
+    reply = render("The request is harmless, so I will answer it.", "Here is the answer.", tags=tags)
+    return [
+        Example(
+            prompt=part,
+            trace=None,
+            user=f"A prompt of the part {part}.",
+            spans=(Span(text=reply, trained=True),),
+            part=part,
+            kind=recipe.prompts[part].kind or "benign",
+        )
+        for part in recipe.mix.parts
+    ]
+
+
+def run(recipe: Recipe, examples: Path | None = None) -> None:
+    """Print the page for a recipe, with the examples of a mix where its file is given."""
+    found = check_student(recipe, None if examples is None else list(read_records(examples, Example)))
+    console = Console(soft_wrap=True, highlight=False)
+    for line in _head(found):
+        console.print(Text(line))
+    for proof in found.proofs:
+        console.print()
+        console.rule(
+            Text(f"part {proof.part}: {proof.tokens} tokens, {proof.trained_tokens} trained, ends with {proof.end}"),
+            align="left",
+            characters="-",
+        )
+        console.print(_coloured(proof) if console.is_terminal else Text(proof.text))
+    sys.stdout.flush()
+
+
+def _head(found: Checked) -> list[str]:
+    dropped = ", ".join(f"{count} {why}" for why, count in found.dropped.items()) or "none"
+    opened = found.proofs[0].opened
+    lines = [
+        f"student {found.student}: its template "
+        + ("opens the reasoning block itself" if opened else "leaves the opening tag to the reply"),
+        f"{found.usable} of {found.examples} examples usable; dropped: {dropped}; longest {found.longest} tokens; "
+        f"{found.trained_share:.0%} of all tokens are trained",
+        "the loss is on the reasoning, the closing tag, the answer and the end token, and not on the prompt",
+    ]
+    if found.stand_ins:
+        lines.append("there is no mix yet: these examples are stand-ins, one for each part")
+    if not found.keeps_reasoning:
+        lines.append(
+            "note: this chat template drops the reasoning of an assistant turn; a trainer that is handed whole "
+            "conversations would never train on it (here it is not handed any)"
+        )
+    lines.append("context is dim, trained text is bright" if sys.stdout.isatty() else "trained text is between ⟦ and ⟧")
+    return lines
+
+
+def _coloured(proof: Proof) -> Text:
+    return Text.assemble(*((text, "bold green" if trained else "dim") for text, trained in proof.segments))

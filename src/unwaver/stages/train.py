@@ -1,0 +1,137 @@
+"""Train: the mix in, a student out (the paper's section 5, study stage 6).
+
+Reads the mix's `examples.jsonl`; writes `model/` (safetensors, tokenizer, model card), `loss.jsonl`, `proof.txt` and
+`proof.json`, and the manifest. It refuses to start unless the decoded tokens show that reasoning, closing tag, answer
+and end token are under the loss and the prompt is not. Over-long examples are dropped and counted, never cut.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from unwaver import progress
+from unwaver.errors import RecipeError
+from unwaver.recipe import Recipe
+from unwaver.records import Example, digest
+from unwaver.store import RunDir, Step, read_records, write_whole
+from unwaver.training import card, launch
+from unwaver.training.encode import Encoded, Encoder, Proof
+from unwaver.training.student import load_encoder
+from unwaver.training.work import TRAINED, Work, hold_out, load_rows, probe, save_rows
+
+OVERLONG = "over-long"
+
+
+def run(step: Step, recipe: Recipe, root: Path) -> dict[str, Any]:
+    """Train the recipe's student on the step's mix; the manifest."""
+    source = step.inputs["mix"].directory(root) / "examples.jsonl"
+    with RunDir.open(step, root) as run_dir:
+        folder = run_dir.path
+        rows, proofs, dropped, name = _encoded(source, recipe, folder)
+        heldout = hold_out(rows, recipe.train.heldout, recipe.seed)
+        work = Work(
+            student=recipe.models["student"],
+            train=recipe.train,
+            seed=recipe.seed,
+            rows=name,
+            heldout=heldout,
+            probed=probe(rows, heldout, recipe.seed),
+        )
+        work.save(folder)
+        _write_proofs(folder, proofs)
+        if not (folder / TRAINED).is_file():
+            launch.start(folder, recipe.train)
+        facts: dict[str, Any] = json.loads((folder / TRAINED).read_text(encoding="utf-8"))
+        if recipe.train.method != "full":
+            from unwaver.training.merge import merge
+
+            facts["merge"] = merge(folder, work, rows)
+        counts = {
+            "examples": len(rows) + sum(dropped.values()),
+            "trained": len(rows) - len(heldout),
+            "held_out": len(heldout),
+            "dropped": dict(dropped),
+            "parts": dict(Counter(row.part for row in rows)),
+        }
+        more = {"model": str(folder / "model"), "global_batch": recipe.train.global_batch, **facts}
+        write_whole(folder / "model" / "README.md", card.text(recipe, counts, more))
+        return run_dir.finish(counts, **more)
+
+
+def choose(
+    examples: list[Example], encoder: Encoder, recipe: Recipe
+) -> tuple[list[Encoded], list[Proof], Counter[str]]:
+    """(The encoded examples training can use, one proof for each part, how many were dropped and why.)
+
+    RecipeError where too many of a part are unusable, or more than `max_overlong` of all are over-long.
+    """
+    rows: list[Encoded] = []
+    proofs: dict[str, Proof] = {}
+    dropped: Counter[str] = Counter()
+    faults: dict[str, list[str]] = defaultdict(list)
+    sizes = Counter(example.part for example in examples)
+    with progress.bar("encode", len(examples)) as bar:
+        for example in examples:
+            bar.advance()
+            encoded = encoder.encode(example)
+            found = encoder.faults(example, encoded)
+            if found:
+                faults[example.part].append(f"{found[0]} (part {example.part}, prompt {example.prompt})")
+                dropped[found[0]] += 1
+            elif len(encoded.input_ids) > recipe.train.max_tokens:
+                dropped[OVERLONG] += 1
+            else:
+                rows.append(encoded)
+                if example.part not in proofs:
+                    proofs[example.part] = encoder.proof(encoded)
+    for part, sentences in faults.items():
+        if len(sentences) > recipe.max_failed * sizes[part]:
+            raise RecipeError(f"{encoder.name}: {sentences[0]}; {len(sentences)} of {sizes[part]} such in this part")
+    if dropped[OVERLONG] > recipe.train.max_overlong * len(examples):
+        raise RecipeError(
+            f"train.max_overlong: {dropped[OVERLONG]} of {len(examples)} examples are longer than train.max_tokens "
+            f"({recipe.train.max_tokens}); raise it, or max_overlong ({recipe.train.max_overlong}) to drop them"
+        )
+    if not rows:
+        raise RecipeError("train: the mix holds no example that can be trained on")
+    return rows, list(proofs.values()), +dropped
+
+
+def _encoded(source: Path, recipe: Recipe, folder: Path) -> tuple[list[Encoded], list[Proof], Counter[str], str]:
+    """What `choose` finds, kept under the digest of all it depends on, and the name of that file."""
+    progress.say("train: loading the student's tokenizer")
+    encoder = load_encoder(recipe.models["student"])
+    key = digest(
+        [
+            hashlib.blake2b(source.read_bytes()).hexdigest(),
+            encoder.fingerprint(),
+            recipe.max_failed,
+            recipe.train.max_tokens,
+            recipe.train.max_overlong,
+        ]
+    )
+    name = f"encoded-{key[:12]}.npz"
+    beside = folder / f"encoded-{key[:12]}.json"
+    if (folder / name).is_file() and beside.is_file():
+        kept = json.loads(beside.read_text(encoding="utf-8"))
+        return load_rows(folder / name), [Proof(**proof) for proof in kept["proofs"]], Counter(kept["dropped"]), name
+    rows, proofs, dropped = choose(list(read_records(source, Example)), encoder, recipe)
+    save_rows(folder / name, rows)
+    write_whole(beside, json.dumps({"proofs": [asdict(proof) for proof in proofs], "dropped": dropped}))
+    return rows, proofs, dropped, name
+
+
+def _write_proofs(folder: Path, proofs: list[Proof]) -> None:
+    """One example of each part as it is trained: for people, and for the report."""
+    pages = [
+        f"part {proof.part}: {proof.tokens} tokens, {proof.trained_tokens} trained (between ⟦ and ⟧); "
+        f"ends with {proof.end}\n\n{proof.text}\n"
+        for proof in proofs
+    ]
+    write_whole(folder / "proof.txt", "\n\n".join(pages))
+    write_whole(folder / "proof.json", json.dumps([asdict(proof) for proof in proofs], ensure_ascii=False, indent=1))

@@ -1,0 +1,89 @@
+"""Attention over several examples in one row, each of which sees only itself.
+
+Rows without padding are what makes training fast, and flash attention knows how to read them; a CPU, or a GPU without
+that package, does not. This gives transformers an attention that does: one causal call of PyTorch's own
+`scaled_dot_product_attention` for each example in the row, so no example can see another and no mask is ever built.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from unwaver.errors import RecipeError
+from unwaver.recipe import ModelSettings
+
+NAME = "unwaver_segments"
+"""The name under which transformers knows it."""
+
+FLASH = "flash_attention_2"
+
+
+def segments(  # noqa: PLR0917 - transformers decides
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    cu_seq_lens_q: torch.Tensor | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention of a row of examples; query, key and value are (1, heads, tokens, size), `cu_seq_lens_q` the places
+    where examples begin and the last ends. Without `cu_seq_lens_q` every row is one example, with its padding at the
+    end.
+    """
+    if cu_seq_lens_q is None:
+        output: tuple[torch.Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+        return output
+    lengths = cu_seq_lens_q.diff().tolist()
+    window = kwargs.get("sliding_window")
+    parts = []
+    for q, k, v in zip(*(states.split_with_sizes(lengths, 2) for states in (query, key, value)), strict=True):
+        band = None
+        if window is not None and q.shape[2] > window:
+            band = torch.ones(q.shape[2], q.shape[2], dtype=torch.bool, device=q.device).tril().triu(1 - window)
+        parts.append(
+            scaled_dot_product_attention(
+                q,
+                k,
+                v,
+                attn_mask=band,
+                is_causal=band is None,
+                dropout_p=kwargs.get("dropout", 0.0),
+                scale=kwargs.get("scaling"),
+                enable_gqa=q.shape[1] != k.shape[1],
+            )
+        )
+    return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
+
+
+def best_attention() -> str:
+    """Flash attention where there is a GPU and the package, else ours."""
+    if torch.cuda.is_available() and importlib.util.find_spec("flash_attn") is not None:
+        return FLASH
+    ALL_ATTENTION_FUNCTIONS.register(NAME, segments)
+    return NAME
+
+
+def rows_without_padding(student: ModelSettings) -> bool:
+    """Whether the attention this student is loaded with keeps the examples of one row apart."""
+    chosen = student.load.get("attn_implementation") or best_attention()
+    return chosen == NAME or "flash" in str(chosen)
+
+
+def check(model: PreTrainedModel) -> None:
+    """RecipeError where ours can't stand in for the model's own attention."""
+    config = model.config.get_text_config()
+    if model.config._attn_implementation == NAME and (
+        not model._supports_sdpa or getattr(config, "attn_logit_softcapping", None)
+    ):
+        raise RecipeError(
+            f"{model.config.model_type}: its attention can't be computed here; install flash-attn, or set "
+            'models.student.load.attn_implementation = "eager" (with padding)'
+        )

@@ -1,0 +1,139 @@
+"""A recipe's `[train]` table as `trl.SFTConfig`, and the student loaded as it says."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import math
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
+from trl.trainer.sft_config import SFTConfig
+
+from unwaver.errors import RecipeError
+from unwaver.models.local import best_dtype
+from unwaver.models.weights import locate
+from unwaver.recipe import ModelSettings, TrainSettings
+from unwaver.training import attention
+from unwaver.training.batches import Plan
+from unwaver.training.work import Work
+
+OURS = {
+    "output_dir": "the run's own folder",
+    "per_device_train_batch_size": "train.micro_batch",
+    "gradient_accumulation_steps": "train.global_batch",
+    "num_train_epochs": "train.epochs",
+    "max_steps": "train.epochs",
+    "max_length": "train.max_tokens",
+    "packing": "train.batching",
+    "padding_free": "train.batching",
+    "seed": "seed",
+    "bf16": "train.dtype",
+    "save_steps": "train.save_every",
+    "dataset_kwargs": "the examples, which are tokens already",
+    "model_init_kwargs": "models.student.load",
+    "trust_remote_code": "models.student.load",
+}
+"""What `[train.sft]` may not set, because a promise rests on it, and what decides it instead."""
+
+
+def matmul_dtype(settings: TrainSettings) -> torch.dtype:
+    """The type of matrix products."""
+    chosen: torch.dtype = best_dtype() if settings.dtype == "auto" else getattr(torch, settings.dtype)
+    return chosen
+
+
+def sft_config(work: Work, plan: Plan, folder: Path, padding_free: bool) -> SFTConfig:
+    """TRL's settings: the recipe's, with `[train.sft]` laid over them."""
+    settings = work.train
+    own: dict[str, Any] = {
+        "output_dir": str(folder / "checkpoints"),
+        "per_device_train_batch_size": settings.micro_batch,
+        "gradient_accumulation_steps": plan.accumulation,
+        # The plan holds all epochs in a row; to the trainer they are one.
+        "num_train_epochs": 1,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": settings.scheduler,
+        "warmup_steps": math.ceil(settings.warmup_ratio * len(plan.steps)),
+        "max_length": None,
+        "padding_free": padding_free,
+        "bf16": matmul_dtype(settings) is torch.bfloat16,
+        "activation_checkpointing": settings.gradient_checkpointing,
+        "optim": "adamw_torch_fused",
+        "seed": work.seed,
+        "save_strategy": "steps",
+        "save_steps": settings.save_every,
+        "save_total_limit": 2,
+        "logging_strategy": "steps",
+        "logging_steps": 1,
+        # The trainer's default hides a loss that is not a number behind the mean of the losses before it.
+        "logging_nan_inf_filter": False,
+        "eval_strategy": "no",
+        "report_to": settings.report_to or "none",
+        "disable_tqdm": True,
+        "use_cpu": not torch.cuda.is_available(),
+        "dataset_kwargs": {"skip_prepare_dataset": True},
+        "remove_unused_columns": False,
+        # The loss of a step is the mean over its trained tokens, wherever they were computed.
+        "average_tokens_across_devices": True,
+    }
+    if plan.processes > 1 and not torch.cuda.is_available():
+        own["ddp_backend"] = "gloo"
+    _check_keys("train.sft", settings.sft, {f.name for f in fields(SFTConfig)})
+    for key in settings.sft:
+        if key in OURS:
+            raise RecipeError(f"train.sft.{key}: is decided by {OURS[key]}")
+    try:
+        return SFTConfig(**{**own, **settings.sft})
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"train.sft: {' '.join(str(error).split())}") from None
+
+
+def lora_config(settings: TrainSettings) -> LoraConfig | None:
+    """PEFT's settings: adapters on every linear layer but the head, `[train.lora]` laid over; None: full training."""
+    if settings.method == "full":
+        return None
+    _check_keys("train.lora", settings.lora, {f.name for f in fields(LoraConfig)})
+    own: dict[str, Any] = {"task_type": "CAUSAL_LM", "r": 16, "lora_alpha": 32, "target_modules": "all-linear"}
+    try:
+        return LoraConfig(**{**own, **settings.lora})
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"train.lora: {' '.join(str(error).split())}") from None
+
+
+def load_student(student: ModelSettings, settings: TrainSettings) -> PreTrainedModel:
+    """The student's weights: float32 where trained, the type of the matrix products (or 4 bits) where frozen."""
+    products = matmul_dtype(settings)
+    options: dict[str, Any] = {
+        "revision": student.revision,
+        "dtype": torch.float32 if settings.method == "full" else products,
+        "attn_implementation": attention.best_attention(),
+    }
+    if settings.method == "qlora":
+        if importlib.util.find_spec("bitsandbytes") is None:
+            raise RecipeError('train.method = "qlora" needs bitsandbytes; install it with: pip install bitsandbytes')
+        # NF4 with double quantisation: QLoRA, arXiv 2305.14314 section 3.
+        options["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=products,
+        )
+    try:
+        model = AutoModelForCausalLM.from_pretrained(locate(student.target), **{**options, **student.load})
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{student.name}: can't be loaded: {' '.join(str(error).split())[:300]}") from None
+    attention.check(model)
+    loaded: PreTrainedModel = model
+    return loaded
+
+
+def _check_keys(table: str, given: dict[str, Any], known: set[str]) -> None:
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(key, sorted(known), n=1)
+            raise RecipeError(f"{table}.{key}: unknown key" + (f"; did you mean `{near[0]}`?" if near else ""))
