@@ -150,6 +150,10 @@ class DistilSettings(Settings):
     """The recipe for harmful prompts: default, realsafe, improved, short, template, none."""
     benign_instruction: str = "default"
     """The recipe for all other prompts; the paper asks its teacher plainly."""
+    teacher: str = "teacher"
+    """Which of `[models]` is asked about harmful prompts."""
+    benign_teacher: str | None = None
+    """Which is asked about all others; None: the same. The paper asks DeepSeek-R1, whoever teaches the rest."""
     instruction_file: Path | None = None
     """Your own wording in place of the shipped one for `instruction`."""
     position: Literal["user", "system"] | None = None
@@ -309,6 +313,9 @@ class Recipe(Settings):
                 problems.append(f"evaluate.sets.{name}: attack {entry.attack} needs `models.attacker`")
             if entry.attack == "pair" and "pair_judge" not in self.models:
                 problems.append(f"evaluate.sets.{name}: attack pair needs `models.pair_judge`")
+        for key, role in (("teacher", self.distil.teacher), ("benign_teacher", self.distil.benign_teacher)):
+            if role not in (None, "teacher") and role not in self.models:
+                problems.append(f"distil.{key}: {_no_such(str(role), self.models, 'model')}")
         for rubric in ("guard", "patterns", "refusal", "harm"):
             for judge in getattr(self.judge, rubric):
                 if judge != RULES and judge not in self.models:
@@ -316,6 +323,13 @@ class Recipe(Settings):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def taught(self, harmful: bool) -> tuple[str, str]:
+        """(instruction, the teacher's role) for harmful prompts or for all others."""
+        settings = self.distil
+        if harmful:
+            return settings.instruction, settings.teacher
+        return settings.benign_instruction, settings.benign_teacher or settings.teacher
 
     def sampling(self, kind: Kind, entry: EvaluationSet) -> Sampling:
         """How replies of one evaluation are drawn: the set's own settings over the paper's (study section 4)."""

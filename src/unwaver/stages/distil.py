@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from unwaver.errors import RecipeError
 from unwaver.instructions import FIXED_REFUSAL, ask
 from unwaver.reasoning import FAMILIES, trace
 from unwaver.recipe import Recipe
@@ -31,7 +32,10 @@ def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
             fixed = [_fixed(prompt) for prompt in prompts]
             out.write(TRACES, fixed)
             return out.finish({"written": len(fixed)}, instruction=instruction, model="fixed text")
-        teacher = recipe.models["teacher"]
+        role = str(step.settings["role"])
+        if role not in recipe.models:
+            raise RecipeError(f"models: expected a `{role}` to ask for traces of `{step.name}`")
+        teacher = recipe.models[role]
         calls = Calls(out, place, recipe.max_failed)
         try:
             total = len(prompts) * recipe.distil.samples
@@ -64,6 +68,4 @@ def _requests(prompts: list[Prompt], instruction: str, recipe: Recipe) -> Iterat
 
 
 def _fixed(prompt: Prompt) -> Trace:
-    return Trace(
-        prompt=prompt, model="fixed text", reasoning="", answer=FIXED_REFUSAL, block="closed", ending="stop"
-    )
+    return Trace(prompt=prompt, model="fixed text", reasoning="", answer=FIXED_REFUSAL, block="closed", ending="stop")

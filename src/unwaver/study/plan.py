@@ -86,7 +86,9 @@ def kind_of(recipe: Recipe, name: str) -> Kind:
     entry = recipe.prompts[name]
     kind = entry.kind if entry.kind is not None else sources.find(entry.source).kind
     if kind is None:
-        raise RecipeError(f"prompts.{name}: `{entry.source}` is a set of traces, not of prompts; give `kind` to use it so")
+        raise RecipeError(
+            f"prompts.{name}: `{entry.source}` is a set of traces, not of prompts; give `kind` to use it so"
+        )
     return kind
 
 
@@ -102,14 +104,15 @@ def _prompts(recipe: Recipe, name: str) -> Step:
 
 
 def _judge(recipe: Recipe, part: str, prompts: Step) -> Step:
-    harmful = kind_of(recipe, part) == "harmful"
     settings = recipe.distil
-    instruction = settings.instruction if harmful else settings.benign_instruction
-    asked: dict[str, Any] = {"instruction": instruction}
+    instruction, role = recipe.taught(kind_of(recipe, part) == "harmful")
+    asked: dict[str, Any] = {"instruction": instruction, "role": role}
     if instruction != "none":
         file = settings.instruction_file if instruction == settings.instruction else None
-        asked |= settings.model_dump(mode="json", exclude={"instruction", "benign_instruction", "instruction_file"})
-        asked |= {"wording": instructions.text(instruction, file), "teacher": _identity(recipe.models.get("teacher"))}
+        asked |= settings.model_dump(
+            mode="json", include={"position", "temperature", "top_p", "max_tokens", "samples", "seed"}
+        )
+        asked |= {"wording": instructions.text(instruction, file), "teacher": _identity(recipe.models.get(role))}
     distil = Step("distil", part, asked, {"prompts": prompts})
     judges = {rubric: _judges(recipe, rubric) for rubric in ("guard", "patterns", "refusal")}
     return Step("judge", part, {"judges": judges, "max_tokens": recipe.judge.max_tokens}, {"distil": distil})
