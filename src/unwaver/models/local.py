@@ -52,7 +52,7 @@ class LocalModel:
                 continue
             try:
                 replies = await asyncio.to_thread(self._backend.generate, [request for request, _ in batch])
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(error)
@@ -62,7 +62,7 @@ class LocalModel:
                     future.set_result(reply)
 
     def _take(self) -> list[tuple[Request, asyncio.Future[Reply]]]:
-        """The next batch: alike in sampling, near in length, the longest first so that a lack of memory shows at once."""
+        """The next batch: alike in sampling, near in length; the longest first, so that a lack of memory shows at once."""
         assert self._backend is not None
         self._waiting = [item for item in self._waiting if not item[1].done()]
         if not self._waiting:
@@ -113,19 +113,20 @@ class _Prompter:
         messages = [m.model_dump() for m in request.messages]
         if self.settings.system is not None and messages[0]["role"] != "system":
             messages.insert(0, {"role": "system", "content": self.settings.system})
-        text: str = self.tokenizer.apply_chat_template(
+        text = self.tokenizer.apply_chat_template(
             messages,
             tokenize=False,
             add_generation_prompt=True,
             **self.settings.extra_body.get("chat_template_kwargs", {}),
         )
+        text = str(text)
         opened = opens_block(text, FAMILIES[self.settings.tags])
         return list(self.tokenizer(text + request.prefill, add_special_tokens=False)["input_ids"]), opened
 
     def read(self, request: Request, ids: list[int], n_in: int, opened: bool, stopped: bool) -> Reply:
         """The reply in generated token ids, the end token taken off."""
         tags = FAMILIES[self.settings.tags]
-        text: str = self.tokenizer.decode(ids, skip_special_tokens=self.settings.tags == "think")
+        text = str(self.tokenizer.decode(ids, skip_special_tokens=self.settings.tags == "think"))
         found = split(request.prefill + text, opened, tags)
         inside = (
             None
@@ -150,13 +151,14 @@ class _Transformers:
         from transformers import AutoModelForCausalLM
         from transformers.utils import logging
 
-        logging.disable_progress_bar()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]
         path = locate(settings.target)
         self._prompter = _Prompter(settings, path)
         load: dict[str, Any] = {"dtype": best_dtype(), "revision": settings.revision, **settings.load}
         if torch.cuda.is_available():
             load.setdefault("device_map", "auto")
-        self._model = AutoModelForCausalLM.from_pretrained(path, **load).eval()
+        self._model: Any = AutoModelForCausalLM.from_pretrained(path, **load)
+        self._model.eval()
         ends = self._model.generation_config.eos_token_id
         self._ends = set(ends if isinstance(ends, list) else [ends])
         self._ends.add(self._prompter.tokenizer.eos_token_id)
@@ -215,10 +217,10 @@ class _SeededNoise:
         scores = scores.float()
         for warper in self._warpers:
             scores = warper(input_ids, scores)
-        for row, generator in zip(scores, self._generators, strict=True):
-            noise = torch.empty_like(row).exponential_(generator=generator)
-            row -= noise.log()
-        return scores
+        noise = [
+            torch.empty_like(row).exponential_(generator=g) for row, g in zip(scores, self._generators, strict=True)
+        ]
+        return scores - torch.stack(noise).log()
 
 
 class _Vllm:

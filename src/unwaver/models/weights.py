@@ -10,8 +10,10 @@ import importlib.util
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from unwaver.errors import RecipeError
+from unwaver.progress import say
 
 PACKAGE = "package:"
 
@@ -59,11 +61,14 @@ def _converted(gguf: Path) -> Path:
         return folder
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]
+    say(f"turning {gguf.name} into safetensors, once (kept in {folder})")
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     part.mkdir(parents=True, exist_ok=True)
     tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
-    model = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
     # Once its numbers are plain floats the model is no longer quantised; saving refuses while it claims to be.
     model.hf_quantizer = None
     model.is_quantized = False

@@ -38,7 +38,9 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     table = Table("what", "", "found", "to add it", box=None, padding=(0, 2, 0, 0))
     for what, there, found, command in findings(arguments.recipe):
         # Plain Text: square brackets in a command are no markup.
-        table.add_row(Text(what), "[green]yes[/]" if there else "[yellow]no[/]", Text(found), Text("" if there else command))
+        table.add_row(
+            Text(what), "[green]yes[/]" if there else "[yellow]no[/]", Text(found), Text("" if there else command)
+        )
     Console().print(table)
     return EXIT_DONE
 
@@ -48,8 +50,11 @@ def findings(recipe: Path | None = None) -> Iterator[Finding]:
     yield "python", True, f"{platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}", ""
     for extra, (packages, use) in EXTRAS.items():
         missing = [name for name in packages if importlib.util.find_spec(name) is None]
-        yield f"extra {extra}", not missing, use + (f" (missing: {', '.join(missing)})" if missing else ""), (
-            f"pip install 'unwaver[{extra}]'"
+        yield (
+            f"extra {extra}",
+            not missing,
+            use + (f" (missing: {', '.join(missing)})" if missing else ""),
+            (f"pip install 'unwaver[{extra}]'"),
         )
     yield from _processors()
     sandbox = shutil.which("bwrap") or shutil.which("nsjail")
@@ -75,8 +80,11 @@ def _processors() -> Iterator[Finding]:
         return
     from unwaver.models.local import best_dtype
 
-    yield "GPU", False, f"none seen; the processor computes in {str(best_dtype()).removeprefix('torch.')}", (
-        "a machine with an NVIDIA GPU and a CUDA build of torch"
+    yield (
+        "GPU",
+        False,
+        f"none seen; the processor computes in {str(best_dtype()).removeprefix('torch.')}",
+        ("a machine with an NVIDIA GPU and a CUDA build of torch"),
     )
 
 
