@@ -174,8 +174,10 @@ def _header(formats: Sequence[str]) -> str:
     return "\n".join([*lines, "---", ""])
 
 
-TOLD = frozenset({"name", "note", "parts", "stages", "models", "teachers", "sources", "licences", "examples"})
-"""The entries of a card that have a section of their own; the others are listed as settings."""
+TOLD = frozenset(
+    {*("name", "note", "parts", "stages", "models", "teachers", "sources", "licences"), "examples", "counts", "stage"}
+)
+"""The entries of a card that have a section of their own or say the same again; the others are listed as settings."""
 
 
 def _card(examples: Sequence[Example], card: Mapping[str, Any], formats: Sequence[str]) -> str:
