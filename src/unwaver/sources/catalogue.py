@@ -186,7 +186,7 @@ ALL = [
     _wild("borderline"),
     Source(
         "or-bench-hard",
-        "OR-Bench's hard 1,319 safe prompts that models refuse",
+        "OR-Bench's hard set: about 1,300 safe prompts that models refuse",
         "borderline",
         "CC-BY-4.0",
         columns("borderline", {"text": ("prompt",), "category": ("category",)}),
