@@ -39,9 +39,9 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
             path.write_text("\n".join(json.dumps(row) for row in rows) + "\n\n", encoding="utf-8")
         case ".json":
             path.write_text(json.dumps(rows), encoding="utf-8")
-        case ".csv":
+        case ".csv" | ".tsv":
             with path.open("w", newline="", encoding="utf-8") as out:
-                writer = csv.DictWriter(out, rows[0])
+                writer = csv.DictWriter(out, rows[0], delimiter="\t" if path.suffix == ".tsv" else ",")
                 writer.writeheader()
                 writer.writerows(rows)
         case ".parquet":
@@ -56,7 +56,7 @@ def own(path: Path, **more: Any) -> PromptSet:
 # ------------------------------------------------------------------------------------------------ files of one's own
 
 
-@pytest.mark.parametrize("ending", [".jsonl", ".json", ".csv", ".parquet"])
+@pytest.mark.parametrize("ending", [".jsonl", ".json", ".csv", ".tsv", ".parquet"])
 def test_every_form_of_file_gives_the_same_prompts(tmp_path: Path, ending: str) -> None:
     prompts = sources.load(own(write(tmp_path / f"mine{ending}", ROWS)))
     assert [(p.text, p.category, p.target) for p in prompts] == [

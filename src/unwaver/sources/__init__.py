@@ -18,7 +18,7 @@ from unwaver.errors import RecipeError, RecordError
 from unwaver.recipe import PromptSet
 from unwaver.records import Prompt, digest
 from unwaver.sources import files, hub
-from unwaver.sources.catalogue import SOURCES
+from unwaver.sources.catalogue import SOURCES, xstest_split
 from unwaver.sources.source import Draft, Home, Reader, Source, columns
 
 __all__ = ["SOURCES", "Home", "Source", "find", "fingerprint", "load"]
@@ -56,13 +56,15 @@ def load(entry: PromptSet) -> list[Prompt]:
 def fingerprint(entry: PromptSet) -> dict[str, str]:
     """What identifies the content: the digest of a local file or of the packaged corpus, or hub id and revision.
 
-    It reads no data from the hub. `split` and `limit` are settings and not part of it.
+    It reads nothing from the network. Where we divide a set ourselves, the division is part of it; which half is asked
+    for and `limit` are settings.
     """
     source = find(entry.source) if entry.source != FILE else None
     version = _version(source, entry)
+    divided = {"split": digest(xstest_split())[:8]} if source and source.home and source.splits else {}
     if entry.path is None and source is not None and source.home is not None:
-        return {"source": entry.source, "home": source.home.id, "revision": version}
-    return {"source": entry.source, "content": version}
+        return {"source": entry.source, "home": source.home.id, "revision": version, **divided}
+    return {"source": entry.source, "content": version, **divided}
 
 
 def find(name: str) -> Source:

@@ -1,4 +1,4 @@
-"""Rows of a file in any of the usual forms: JSON lines, a JSON list, CSV, Parquet, or a folder of such files.
+"""Rows of a file in any of the usual forms: JSON lines, a JSON list, CSV, TSV, Parquet, or a folder of such files.
 
 Yields `(place, row)`: the place is `path:number` for messages (the line in JSON lines, else the 1-based row), the row
 an object by column name. Everything but a JSON list is streamed. A row that can't be read is a RecordError with its
@@ -19,7 +19,7 @@ from unwaver.store import read_rows
 
 Row = dict[str, Any]
 
-FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet")
+FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 """File endings that are understood."""
 
 LONGEST_FIELD = 1 << 28
@@ -31,8 +31,8 @@ def rows(path: Path) -> Iterator[tuple[str, Row]]:
     for file in files(path):
         ending = file.suffix.lower()
         try:
-            if ending == ".csv":
-                yield from _csv(file)
+            if ending in (".csv", ".tsv"):
+                yield from _csv(file, "\t" if ending == ".tsv" else ",")
             elif ending == ".parquet":
                 yield from _parquet(file)
             elif ending == ".json" and _is_list(file):
@@ -90,12 +90,12 @@ def _json(path: Path) -> Iterator[tuple[str, Row]]:
         yield f"{path}:{number}", row
 
 
-def _csv(path: Path) -> Iterator[tuple[str, Row]]:
+def _csv(path: Path, delimiter: str) -> Iterator[tuple[str, Row]]:
     csv.field_size_limit(LONGEST_FIELD)
     number = 0
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
-            for number, row in enumerate(csv.DictReader(lines, strict=True), 1):
+            for number, row in enumerate(csv.DictReader(lines, delimiter=delimiter, strict=True), 1):
                 if None in row:
                     raise RecordError(f"{path}:{number}: more fields than the header has columns")
                 if None in row.values():
