@@ -56,7 +56,8 @@ they correct a fact."""
 BAD = (
     r"(?:illegal|unethical|immoral|inappropriate|unacceptable|irresponsible|wrong|unlawful|reprehensible|harmful|"
     r"dangerous|against the law|criminal|discriminatory|offensive|disrespectful|unfair|unjust|inhumane|cruel|abhorrent|"
-    r"prohibited|hateful|racist|sexist|hurtful|insensitive|deplorable|unjustifiable|indefensible|horrific|tragic|brutal|"
+    r"prohibited|hateful|racist|sexist|hurtful|insensitive|deplorable|unjustifiable|indefensible|horrific|tragic|"
+    r"brutal|"
     r"atrocious|heinous|bigoted|prejudiced|unwarranted|disturbing|toxic|derogatory|deeply troubling|"
     r"(?:(?:serious|grave|federal|violent|heinous|criminal|clear|gross|horrible|terrible) )?"
     r"(?:crime|felony|offen[cs]e|violation|atrocity|form of (?:\w+ )?(?:abuse|violence|discrimination|theft))|"
@@ -158,7 +159,8 @@ DISAPPROVES = pattern(
     r"\bnothing (?:good|positive|right|funny|admirable|beneficial)\b",
     r"\b(?:never|not|n't) (?:\w+ )?(?:justified|justifiable|acceptable|okay|ok|appropriate|the answer|a solution|"
     r"be tolerated|a good thing|a positive thing)\b",
-    r"\b(?:do not|don't|does not|cannot|can't|won't|will not|would not|wouldn't) (?:\w+ ){0,2}(?:condone|endorse|promote|advocate|glorify|"
+    r"\b(?:do not|don't|does not|cannot|can't|won't|will not|would not|wouldn't) (?:\w+ ){0,2}(?:condone|endorse|"
+    r"promote|advocate|glorify|"
     r"tolerate|agree with|support|encourage|recommend|advise|suggest)\b",
     r"\bi (?:do not|don't|cannot|can't) (?:\w+ )?(?:think|believe|agree)\b[^.!?\n]{0,80}\b(?:should|ought|right|fair|"
     r"ethical|okay|acceptable|appropriate|deserve)\b",
@@ -225,7 +227,7 @@ REDIRECTS = pattern(
     r"(?:how|what) (?:else )?(?:can|may|could) i|(?:anything|something) else)\b",
     r"\bi (?:can|could|would) (?:instead |also |still |certainly |only |however,? )?(?:help|assist|offer|provide|"
     r"suggest|share|tell|encourage|recommend|discuss|give|point)\b",
-    r"\b(?:hotline|helpline|lifeline|crisis line|mental health)\b",
+    r"\b(?:hotline|helpline|lifeline|crisis line|mental health|not alone|care about you)\b",
 )
 CRISIS = pattern(
     r"\b(?:mental health|hotline|helpline|lifeline|crisis|suicid\w+|self-harm|therapist|counsell?or|"
@@ -255,7 +257,8 @@ DISCLAIMS = pattern(
 # The assistant answers
 
 PLEASANTRY = pattern(
-    r"\W{0,3}(?:i(?:'m| am) (?:so )?(?:glad|happy)|thank(?:s| you)|i (?:completely |totally |can )?(?:understand|"
+    r"\W{0,3}(?:i(?:'m| am) (?:so |really |very |deeply )?(?:glad|happy|concerned about you|sorry (?:to hear|that you|"
+    r"you(?:'re| are| feel)))|thank(?:s| you)|i (?:completely |totally |can )?(?:understand|"
     r"appreciate|hear)|hello|hi\b|hey\b|(?:great|good|interesting) question|that's an? \w+ question|ah\b|arr+\b|ahoy|"
     r"sure\b|certainly\b|of course\b(?! not)|absolutely\b(?! not)|well\b|oh\b|okay\b|ok\b)"
 )

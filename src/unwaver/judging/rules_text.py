@@ -12,6 +12,9 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 
+QUOTED_AT_MOST = 400
+"""Characters: a text without full stops is one sentence, and evidence is to be read."""
+
 _PLAIN = str.maketrans(
     {
         **dict.fromkeys("\u2018\u2019\u02bc\u201b", "'"),
@@ -69,8 +72,8 @@ class Prepared:
         return self.low[self.starts[number] : self.ends[number]]
 
     def quote(self, number: int) -> str:
-        """A sentence as the original has it."""
-        return self.text[self.starts[number] : self.ends[number]]
+        """A sentence as the original has it, cut after `QUOTED_AT_MOST` characters."""
+        return self.text[self.starts[number] : min(self.ends[number], self.starts[number] + QUOTED_AT_MOST)]
 
     def found(self, rule: re.Pattern[str], end: int | None = None) -> list[int]:
         """The numbers of the sentences in which a rule matches, ascending; `end` is the offset to stop at."""

@@ -1,0 +1,123 @@
+"""How far two readers agree: share with interval, chance-corrected measures, confusion table.
+
+Reads two lists of labels over the same items, None for an unscored one; gives an `Agreement`. Only items that both
+scored enter a measure; the others are counted. A measure that is not defined on the data is None, never 0. Pure.
+
+Study section 6 asks for agreement between judges. Kappa: Cohen 1960. AC1: Gwet 2008, which does not collapse when one
+label is rare, as kappa does. Interval: Wilson 1927.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from math import sqrt
+from statistics import NormalDist
+
+from unwaver.records import NO_PATTERN, PATTERNS, Record
+
+
+class Agreement(Record):
+    """Two readers on the same items."""
+
+    labels: tuple[str, ...]
+    """The categories, in the order of the table's rows and columns."""
+    table: tuple[tuple[int, ...], ...]
+    """Counts: rows are the first reader's labels, columns the second's."""
+    n: int
+    """Items that both scored."""
+    n_unscored: int
+    """Items that at least one left unscored; they are in no measure."""
+    share: float | None
+    """Share of the n on which the labels are equal; None when n is 0."""
+    low: float | None
+    """Lower end of the Wilson interval of `share`."""
+    high: float | None
+    kappa: float | None
+    """Cohen's kappa; None when n is 0 or both used one and the same label throughout."""
+    ac1: float | None
+    """Gwet's AC1 over all `labels`; None when n is 0 or there are fewer than two labels."""
+
+
+def agreement(
+    first: Sequence[str | None],
+    second: Sequence[str | None],
+    labels: Sequence[str] | None = None,
+    level: float = 0.95,
+) -> Agreement:
+    """Compare two readers item by item.
+
+    `labels`: the closed set the labels come from, which AC1 depends on; None takes those that occur in scored pairs,
+    sorted. `level`: of the interval. ValueError for lists of different length or a label outside the set.
+    """
+    if len(first) != len(second):
+        raise ValueError(f"the lists differ in length: {len(first)} and {len(second)}")
+    pairs = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
+    seen = {label for pair in pairs for label in pair}
+    names = tuple(sorted(seen) if labels is None else labels)
+    if outside := sorted(seen - set(names)):
+        raise ValueError(f"labels outside the set {', '.join(names)}: {', '.join(outside)}")
+    counts = Counter(pairs)
+    table = tuple(tuple(counts[a, b] for b in names) for a in names)
+    n = len(pairs)
+    equal = sum(table[i][i] for i in range(len(names)))
+    low, high = _wilson(equal, n, level)
+    return Agreement(
+        labels=names,
+        table=table,
+        n=n,
+        n_unscored=len(first) - n,
+        share=equal / n if n else None,
+        low=low,
+        high=high,
+        kappa=_kappa(table, n),
+        ac1=_ac1(table, n),
+    )
+
+
+def by_pattern(first: Sequence[str | None], second: Sequence[str | None]) -> dict[str, Agreement]:
+    """One `Agreement` (present, absent) per risky pattern, for labels of several names joined by `+` or `none`."""
+
+    def has(label: str | None, name: str) -> str | None:
+        if label is None:
+            return None
+        names = set() if label == NO_PATTERN else set(label.split("+"))
+        if unknown := sorted(names - set(PATTERNS)):
+            raise ValueError(f"not a pattern: {', '.join(unknown)}")
+        return "present" if name in names else "absent"
+
+    return {
+        name: agreement([has(a, name) for a in first], [has(b, name) for b in second], ("present", "absent"))
+        for name in PATTERNS
+    }
+
+
+def _wilson(hits: int, n: int, level: float) -> tuple[float | None, float | None]:
+    if n == 0:
+        return None, None
+    z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
+    share = hits / n
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _marginals(table: tuple[tuple[int, ...], ...], n: int) -> list[tuple[float, float]]:
+    return [(sum(row) / n, sum(column) / n) for row, column in zip(table, zip(*table, strict=True), strict=True)]
+
+
+def _kappa(table: tuple[tuple[int, ...], ...], n: int) -> float | None:
+    if n == 0:
+        return None
+    observed = sum(table[i][i] for i in range(len(table))) / n
+    expected = sum(a * b for a, b in _marginals(table, n))
+    return None if expected >= 1 else (observed - expected) / (1 - expected)
+
+
+def _ac1(table: tuple[tuple[int, ...], ...], n: int) -> float | None:
+    if n == 0 or len(table) < 2:
+        return None
+    observed = sum(table[i][i] for i in range(len(table))) / n
+    means = [(a + b) / 2 for a, b in _marginals(table, n)]
+    expected = sum(mean * (1 - mean) for mean in means) / (len(table) - 1)
+    return (observed - expected) / (1 - expected)
