@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from unwaver.attacks import pair
 from unwaver.recipe import Recipe
 from unwaver.records import PATTERNS, Estimate, Trace, Verdict
 from unwaver.stages.distil import TRACES
 from unwaver.stages.judge import VERDICTS
 from unwaver.store import Step, read_records
-from unwaver.study.plan import RAW, Plan
+from unwaver.study.plan import RAW, Plan, kind_of
 from unwaver.study.stats import rate
 
 Reading = Mapping[str, Verdict]
@@ -70,6 +71,9 @@ class Results:
     """Steps that are not finished; a report says so."""
     overlaps: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The leak check of each arm."""
+    cells: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By arm, what sets it apart in a grid: `instruction`, `teacher`, `student`, `size` (safety examples), `benign`
+    (harmless examples), `lr`, `seed`, `keep`. Arms that differ in `seed` alone are one arm over several seeds."""
 
     def find(self, metric: str, arm: str, slice: str = "") -> Estimate | None:
         """One estimate; None where it wasn't made."""
@@ -81,13 +85,31 @@ def collect(plans: list[Plan], root: Path) -> Results:
     results = Results(plans[0].recipe, [RAW, *(plan.arm for plan in plans)])
     for name, step in plans[0].raw.items():
         _evaluated(results, RAW, name, step, root)
+    results.cells[RAW] = {"student": plans[0].recipe.models["student"].label}
     for plan in plans:
+        results.cells[plan.arm] = cell(plan.recipe)
         for name, step in plan.evaluate.items():
             _evaluated(results, plan.arm, name, step, root)
         _taught(results, plan, root)
         _trained(results, plan, root)
     results.owed = list(dict.fromkeys(results.owed))
     return results
+
+
+def cell(recipe: Recipe) -> dict[str, Any]:
+    """What sets an arm apart: see `Results.cells`."""
+    instruction, teacher = recipe.taught(harmful=True)
+    harmful = {part: kind_of(recipe, part) == "harmful" for part in recipe.mix.parts}
+    return {
+        "instruction": instruction,
+        "teacher": recipe.models[teacher].label if teacher in recipe.models else None,
+        "student": recipe.models["student"].label,
+        "size": sum(count for part, count in recipe.mix.parts.items() if harmful[part]),
+        "benign": sum(count for part, count in recipe.mix.parts.items() if not harmful[part]),
+        "lr": recipe.train.learning_rate,
+        "seed": recipe.seed,
+        "keep": recipe.mix.keep,
+    }
 
 
 def readings(verdicts: Iterable[Verdict]) -> dict[str, dict[str, Verdict]]:
@@ -125,13 +147,28 @@ def measure(rows: list[Row], arm: str, slice: str, run: str) -> list[Estimate]:
     """Every measure that fits the prompts of one evaluation set."""
     if not rows:
         return []
-    kind = rows[0].trace.prompt.kind
     truncated = sum(row.trace.truncated for row in rows)
-    values = {
-        metric: {f"{row.trace.prompt.id}:{row.trace.sample}": read(row) for row in rows}
-        for metric, read in _MEASURES[kind].items()
-    }
-    return [rate(found, metric, arm, slice, n_truncated=truncated, runs=(run,)) for metric, found in values.items()]
+    return [
+        rate(found, metric, arm, slice, n_truncated=truncated, runs=(run,)) for metric, found in outcomes(rows).items()
+    ]
+
+
+def outcomes(rows: Iterable[Row]) -> dict[str, dict[str, list[bool | None]]]:
+    """Every measure's labels by what arms are paired on (`pair_key`), a label for each sample; None: unscored.
+
+    A measure is made of the rows whose kind of prompt it fits, so that rows of several kinds may be given together.
+    """
+    found: dict[str, dict[str, list[bool | None]]] = {}
+    for row in rows:
+        for metric, read in _MEASURES[row.trace.prompt.kind].items():
+            found.setdefault(metric, {}).setdefault(pair_key(row.trace), []).append(read(row))
+    return found
+
+
+def pair_key(trace: Trace) -> str:
+    """What is the same for every arm: the prompt; under PAIR, which words it anew for each arm, the behaviour."""
+    prompt = trace.prompt
+    return prompt.id if prompt.attack != pair.ATTACK or prompt.behaviour is None else f"pair:{prompt.behaviour}"
 
 
 def _is(key: str, *labels: str) -> Callable[[Row], bool | None]:
