@@ -176,7 +176,7 @@ def test_a_failed_call_and_a_missing_or_unreadable_target_are_unscored(grader: M
     )
     assert [verdict.label for verdict in verdicts] == [None, None, None, None, "correct"]
     assert "429" in verdicts[0].reason
-    assert "no reference answer" in verdicts[2].reason
+    assert "no reference" in verdicts[2].reason
     assert "target can't be read" in verdicts[3].reason
 
 

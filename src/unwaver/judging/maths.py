@@ -18,12 +18,13 @@ from typing import Literal
 
 from unwaver.judging.maths_equality import same
 from unwaver.judging.maths_pool import Pool, Settled
+from unwaver.judging.unanswered import unanswered
 from unwaver.records import LookedAt, Trace, Verdict, digest
 
 QUESTION = "Is the final answer of the reply equal to the reference answer?"
 Label = Literal["correct", "incorrect"]
 
-_RULES = ("maths.py", "maths_text.py", "maths_equality.py", "maths_worker.py")
+_RULES = ("maths.py", "maths_text.py", "maths_equality.py", "maths_worker.py", "unanswered.py")
 _BOX = re.compile(r"\\f?boxed\s*")
 _STATED = re.compile(r"####|\b(?:final\s+)?answer\s*(?:is|:|=)[\s:*]*", re.IGNORECASE)
 _MATHS = re.compile(r"\$\$?([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
@@ -83,7 +84,8 @@ class MathsGrader:
     """Grades maths answers; a context manager, because the algebra runs in processes of its own.
 
     `workers` is how many of them; `timeout_s` the seconds one comparison may take before its worker is killed and the
-    comparison unscored (3, as in the paper's grader; the ordinary ones take milliseconds). No process starts before a comparison needs algebra, which plain numbers never do.
+    comparison unscored (3, as in the paper's grader; the ordinary ones take milliseconds). No process starts before a
+    comparison needs algebra, which plain numbers never do.
     """
 
     looked_at: LookedAt = "answer"
@@ -151,13 +153,10 @@ def _target(target: str) -> str:
 
 def _without_comparing(trace: Trace) -> Grade | None:
     """The grade of a trace whose answer need not be compared."""
-    if trace.ending in ("error", "filter"):
-        return Grade(None, f"no reply to grade: {trace.failure or 'the provider withheld it'}")
-    if not trace.prompt.target:
-        return Grade(None, "the prompt has no reference answer")
-    if trace.answer is None:
-        why = "the reasoning was cut at the token limit" if trace.truncated else "the reasoning never ended"
-        return Grade("incorrect", f"no answer: {why}")
+    missing = unanswered(trace)
+    if missing is not None:
+        return Grade("incorrect" if missing.counts else None, missing.reason)
+    assert trace.answer is not None
     if trace.truncated and (final_answer(trace.answer) or ("", ""))[1] != "boxed":
         return Grade("incorrect", "no answer: the token limit cut it before a box")
     return None

@@ -1,0 +1,32 @@
+"""What a trace without an answer to grade counts as; one rule for maths and code.
+
+A model that did not get to an answer did not solve the problem: it counts as not solved, as in every published
+accuracy. A call that failed says nothing about the model: it is unscored. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unwaver.records import Trace
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """Why there is nothing to grade."""
+
+    counts: bool
+    """True: the problem was not solved; False: unscored."""
+    reason: str
+
+
+def unanswered(trace: Trace) -> Unanswered | None:
+    """None where the trace has an answer and its prompt a reference to grade it by."""
+    if trace.ending in ("error", "filter"):
+        return Unanswered(False, f"no reply to grade: {trace.failure or 'the provider withheld it'}")
+    if not trace.prompt.target:
+        return Unanswered(False, "the prompt has no reference to grade by")
+    if trace.answer is None:
+        why = "the reasoning was cut at the token limit" if trace.truncated else "the reasoning never ended"
+        return Unanswered(True, f"no answer: {why}")
+    return None

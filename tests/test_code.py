@@ -1,0 +1,479 @@
+"""Code grading: right verdicts, and every escape contained. Needs bubblewrap; skipped with the reason where there is none."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unwaver.errors import RecipeError
+from unwaver.judging import RuleReader
+from unwaver.judging.code import CodeGrader, last_block, same_output
+from unwaver.judging.sandbox import Limits, Sandbox
+from unwaver.records import Prompt, Trace
+
+SECONDS = 1.5
+
+
+def working() -> str:
+    try:
+        Sandbox()
+    except RecipeError as error:
+        return str(error)
+    return ""
+
+
+MISSING = working()
+needs_sandbox = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+
+ADD = {"kind": "stdin", "tests": [{"input": "1 2\n", "output": "3\n"}, {"input": "2 2\n", "output": "4\n"}]}
+CALL = {"kind": "functional", "function": "combine", "tests": [{"input": "1\n[2, 3]", "output": "[1, [2, 3]]"}]}
+
+
+def trace(program: str | None, target: object = ADD, **fields: object) -> Trace:
+    text = target if isinstance(target, str) or target is None else json.dumps(target)
+    prompt = Prompt(text="Add them.", kind="code", target=text)
+    answer = None if program is None else f"Here it is:\n```python\n{textwrap.dedent(program)}\n```\nIt adds."
+    return Trace.model_validate({"prompt": prompt, "model": "m@1", "answer": answer, "ending": "stop", **fields})
+
+
+@pytest.fixture(scope="module")
+def grader() -> CodeGrader:
+    return CodeGrader(limits=Limits(seconds=SECONDS))
+
+
+# ---- verdicts
+
+
+@needs_sandbox
+@pytest.mark.parametrize(
+    ("program", "label", "reason"),
+    [
+        ("a, b = map(int, input().split())\nprint(a + b)", "passed", "all 2 tests"),
+        ("import sys\nprint(sum(map(int, sys.stdin.buffer.read().split())))", "passed", "all 2 tests"),
+        ("if __name__ == '__main__':\n    print(sum(map(int, open(0).read().split())))", "passed", "all 2 tests"),
+        ("print(reduce(add, map(int, input().split())), end='.0 \\n\\n')", "passed", "all 2 tests"),
+        ("print(sum(map(int, input().split())))\nexit(1)", "passed", "all 2 tests"),
+        ("import numpy\nprint(numpy.fromstring(input(), int, sep=' ').sum())", "passed", "all 2 tests"),
+        ("print(3)", "failed", "test 2 of 2: wrong output"),
+        ("print(3)\nprint()\nprint(3)", "failed", "test 1 of 2: wrong output"),
+        ("print(1 // 0)", "failed", "ZeroDivisionError"),
+        ("print(", "failed", "SyntaxError"),
+    ],
+)
+def test_programs_that_read_standard_input(program: str, label: str, reason: str, grader: CodeGrader) -> None:
+    verdict = grader.verdict(trace(program))
+    assert verdict.label == label, verdict.reason
+    assert reason in verdict.reason
+
+
+@needs_sandbox
+@pytest.mark.parametrize(
+    ("program", "label", "reason"),
+    [
+        (
+            "class Solution:\n    def combine(self, a: int, b: List[int]):\n        print('noise')\n        return (a, b)",
+            "passed",
+            "all",
+        ),
+        ("def combine(a, b):\n    return a, tuple(b)", "passed", "all"),
+        ("import numpy\ndef combine(a, b):\n    return a, numpy.array(b)", "passed", "all"),
+        ("def combine(a, b):\n    return a\nif __name__ == '__main__':\n    print(input())", "failed", "wrong output"),
+        ("def sub(a, b):\n    return a", "failed", "KeyError"),
+        ("def combine(a, b):\n    return {a}, b", "failed", "exit code 1"),
+    ],
+)
+def test_programs_that_are_called(program: str, label: str, reason: str, grader: CodeGrader) -> None:
+    verdict = grader.verdict(trace(program, CALL))
+    assert verdict.label == label, verdict.reason
+    assert reason in verdict.reason
+
+
+@needs_sandbox
+def test_what_has_no_program_and_what_can_not_be_graded(grader: CodeGrader) -> None:
+    reader: RuleReader = grader
+    good = "print(sum(map(int, input().split())))"
+    cut = trace(None, ending="length", reasoning=f"```python\n{good}\n```", block="unclosed")
+    unmarked = trace(good, answer=f"```python\n{good}", ending="length")
+    traces = [
+        cut,
+        unmarked,
+        trace(None, ending="error", failure="timed out"),
+        trace(good, None),
+        trace(good, "[]"),
+        trace(good, {**ADD, "tests": []}),
+        trace(good, {**CALL, "function": None}),
+        trace(good, {**CALL, "tests": [{"input": "{", "output": "1"}]}),
+        trace(good),
+    ]
+    verdicts = grader.verdicts(traces)
+    assert [verdict.label for verdict in verdicts] == ["failed", "failed", *[None] * 6, "passed"]
+    assert verdicts[0].reason == "no answer: the reasoning was cut at the token limit"
+    assert "no complete block" in verdicts[1].reason
+    assert all("can't be read" in verdict.reason for verdict in verdicts[4:8])
+    assert reader.verdict(traces[-1]) == verdicts[-1]
+    assert (verdicts[-1].trace, verdicts[-1].looked_at) == (traces[-1].id, "answer")
+    assert verdicts[-1].rubric.startswith("code@")
+
+
+@needs_sandbox
+@pytest.mark.real
+def test_a_program_is_given_up_unscored_after_its_total_time() -> None:
+    slow = "import time\ntime.sleep(0.4)\nprint(sum(map(int, input().split())))"
+    verdict = CodeGrader(total_s=0.3).verdict(trace(slow))
+    assert verdict.label is None
+    assert "given up before test 2 of 2" in verdict.reason
+
+
+@needs_sandbox
+def test_a_sandbox_that_breaks_is_unscored_and_not_the_program_s_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, fake = shutil.which("bwrap"), tmp_path / "bwrap"
+    fake.write_text(
+        f'#!/bin/sh\nif [ -e {tmp_path}/broken ]; then echo "out of memory" >&2; exit 1; fi\nexec {real} "$@"\n'
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    grader = CodeGrader()
+    (tmp_path / "broken").touch()
+    verdict = grader.verdict(trace("print(3)"))
+    assert verdict.label is None
+    assert "the sandbox failed: out of memory" in verdict.reason
+    with pytest.raises(RecipeError, match="user namespaces"):
+        CodeGrader()
+
+
+def test_without_bubblewrap_nothing_runs_and_the_install_command_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RecipeError, match="apt-get install -y bubblewrap"):
+        CodeGrader()
+
+
+@pytest.mark.parametrize(
+    ("answer", "block"),
+    [
+        ("```python\na\n```\nor\n```py\nb\n```", "b"),
+        ("```python\na\n```\nIt prints\n```\n3\n```", "a"),
+        ("```python\na\n```\nIn C++:\n```cpp\nint\n```", "a"),
+        ("```\na\n```", "a"),
+        ("- so:\n  ```python\n  if x:\n      y\n  ```", "if x:\n    y"),
+        ("~~~python\ns = '''\n```\n'''\n~~~", "s = '''\n```\n'''"),
+        ("````python\n```\n````\n", "```"),
+        ("```python\na", None),
+        ("no code", None),
+        ("```cpp\nint\n```", None),
+    ],
+)
+def test_the_last_complete_python_block_is_taken(answer: str, block: str | None) -> None:
+    assert last_block(answer) == block
+
+
+@given(st.text("`~pyhton \n\r\tab"))
+def test_no_answer_makes_the_block_reading_fail(answer: str) -> None:
+    block = last_block(answer)
+    assert block is None or len(block) < len(answer)
+
+
+@given(
+    st.lists(
+        st.lists(st.decimals(allow_nan=False, allow_infinity=False), min_size=1, max_size=3), min_size=1, max_size=3
+    )
+)
+def test_the_same_numbers_are_the_same_output_however_they_are_spaced(lines: list[list[object]]) -> None:
+    plain = "\n".join(" ".join(map(str, line)) for line in lines)
+    spaced = "\n" + "\n".join("  " + "   ".join(map(str, line)) + " " for line in lines) + "\n\n"
+    assert same_output(spaced, plain)
+    assert not same_output(spaced + "1", plain)
+    assert not same_output(plain + " 1", plain)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "same"),
+    [
+        ("1.50", "1.5", True),
+        ("YES\n", "yes", False),
+        ("50000000000000000", "50000000000000001", False),
+        ("nan", "1", False),
+        ("sNaN 1", "sNaN 2", False),
+        ("a b", "a  b", False),
+    ],
+)
+def test_outputs_are_compared_line_by_line_and_numbers_exactly(found: str, expected: str, same: bool) -> None:
+    assert same_output(found, expected) is same
+
+
+# ---- escapes
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Sandbox:
+    return Sandbox(Limits(seconds=SECONDS, memory=1 << 29))
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """Things of the host a program may try to reach; whether it did is looked at afterwards."""
+    monkeypatch.setenv("UNWAVER_SECRET", "canary-in-the-environment")
+    canary = tmp_path / "canary"
+    canary.write_text("canary-in-a-file")
+    servers = [socket.socket(), socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)]
+    servers[0].bind(("127.0.0.1", 0))
+    servers[1].bind(str(tmp_path / "s"))
+    servers[2].bind(f"\0unwaver-{os.getpid()}")
+    for server in servers:
+        server.listen()
+        server.setblocking(False)
+    port = servers[0].getsockname()[1]
+    yield {"CANARY": str(canary), "PORT": str(port), "UNIX": str(tmp_path / "s"), "ABSTRACT": f"unwaver-{os.getpid()}"}
+    for server in servers:
+        with pytest.raises(BlockingIOError):
+            server.accept()
+        server.close()
+    assert canary.read_text() == "canary-in-a-file"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["canary", "s"]
+
+
+def strays() -> set[int]:
+    """Processes of sandboxes on this machine."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"/box/runner.py" in (folder / "cmdline").read_bytes():
+                found.add(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def assert_all_gone(pids: set[int]) -> None:
+    until = time.monotonic() + 3
+    while pids & strays() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not pids & strays()
+
+
+REFUSED = {
+    "connect over TCP": ("import socket; socket.create_connection(('127.0.0.1', @PORT@))", "PermissionError"),
+    "ask a name server": ("import socket; print(socket.getaddrinfo('example.org', 80))", "gaierror"),
+    "send UDP": ("import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM)", "PermissionError"),
+    "open a raw socket": ("import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW)", "PermissionError"),
+    "open a virtual machine socket": ("import socket; socket.socket(socket.AF_VSOCK)", "PermissionError"),
+    "connect to a unix socket": ("import socket; socket.socket(socket.AF_UNIX).connect('@UNIX@')", "PermissionError"),
+    "connect to an abstract socket": ("import socket; socket.socket(1).connect('\\0@ABSTRACT@')", "PermissionError"),
+    "read the password file": ("print(open('/etc/passwd').read())", "FileNotFoundError"),
+    "list home": ("import os; print(os.listdir('/home'))", "FileNotFoundError"),
+    "read a file of the host": ("print(open('@CANARY@').read())", "FileNotFoundError"),
+    "write a file of the host": ("open('@CANARY@', 'w').write('x')", "FileNotFoundError"),
+    "write where it stands": ("open('x', 'w')", "Read-only file system"),
+    "write to the root": ("open('/x', 'w')", "Read-only file system"),
+    "write to a library": ("import os; os.open('/usr/lib/os-release', os.O_WRONLY)", "Read-only file system"),
+    "overwrite itself": ("open('/box/main.py', 'a')", "Read-only file system"),
+    "make a link to the host": ("import os; os.symlink('@CANARY@', '/box/link')", "Read-only file system"),
+    "follow a link through proc": ("print(open('/proc/self/root/etc/passwd').read())", "FileNotFoundError"),
+    "climb out of the root": ("import os; os.chdir('../' * 20); print(open('etc/passwd').read())", "FileNotFoundError"),
+    "read an environment through proc": ("print(open('/proc/1/environ').read())", "FileNotFoundError"),
+    "fork": ("import os; os.fork()", "PermissionError"),
+    "run a shell": ("import subprocess; subprocess.run('id', shell=True)", "PermissionError"),
+    "replace itself by a shell": ("import os; os.execv('/bin/sh', ['sh', '-c', 'id'])", "FileNotFoundError"),
+    "start worker processes": ("import multiprocessing as m; m.Process(target=print).start()", "PermissionError"),
+    "leave a zombie": ("import os\nif os.fork() == 0: os._exit(0)", "PermissionError"),
+    "leave a daemon that holds the output": ("import os\nif os.fork() == 0: os.setsid()", "PermissionError"),
+    "kill its parent's parent": ("import os; os.kill(os.getppid(), 9); os.kill(@HOST@, 9)", "ProcessLookupError"),
+    "raise its limits": ("import resource as r; r.setrlimit(r.RLIMIT_AS, (-1, -1))", "ValueError"),
+    "write a huge file in memory": ("import os; os.memfd_create('x')", "PermissionError"),
+    "grow its own input": ("import os; [os.write(0, b'x' * 2**20) for _ in range(9)]", "File too large"),
+    "open many files": ("held = [open('/dev/null') for _ in range(1000)]", "Too many open files"),
+    "make a device": ("import os; os.mknod('/dev/sda', 0o600 | 0o60000, 2048)", "Read-only file system"),
+    "read the kernel's log": ("print(open('/dev/kmsg').read(1))", "FileNotFoundError"),
+    "take all memory": ("held = []\nwhile True: held.append(bytearray(2**26))", "MemoryError"),
+    "recurse without end": ("def f(): f()\nf()", "RecursionError"),
+    "divert its own loader": ("import sys; sys.meta_path.clear(); import this", "ModuleNotFoundError"),
+}  # fmt: skip
+
+
+@needs_sandbox
+@pytest.mark.real
+@pytest.mark.parametrize("attempt", REFUSED)
+def test_what_a_program_may_not_do_is_refused(attempt: str, sandbox: Sandbox, host: dict[str, str]) -> None:
+    program, error = REFUSED[attempt]
+    for name, value in {**host, "HOST": str(os.getpid())}.items():
+        program = program.replace(f"@{name}@", value)
+    outcome = sandbox.run(program + "\nprint('escaped')", b"")
+    assert outcome.how == "ended"
+    assert outcome.code == 1, outcome
+    assert outcome.output == b""
+    assert error in outcome.errors
+    assert_all_gone(strays())
+
+
+@needs_sandbox
+@pytest.mark.real
+def test_system_calls_made_by_hand_are_refused_too(sandbox: Sandbox) -> None:
+    calls = {
+        "fork": "c.fork()",
+        "a process by clone": "c.syscall(56, 17, 0, 0, 0, 0)",
+        "a new user namespace": "c.unshare(0x10000000)",
+        "mount": "c.mount(b'none', b'/site', b'tmpfs', 0, 0)",
+        "chroot": "c.chroot(b'/box')",
+        "ptrace": "c.ptrace(16, 1, 0, 0)",
+        "shared memory": "c.shmget(0, 1 << 30, 0o1600)",
+        "a 32-bit number": "c.syscall(0x40000000 + 57)",
+        "setuid root": "c.setuid(0)",
+        "the clock": "c.clock_settime(0, ctypes.byref((ctypes.c_long * 2)(0, 0)))",
+    }
+    lines = "\n".join(f"print({name!r}, {call})" for name, call in calls.items())
+    outcome = sandbox.run(f"import ctypes\nc = ctypes.CDLL(None)\nprint(c.kill(1, 9), c.kill(-1, 0))\n{lines}", b"")
+    assert outcome.how == "ended", outcome
+    refused = [line for line in outcome.output.decode().splitlines()[1:] if line.endswith(" -1")]
+    assert len(refused) == len(calls), outcome.output
+
+
+@needs_sandbox
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("program", "how"),
+    [
+        ("while True: pass", "time"),
+        ("import time; time.sleep(1000)", "time"),
+        ("import signal, time\nfor n in (1, 2, 3, 15, 24): signal.signal(n, signal.SIG_IGN)\nwhile True: pass", "time"),
+        ("import os, time; os.close(1); os.close(2); time.sleep(1000)", "time"),
+        ("import os\nos.kill(os.getpid(), 19)", "time"),
+        ("import os\nwhile True: os.write(2, b'x' * 65536)", "time"),
+        ("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", "time"),
+        ("while True: print('x' * 65536)", "output"),
+        (
+            "import threading, time\nthreading.stack_size(32768)\nwhile True:\n"
+            "    threading.Thread(target=time.sleep, args=(100,), daemon=True).start()",
+            "threads",
+        ),
+    ],
+)
+def test_what_never_ends_is_stopped(program: str, how: str, sandbox: Sandbox) -> None:
+    begun = time.monotonic()
+    outcome = sandbox.run(program, b"x" * (1 << 20))
+    assert outcome.how == how
+    assert time.monotonic() - begun < SECONDS + 1
+    assert len(outcome.output) <= sandbox.limits.output
+    assert len(outcome.errors) <= 2000
+    assert_all_gone(strays())
+
+
+@needs_sandbox
+@pytest.mark.real
+def test_nothing_of_the_host_is_visible(sandbox: Sandbox, host: dict[str, str]) -> None:
+    outcome = sandbox.run(
+        """
+        import os, json
+        files = []
+        for folder, folders, names in os.walk("/"):
+            if folder in ("/usr/lib", "/usr/lib64", "/site/numpy", "/site/numpy.libs", os.path.dirname(os.__file__)):
+                folders.clear()
+            else:
+                files += [os.path.join(folder, name) for name in names]
+        print(json.dumps({"environment": dict(os.environ), "files": files, "uid": os.getuid(), "host": os.uname()[1],
+                          "pid": os.getpid()}))
+        """.replace("\n        ", "\n"),
+        b"",
+    )
+    seen = json.loads(outcome.output)
+    assert "canary" not in outcome.output.decode()
+    assert set(seen["environment"]) <= {
+        "LANG",
+        "PYTHONHASHSEED",
+        "PYTHONUTF8",
+        "OPENBLAS_NUM_THREADS",
+        "PWD",
+        "LC_CTYPE",
+    }
+    assert seen["uid"] == 65534
+    assert seen["host"] == "sandbox"
+    assert seen["pid"] < 10
+    own = (str(Path(sys.base_prefix).resolve()), "/box/", "/dev/", "/etc/ld.so.cache", "/usr/bin/python")
+    assert [path for path in seen["files"] if not path.startswith(own)] == []
+    assert {path for path in seen["files"] if path.startswith("/dev/")} == {
+        f"/dev/{n}" for n in ("null", "zero", "random", "urandom")
+    }
+
+
+FORGERIES = {
+    "ends before it answers": "import os\nos._exit(0)",
+    "prints a result": "print('[1, [2, 3]]')\ndef combine(a, b): return 0",
+    "guesses the mark": "import os\nos.write(1, b'0' * 32 + b'[1, [2, 3]]')\ndef combine(a, b): os._exit(0)",
+    "replaces json": "import json\njson.loads = json.dumps = lambda *a, **k: '0'\ndef combine(a, b): return 0",
+    "replaces print and equality": (
+        "import builtins\nbuiltins.print = lambda *a: None\n"
+        "class All(list):\n    def __eq__(self, other): return True\ndef combine(a, b): return All()"
+    ),
+    "closes every file": "import os\ndef combine(a, b):\n    os.closerange(0, 64)\n    return [a, b]",
+    "writes invalid UTF-8": "import os\ndef combine(a, b):\n    for fd in range(3, 9):\n        try: os.write(fd, b'\\xff\\xfe')\n        except OSError: pass\n    return 0",
+    "returns something deep": "def combine(a, b):\n    x = []\n    for _ in range(900): x = [x]\n    return x",
+}
+
+
+@needs_sandbox
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_result_can_not_be_forged_without_knowing_it(forgery: str, grader: CodeGrader) -> None:
+    assert grader.verdict(trace(FORGERIES[forgery], CALL)).label == "failed"
+
+
+@needs_sandbox
+def test_the_expected_output_never_enters_the_sandbox(grader: CodeGrader) -> None:
+    target = {"kind": "functional", "function": "find", "tests": [{"input": "1", "output": '"expected-73914"'}]}
+    program = """
+    import gc, sys
+
+    def find(a):
+        frame, places = sys._getframe(), list(sys.orig_argv)
+        while frame:
+            places += map(str, frame.f_locals.values())
+            frame = frame.f_back
+        places += [str(held) for held in gc.get_objects() if isinstance(held, (str, bytes, dict, list))]
+        return "expected-" + "73914" if any("expected-" "73914" in place for place in places) else len(places)
+    """
+    verdict = grader.verdict(trace(program, target))
+    assert verdict.label == "failed"
+    assert "wrong output" in verdict.reason
+
+
+@needs_sandbox
+def test_hostile_output_stays_out_of_the_verdict(grader: CodeGrader) -> None:
+    verdict = grader.verdict(
+        trace("import os\nos.write(1, b'\\xff\\x1b[2J')\nos.write(2, b'\\x1b]0;owned\\x07\\xff')\n1/0")
+    )
+    assert verdict.label == "failed"
+    assert verdict.reason.isprintable()
+    assert not verdict.reason.isspace()
+
+
+@needs_sandbox
+@pytest.mark.real
+def test_a_sandbox_dies_with_its_owner() -> None:
+    script = (
+        "from unwaver.judging.sandbox import Limits, Sandbox\n"
+        "box = Sandbox(Limits(seconds=60))\nprint('ready', flush=True)\nbox.run('while True: pass', b'')"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    assert owner.stdout.readline() == "ready\n"
+    time.sleep(0.5)
+    running = strays()
+    assert running
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
+    owner.stdout.close()
+    assert_all_gone(running)
