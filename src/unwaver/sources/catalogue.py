@@ -45,7 +45,7 @@ def _corpus(name: str, kind: Kind) -> Source:
 
 def _standard(row: Row) -> bool:
     """HarmBench's plain behaviours; copies that hold nothing else have no such column."""
-    return row.get("FunctionalCategory", "standard") == "standard"
+    return bool(row.get("FunctionalCategory", "standard") == "standard")
 
 
 def _unsafe(row: Row) -> bool:

@@ -54,8 +54,8 @@ def reachable() -> bool:
 
 def _table(home: Home) -> Any:
     try:
-        import datasets  # type: ignore[import-untyped]
-        from datasets.exceptions import DatasetsError  # type: ignore[import-untyped]
+        import datasets
+        from datasets.exceptions import DatasetsError
     except ImportError:
         raise RecipeError(
             f'{home.id}: to read the hub, pip install "unwaver[hub]"; or give `path` to a copy of your own'
