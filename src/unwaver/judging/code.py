@@ -17,6 +17,7 @@ import json
 import re
 import secrets
 import textwrap
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -83,6 +84,7 @@ class CodeGrader:
     def __init__(self, workers: int = 2, limits: Limits | None = None, total_s: float = 600.0) -> None:
         self._limits, self._workers, self._total_s = limits or Limits(), workers, total_s
         self._sandbox = Sandbox(self._limits)
+        self._stopping = threading.Event()
         rules = [Path(__file__).with_name(name).read_text(encoding="utf-8") for name in _RULES]
         self.rubric = f"code@{digest(QUESTION, size=8)}"
         self.judge = f"rules@{digest([*rules, asdict(self._limits), total_s], size=8)}"
@@ -100,12 +102,15 @@ class CodeGrader:
         )
 
     def verdicts(self, traces: Sequence[Trace]) -> list[Verdict]:
-        """The readings of many traces, in order."""
+        """The readings of many traces, in order. When interrupted, it waits for the tests that are running only."""
         with ThreadPoolExecutor(self._workers) as executor:
             try:
                 return list(executor.map(self.verdict, traces))
-            finally:
+            except BaseException:
+                self._stopping.set()
                 executor.shutdown(wait=True, cancel_futures=True)
+                self._stopping.clear()
+                raise
 
     def _grade(self, trace: Trace) -> Grade:
         missing = unanswered(trace)
@@ -124,8 +129,8 @@ class CodeGrader:
         begun = time.monotonic()
         for number, test in enumerate(problem.tests, 1):
             place = f"test {number} of {len(problem.tests)}"
-            if time.monotonic() - begun > self._total_s:
-                return None, f"given up before {place}: more than {self._total_s:g} s in all"
+            if time.monotonic() - begun > self._total_s or self._stopping.is_set():
+                return None, f"given up before {place}: more than {self._total_s:g} s in all, or interrupted"
             if problem.function is None:
                 outcome = self._sandbox.run(program, test.input.encode("utf-8", "replace"))
                 right = same_output(outcome.output.decode("utf-8", "replace"), test.output)

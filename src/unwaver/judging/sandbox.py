@@ -81,13 +81,13 @@ class Sandbox:
     """A way to run programs; making one proves that it works, or raises RecipeError."""
 
     def __init__(self, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits()
         program = shutil.which("bwrap")
         if program is None:
             raise RecipeError(f"running generated code needs bubblewrap, which is not installed: {INSTALL}")
         if not sandbox_filter.supported():
             raise RecipeError("running generated code needs Linux on x86-64 or arm64")
         self._command = [program, *CONFINEMENT, *_visible()]
+        self.limits = Limits(seconds=60.0)  # for the proof alone: a busy machine is no broken sandbox
         proof = self.run("print(6 * 7)", b"")
         if proof.output != b"42\n":
             raise RecipeError(
@@ -95,6 +95,7 @@ class Sandbox:
                 "namespaces (in a container: --security-opt seccomp=unconfined or --privileged; on Ubuntu 24.04: "
                 "sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
             )
+        self.limits = limits or Limits()
 
     def run(self, program: str, stdin: bytes, function: str | None = None, mark: str = "") -> Outcome:
         """Run `program` on `stdin`.
