@@ -46,6 +46,7 @@ BETTER: Mapping[str, Literal["lower", "higher"]] = {
     "pattern": "lower",
     "self_jailbreak": "lower",
     "oscillation": "lower",
+    "loop": "lower",
     "tokens": "lower",
 }
 """Which way is better, by the metric's name up to its first `@` or `:`. `refusal` is read on harmful prompts."""
