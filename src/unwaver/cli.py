@@ -27,7 +27,10 @@ STAGE_VERBS = {
 
 VERBS: dict[str, tuple[str, str]] = {
     "run": ("unwaver.verbs.run", "do all that is owed, in order, and write the report"),
-    "check": ("unwaver.verbs.check", "check a recipe before anything is spent: names, counts, what the student is trained on"),
+    "check": (
+        "unwaver.verbs.check",
+        "check a recipe before anything is spent: names, counts, what the student is trained on",
+    ),
     **{verb: ("unwaver.verbs.stage", text) for verb, text in STAGE_VERBS.items()},
     "report": ("unwaver.verbs.report", "write the report of what is finished"),
     "study": ("unwaver.verbs.study", "do a whole grid of recipes, sizes and seeds"),
@@ -100,7 +103,9 @@ def overrides(rest: Sequence[str], parser: argparse.ArgumentParser) -> dict[str,
 def add_recipe(parser: argparse.ArgumentParser) -> None:
     """The arguments of every verb that works on a recipe."""
     parser.add_argument("recipe", type=Path, help="the recipe: a TOML file")
-    parser.add_argument("--root", type=Path, default=None, help="where runs are kept; default: runs/<the recipe's name>")
+    parser.add_argument(
+        "--root", type=Path, default=None, help="where runs are kept; default: runs/<the recipe's name>"
+    )
     parser.takes_overrides = True  # type: ignore[attr-defined]
     parser.epilog = "any setting of the recipe can be given as --dotted.key value; docs/recipe.md lists them all"
 

@@ -45,7 +45,8 @@ def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
         counts = {
             "examples": len(examples),
             "parts": {
-                name: {"wanted": p.wanted or "all", "kept": len(p.kept), "dropped": dict(p.dropped)} for name, p in parts.items()
+                name: {"wanted": p.wanted or "all", "kept": len(p.kept), "dropped": dict(p.dropped)}
+                for name, p in parts.items()
             },
         }
         sources = sorted({trace.prompt.source for part in parts.values() for trace in part.kept})
@@ -98,10 +99,18 @@ def why_not(trace: Trace, verdicts: dict[str, Verdict], keep: Keep) -> str | Non
         return "the reply is not whole"
     if trace.prompt.kind in ("maths", "code"):
         graded = verdicts.get(trace.prompt.kind)
-        return None if graded is not None and graded.label in ("correct", "passed") else "the answer is not known to be right"
+        return (
+            None
+            if graded is not None and graded.label in ("correct", "passed")
+            else "the answer is not known to be right"
+        )
     if trace.prompt.kind != "harmful":
         refusal = verdicts.get("refusal")
-        return None if refusal is not None and refusal.label == "compliance" else "a harmless prompt was not plainly answered"
+        return (
+            None
+            if refusal is not None and refusal.label == "compliance"
+            else "a harmless prompt was not plainly answered"
+        )
     if keep == "everything":
         return None
     guard = verdicts.get("guard")
