@@ -59,11 +59,14 @@ class Engine:
         return request.key(self.model.label)
 
     async def ask(self, request: Request) -> Reply:
-        """The reply to one request: from the ledger, from the same call under way, or from the model."""
+        """The reply to one request: from the ledger, from the same call under way, or from the model.
+
+        RunError when a budget is spent, or nearly all of the first calls fail.
+        """
+        found = self.known(request)
+        if found is not None:
+            return found
         key = self.key(request)
-        if key in self.ledger:
-            self.tally.found += 1
-            return self._count(self.ledger.get(key))
         if key in self._under_way:
             return await asyncio.shield(self._under_way[key])
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
@@ -81,25 +84,26 @@ class Engine:
             raise
         finally:
             del self._under_way[key]
+        self._stop_when_hopeless(reply)
         return reply
 
+    def known(self, request: Request) -> Reply | None:
+        """The reply the ledger holds; None where the call is owed, as one that failed is."""
+        key = self.key(request)
+        if key not in self.ledger:
+            return None
+        self.tally.found += 1
+        return self._count(self.ledger.get(key))
+
     async def ask_all(self, requests: Iterable[Request], done: Callable[[Request, Reply], None] | None = None) -> None:
-        """Ask many. `done` is called for each as it ends, in no order. RunError when nearly all of the first calls fail."""
+        """Ask many. `done` is called for each as it ends, in no order."""
         source: Iterator[Request] = iter(requests)
-        finished = 0
 
         async def work() -> None:
-            nonlocal finished
             for request in source:
                 reply = await self.ask(request)
-                finished += 1
                 if done is not None:
                     done(request, reply)
-                if self.tally.asked == EARLY_FAILURES and self.tally.failed >= EARLY_FAILURES - 1:
-                    raise RunError(
-                        f"{self.model.label}: {self.tally.failed} of the first {self.tally.asked} calls failed, "
-                        f"the last with: {reply.failure}. Put that right and give the same command again"
-                    )
 
         tasks = [asyncio.create_task(work()) for _ in range(self.settings.concurrency)]
         try:
@@ -142,6 +146,13 @@ class Engine:
         self.tally.tokens_in += reply.tokens_in or 0
         self.tally.tokens_out += reply.tokens_out or 0
         return reply
+
+    def _stop_when_hopeless(self, reply: Reply) -> None:
+        if self.tally.asked == EARLY_FAILURES and self.tally.failed >= EARLY_FAILURES - 1:
+            raise RunError(
+                f"{self.model.label}: {self.tally.failed} of the first {self.tally.asked} calls failed, "
+                f"the last with: {reply.failure}. Put that right and give the same command again"
+            )
 
     def _stop_when_spent(self) -> None:
         used = self.tally.tokens_in + self.tally.tokens_out

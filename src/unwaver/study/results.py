@@ -82,7 +82,8 @@ class Results:
 
 def collect(plans: list[Plan], root: Path) -> Results:
     """Read every finished step once."""
-    results = Results(plans[0].recipe, [RAW, *(plan.arm for plan in plans)])
+    trained = [plan for plan in plans if plan.recipe.mix.parts]
+    results = Results(plans[0].recipe, [RAW, *(plan.arm for plan in trained)])
     for name, step in plans[0].raw.items():
         _evaluated(results, RAW, name, step, root)
     results.cells[RAW] = {"student": plans[0].recipe.models["student"].label}
