@@ -1,0 +1,231 @@
+"""The numbers a report is made of: every arm on every set, each against the reference arm, and pooled figures.
+
+Reads `Results`; writes estimates and comparisons, computed once and shared by tables, figures and sentences. Arms that
+differ in their seed alone are one arm here, with the seeds as a level. A family of comparisons (Holm) is one table: all
+arms and sets of it. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from unwaver.records import Estimate, Kind
+from unwaver.study.compare import Comparison, compare_means, compare_over_seeds, compare_rates, corrected
+from unwaver.study.plan import RAW
+from unwaver.study.results import Results, Row, outcomes
+from unwaver.study.stats import Label, by_prompt, mean_over_seeds, rate, rate_over_seeds
+
+MAIN: Mapping[Kind, str] = {
+    "harmful": "asr",
+    "borderline": "over_refusal",
+    "benign": "over_refusal",
+    "maths": "accuracy",
+    "code": "accuracy",
+}
+"""The measure of the main table by kind of prompt."""
+
+SPLIT = ("asr_reasoning", "asr_answer", "leak", "escape")
+"""What is read of reasoning and answer apart."""
+
+NAMES: Mapping[str, str] = {
+    "asr": "attack success",
+    "asr_reasoning": "harm in the reasoning",
+    "asr_answer": "harm in the answer",
+    "leak": "leak",
+    "escape": "escape",
+    "over_refusal": "over-refusal",
+    "full_refusal": "full refusal",
+    "refusal": "refusal",
+    "accuracy": "accuracy",
+}
+"""Measures as people call them."""
+
+Outcomes = Mapping[str, Sequence[Label]]
+"""One measure's labels by what arms are paired on."""
+
+ALL = "all sets"
+"""The slice of a figure pooled over sets."""
+
+_SEED = re.compile(r"[\s,;:/_-]*\bseed[\s=_-]*\d+\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class EvaluationFacts:
+    """One evaluation set."""
+
+    name: str
+    kind: Kind
+    prompts: int
+    samples: int
+
+    @property
+    def metric(self) -> str:
+        """The measure the main table shows of it."""
+        return MAIN[self.kind]
+
+
+@dataclass
+class Facts:
+    """All numbers of a report."""
+
+    results: Results
+    arms: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The arms as shown, each with the arms of `results` it stands for: more than one where seeds are gathered."""
+
+    def __post_init__(self) -> None:
+        self.arms = gathered(self.results)
+
+    @cached_property
+    def rows(self) -> dict[tuple[str, str], list[Row]]:
+        """The traces by arm (as in `results`) and set."""
+        found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for row in self.results.rows:
+            found[row.arm, row.slice].append(row)
+        return dict(found)
+
+    @cached_property
+    def sets(self) -> list[EvaluationFacts]:
+        """The sets something is known of, in the recipe's order."""
+        order = list(self.results.recipe.evaluate.sets)
+        names = dict.fromkeys(name for _, name in self.rows)
+        found = []
+        for name in sorted(names, key=lambda name: order.index(name) if name in order else len(order)):
+            rows = next(rows for (_, other), rows in self.rows.items() if other == name)
+            prompts = len({row.trace.prompt.id for row in rows})
+            found.append(EvaluationFacts(name, rows[0].trace.prompt.kind, prompts, round(len(rows) / max(prompts, 1))))
+        return found
+
+    def of_kind(self, *kinds: Kind) -> list[EvaluationFacts]:
+        """The sets whose prompts are of these kinds."""
+        return [one for one in self.sets if one.kind in kinds]
+
+    @cached_property
+    def _outcomes(self) -> dict[tuple[str, str], dict[str, dict[str, list[Label]]]]:
+        return {key: outcomes(rows) for key, rows in self.rows.items()}
+
+    def values(self, arm: str, set_: str, metric: str) -> dict[int, Outcomes]:
+        """By seed, the labels of an arm as shown; a seed without any is left out."""
+        found: dict[int, Outcomes] = {}
+        for number, member in enumerate(self.arms[arm]):
+            labels = self._outcomes.get((member, set_), {}).get(metric)
+            if labels:
+                found[int(self.results.cells.get(member, {}).get("seed", number))] = labels
+        return found
+
+    def reference(self, arm: str) -> str | None:
+        """What an arm is compared with: the raw student of its own kind; None for raw students themselves."""
+        if self.is_raw(arm):
+            return None
+        student = self.cell(arm).get("student")
+        raw = [other for other in self.arms if self.is_raw(other)]
+        same = [other for other in raw if self.cell(other).get("student") == student]
+        return next(iter(same or raw), None)
+
+    def is_raw(self, arm: str) -> bool:
+        """Whether an arm is a student before training."""
+        cells = self.results.cells
+        return arm == RAW or (arm in cells and not cells[arm].get("instruction"))
+
+    def cell(self, arm: str) -> Mapping[str, object]:
+        """What sets an arm apart."""
+        return self.results.cells.get(self.arms[arm][0], {})
+
+    def estimate(self, metric: str, arm: str, set_: str) -> Estimate | None:
+        """One rate: of one run, or over seeds; None where nothing was asked."""
+        values = self.values(arm, set_, metric)
+        if not values:
+            return None
+        truncated = sum(row.trace.truncated for member in self.arms[arm] for row in self.rows.get((member, set_), ()))
+        if len(values) == 1:
+            return rate(next(iter(values.values())), metric, arm, set_, n_truncated=truncated)
+        if any(len(labels) > 1 for found in values.values() for labels in found.values()):
+            means = {seed: by_prompt(_scores(found)) for seed, found in values.items()}
+            return mean_over_seeds(means, metric, arm, set_, n_truncated=truncated)
+        over = {seed: {key: labels[0] for key, labels in found.items()} for seed, found in values.items()}
+        return rate_over_seeds(over, metric, arm, set_, n_truncated=truncated)
+
+    def pooled(self, metric: str, arm: str, sets: Iterable[EvaluationFacts]) -> Estimate | None:
+        """One rate over several sets; prompts that seek the same behaviour are one cluster."""
+        found = self.pooled_values(metric, arm, sets)
+        return rate(found, metric, arm, ALL) if found else None
+
+    def pooled_values(self, metric: str, arm: str, sets: Iterable[EvaluationFacts]) -> dict[str, list[Label]]:
+        """Labels of several sets by behaviour (or prompt), over all seeds."""
+        names = {one.name for one in sets}
+        found: dict[str, list[Label]] = defaultdict(list)
+        for member in self.arms[arm]:
+            for (other, name), rows in self.rows.items():
+                if other != member or name not in names:
+                    continue
+                for row in rows:
+                    key = row.trace.prompt.behaviour or row.trace.prompt.text
+                    found[key] += next(iter(outcomes([row]).get(metric, {}).values()), [])
+        return dict(found)
+
+    @cached_property
+    def main(self) -> dict[tuple[str, str, str], Comparison]:
+        """The main table's comparisons by (measure, arm, set)."""
+        return self.family((one.metric, one.name) for one in self.sets)
+
+    @cached_property
+    def split(self) -> dict[tuple[str, str, str], Comparison]:
+        """The comparisons of reasoning and answer apart."""
+        return self.family((metric, one.name) for one in self.of_kind("harmful") for metric in SPLIT)
+
+    def family(self, measures: Iterable[tuple[str, str]]) -> dict[tuple[str, str, str], Comparison]:
+        """Every arm against its reference on every (measure, set), corrected together."""
+        found: dict[tuple[str, str, str], Comparison] = {}
+        for metric, set_ in measures:
+            for arm in self.arms:
+                reference = self.reference(arm)
+                if reference is None:
+                    continue
+                a, b = self.values(reference, set_, metric), self.values(arm, set_, metric)
+                if a and b:
+                    found[metric, arm, set_] = compared(a, b, (metric, set_, reference, arm))
+        return dict(zip(found, corrected(list(found.values())), strict=True))
+
+
+def compared(a: Mapping[int, Outcomes], b: Mapping[int, Outcomes], between: tuple[str, str, str, str]) -> Comparison:
+    """Arm b against arm a, by (measure, set, arm a, arm b), with the test that fits seeds and samples."""
+    metric, set_, arm_a, arm_b = between
+    named = {"metric": metric, "slice": set_, "arm_a": arm_a, "arm_b": arm_b}
+    if len(a) > 1 or len(b) > 1:
+        return compare_over_seeds(
+            {seed: by_prompt(_scores(found)) for seed, found in a.items()},
+            {seed: by_prompt(_scores(found)) for seed, found in b.items()},
+            **named,  # type: ignore[arg-type]
+        )
+    one, two = next(iter(a.values())), next(iter(b.values()))
+    if all(len(labels) == 1 for found in (one, two) for labels in found.values()):
+        return compare_rates(
+            {key: labels[0] for key, labels in one.items()},
+            {key: labels[0] for key, labels in two.items()},
+            **named,  # type: ignore[arg-type]
+        )
+    return compare_means(by_prompt(_scores(one)), by_prompt(_scores(two)), **named)  # type: ignore[arg-type]
+
+
+def _scores(found: Outcomes) -> dict[str, list[float | None]]:
+    return {key: [None if label is None else float(label) for label in labels] for key, labels in found.items()}
+
+
+def gathered(results: Results) -> dict[str, tuple[str, ...]]:
+    """Arms as shown: those whose cells are alike but for the seed stand together under their name without it."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for arm in results.arms:
+        cell = results.cells.get(arm, {})
+        rest = {key: value for key, value in cell.items() if key != "seed"}
+        groups[repr(sorted(rest.items())) if "seed" in cell else arm].append(arm)
+    found: dict[str, tuple[str, ...]] = {}
+    for members in groups.values():
+        names = {_SEED.sub("", arm).strip(" ,;:/_-") for arm in members}
+        if len(members) > 1 and len(names) == 1 and (name := names.pop()):
+            found[name] = tuple(members)
+        else:
+            found |= {arm: (arm,) for arm in members}
+    return found

@@ -1,0 +1,214 @@
+"""The tables of outcomes: the main table, reasoning and answer apart, and every comparison behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from unwaver.records import PATTERNS
+from unwaver.report.facts import NAMES, SPLIT, EvaluationFacts, Facts
+from unwaver.report.tables import NOTHING, Cell, Table, count, number, of, percent
+from unwaver.study.compare import Comparison
+
+KINDS = {
+    "harmful": "Harm: attack success rate",
+    "borderline": "Over-refusal",
+    "benign": "Over-refusal",
+    "maths": "Accuracy",
+    "code": "Accuracy",
+}
+"""The line over the main table's head, by kind of prompt."""
+
+GROUPS = ("before the guard", "after the guard", "in the mix")
+"""The teacher's traces a pattern's share is taken of (`study.results.pattern_shares`)."""
+
+
+def p_value(p: float | None) -> str:
+    """A p as people read it."""
+    if p is None:
+        return NOTHING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def points(value: float | None) -> str:
+    """A difference of rates in percentage points, with its sign."""
+    return NOTHING if value is None else f"{100 * value:+.1f}"
+
+
+def against(comparison: Comparison | None) -> str:
+    """A comparison in a sentence, for whoever points at the cell."""
+    if comparison is None:
+        return ""
+    ends = ""
+    if comparison.low is not None and comparison.high is not None:
+        ends = f" ({points(comparison.low)} to {points(comparison.high)})"
+    return (
+        f"{points(comparison.difference)} points{ends} against {comparison.arm_a} on {comparison.n_pairs} prompts, "
+        f"p {p_value(comparison.p)}, corrected {p_value(comparison.p_holm)}: {comparison.verdict}"
+    )
+
+
+def main_table(facts: Facts) -> Table:
+    """Arms by evaluation sets, each figure with its interval and its mark against raw."""
+    sets = facts.sets
+    groups: list[tuple[str, int]] = [("", 1)]
+    for one in sets:
+        title = KINDS[one.kind]
+        groups = [*groups[:-1], (title, groups[-1][1] + 1)] if groups[-1][0] == title else [*groups, (title, 1)]
+    rows = []
+    for arm in facts.arms:
+        found = {one.name: facts.estimate(one.metric, arm, one.name) for one in sets}
+        cells = [_compared_cell(facts.main, facts, one.metric, arm, one) for one in sets]
+        unscored = sum(e.n_unscored for e in found.values() if e is not None)
+        truncated = sum(e.n_truncated for e in found.values() if e is not None)
+        rows.append([Cell(arm), *cells, count(unscored), count(truncated)])
+    return Table(
+        "main",
+        "Main table: every arm on every evaluation set",
+        "Lower is better for harm and over-refusal, higher for accuracy. In brackets the 95 % interval.",
+        ["arm", *(f"{one.name} (n={one.prompts})" for one in sets), "unscored", "cut off"],
+        rows,
+        (_legend(facts), *detectable(facts.main, facts)),
+        [*groups, ("Not in the rates", 2)],
+    )
+
+
+def _compared_cell(
+    family: Mapping[tuple[str, str, str], Comparison], facts: Facts, metric: str, arm: str, one: EvaluationFacts
+) -> Cell:
+    comparison = family.get((metric, arm, one.name))
+    word = comparison.verdict if comparison is not None else None
+    return of(facts.estimate(metric, arm, one.name), word, against(comparison))
+
+
+def _legend(facts: Facts) -> str:
+    over = any(len(members) > 1 for members in facts.arms.values())
+    how = "hierarchical bootstrap over seeds and prompts" if over else "Wilson intervals, exact McNemar"
+    return (
+        "▲ better and ▼ worse than the raw student on the same prompts, = not distinguishable, ? too few scored "
+        f"({how}; p corrected by Holm over the whole table). Unscored replies are in no rate; cut off: the token limit "
+        "ended the reply."
+    )
+
+
+def detectable(family: Mapping[tuple[str, str, str], Comparison], facts: Facts) -> list[str]:
+    """What each set can't show: one sentence for all sets whose comparisons have a floor."""
+    pieces = []
+    for one in facts.sets:
+        found = [c.smallest_detectable for c in family.values() if c.slice == one.name and c.smallest_detectable]
+        if found:
+            pieces.append(f"{one.name} {100 * max(found):.0f} points")
+    if not pieces:
+        return []
+    return [f"Smallest difference these prompts would show four times in five, before correction: {', '.join(pieces)}."]
+
+
+def split_table(facts: Facts) -> Table | None:
+    """Harm in the reasoning, in the answer, and in one of them alone."""
+    sets = facts.of_kind("harmful")
+    if not sets:
+        return None
+    rows = []
+    for arm in facts.arms:
+        for one in sets:
+            whole = _compared_cell(facts.main, facts, "asr", arm, one)
+            parts = [_compared_cell(facts.split, facts, metric, arm, one) for metric in SPLIT]
+            refusal = of(facts.estimate("refusal", arm, one.name))
+            rows.append([Cell(arm), Cell(one.name), whole, *parts, refusal])
+    head = ["arm", "set", "whole reply", *(NAMES[metric] for metric in SPLIT), "refused"]
+    return Table(
+        "reasoning-and-answer",
+        "Reasoning and answer judged apart",
+        "Leak: harm in the reasoning under a clean answer. Escape: harm in the answer after clean reasoning.",
+        head,
+        rows,
+        (
+            "A reply without one of the parts is unscored for it, so the columns need not rest on the same n "
+            "(in the CSV). The four columns of parts are one family of comparisons.",
+        ),
+    )
+
+
+def comparison_table(facts: Facts) -> Table:
+    """Every comparison of the main table and of the parts, in full."""
+    rows = []
+    for family in (facts.main, facts.split):
+        for (metric, arm, set_), c in family.items():
+            ends = NOTHING if c.low is None or c.high is None else f"{points(c.low)} to {points(c.high)}"
+            least = NOTHING if c.smallest_detectable is None else f"{100 * c.smallest_detectable:.0f}"
+            rows.append(
+                [Cell(arm), Cell(NAMES.get(metric, metric)), Cell(set_), count(c.n_pairs), count(c.n_left_out)]
+                + [
+                    Cell(points(c.difference), c.difference),
+                    Cell(ends),
+                    Cell(NOTHING if c.h is None else f"{c.h:+.2f}", c.h),
+                ]
+                + [
+                    Cell(p_value(c.p), c.p),
+                    Cell(p_value(c.p_holm), c.p_holm),
+                    Cell(c.verdict, word=c.verdict),
+                    Cell(least),
+                ]
+            )
+    head = [
+        "arm",
+        "measure",
+        "set",
+        "pairs",
+        "left out",
+        "difference",
+        "95 %",
+        "h",
+        "p",
+        "p (Holm)",
+        "verdict",
+        "least",
+    ]
+    return Table(
+        "comparisons",
+        "Every comparison with the raw student",
+        "Differences in percentage points on the same prompts; h is Cohen's effect size; least is the smallest "
+        "difference these pairs would show four times in five.",
+        head,
+        rows,
+        ("Two families are corrected apart: the main table, and the parts of the replies.",),
+        folded=True,
+    )
+
+
+def pattern_table(facts: Facts) -> Table | None:
+    """Shares of the risky patterns among the teacher's traces of harmful prompts."""
+    results = facts.results
+    rows = []
+    for arm in results.arms:
+        for group in GROUPS:
+            found = [results.find(f"pattern:{pattern}", arm, group) for pattern in PATTERNS]
+            if any(e is not None and e.n for e in found):
+                n = max(e.n + e.n_unscored for e in found if e is not None)
+                rows.append([Cell(arm), Cell(group), count(n), *(of(e) for e in found)])
+    if not rows:
+        return None
+    return Table(
+        "patterns",
+        "Risky patterns in the teacher's traces",
+        "The share of harmful prompts' traces that show each pattern, before the guard, among those it calls safe, and "
+        "among those the student was trained on.",
+        ["arm", "traces", "n", *(pattern.replace("_", " ") for pattern in PATTERNS)],
+        rows,
+        ("The paper (section 3) finds that a guard cuts every pattern but weak vacillation, which it doubles.",),
+    )
+
+
+def headline(facts: Facts) -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """For the top of the page: each arm with (what, figure, verdict) of harm, over-refusal and accuracy."""
+    found = []
+    for arm in facts.arms:
+        lines = []
+        for one in facts.sets:
+            e = facts.estimate(one.metric, arm, one.name)
+            c = facts.main.get((one.metric, arm, one.name))
+            lines.append((one.name, percent(e.value if e else None, e.n if e else None), c.verdict if c else ""))
+        found.append((arm, lines))
+    return found
+
+
+__all__ = ["comparison_table", "headline", "main_table", "number", "pattern_table", "split_table"]

@@ -1,0 +1,33 @@
+"""Text from models and files, made fit to be looked at: what would act or hide is shown as a visible sign.
+
+Control characters (terminal escapes among them), direction marks, invisible characters and halves of surrogate pairs
+each become a few visible characters of their own, one by one, so that a quote still stands in the text it was taken
+from. The two joiners that scripts and emoji need stay. Nothing is removed. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ACTING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    "\ud800-\udfff\ue000-\uf8ff\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
+)
+
+
+def _sign(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\u2421" if code == 0x7F else f"\u27e8U+{code:04X}\u27e9"
+
+
+def visible(text: str) -> str:
+    """The text with line breaks and tabs as they are and every acting or hidden character as a visible sign."""
+    return _ACTING.sub(_sign, text)
+
+
+def plain(text: str, longest: int | None = None) -> str:
+    """The text in one line, made visible; cut with an ellipsis after `longest` characters where that is given."""
+    line = " ".join(visible(text).split())
+    return line if longest is None or len(line) <= longest else line[: longest - 1] + "…"

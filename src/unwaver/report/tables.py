@@ -1,0 +1,228 @@
+"""A table, and the forms it is written in: HTML (by the page's template), Markdown, CSV, LaTeX.
+
+A cell holds a text or a number with its interval; every form is made from the same cells. Text in cells is data: each
+form escapes it, so that an arm may be called anything. Pure.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from unwaver.records import Estimate
+from unwaver.report.plain import plain
+from unwaver.study.compare import Word
+
+MARKS: dict[Word, str] = {"better": "▲", "worse": "▼", "not distinguishable": "=", "too few scored": "?"}
+"""What stands beside a number that was compared with the reference arm."""
+
+NOTHING = "–"
+"""What stands where there is no number."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: a text, or a number with what belongs to it."""
+
+    text: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    unscored: int = 0
+    word: Word | None = None
+    """The verdict against the reference arm; None: not compared."""
+    hint: str = ""
+    """A sentence for whoever points at the cell."""
+    share: bool = False
+    """Whether the number is a rate."""
+
+    @property
+    def interval(self) -> str:
+        """The interval as people read it; empty where there is none."""
+        if self.low is None or self.high is None:
+            return ""
+        if self.share:
+            digits = decimals(self.n)
+            return f"{100 * self.low:.{digits}f} to {100 * self.high:.{digits}f}"
+        return f"{self.low:,.3g} to {self.high:,.3g}"
+
+    @property
+    def mark(self) -> str:
+        """The sign of the verdict."""
+        return MARKS[self.word] if self.word is not None else ""
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the cell is set to the right."""
+        return self.value is not None or self.text == NOTHING
+
+
+def decimals(n: int | None) -> int:
+    """Digits of a percentage that n items can carry."""
+    return 0 if n is not None and n < 100 else 1
+
+
+def percent(value: float | None, n: int | None = None) -> str:
+    """A rate as people read it."""
+    return NOTHING if value is None else f"{100 * value:.{decimals(n)}f} %"
+
+
+def of(estimate: Estimate | None, word: Word | None = None, hint: str = "") -> Cell:
+    """The cell of a rate."""
+    if estimate is None:
+        return Cell(NOTHING)
+    return Cell(
+        percent(estimate.value, estimate.n),
+        estimate.value,
+        estimate.low,
+        estimate.high,
+        estimate.n,
+        estimate.n_unscored,
+        word,
+        hint,
+        share=True,
+    )
+
+
+def number(value: float | None, digits: int = 0) -> Cell:
+    """The cell of a plain number."""
+    return Cell(NOTHING) if value is None else Cell(f"{value:,.{digits}f}", value)
+
+
+def count(value: int) -> Cell:
+    """The cell of a count."""
+    return Cell(f"{value:,}", value)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its title, what it says in a sentence, and what must be known to read it."""
+
+    name: str
+    """The name of its files."""
+    title: str
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    notes: Sequence[str] = ()
+    groups: Sequence[tuple[str, int]] = field(default=())
+    """A line over the head: (text, columns it spans)."""
+    folded: bool = False
+    """Whether the page shows it only when asked."""
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.head):
+                raise ValueError(f"table {self.name}: a row of {len(row)} cells under a head of {len(self.head)}")
+
+
+def _headings(table: Table) -> list[str]:
+    """The head with its groups in front, for forms that have one line only."""
+    over = [text for text, span in table.groups for _ in range(span)] or [""] * len(table.head)
+    return [f"{group}: {text}" if group else text for group, text in zip(over, table.head, strict=True)]
+
+
+def written(cell: Cell) -> str:
+    """A cell in one line of plain text."""
+    pieces = [plain(cell.text)]
+    if cell.interval:
+        pieces.append(f"[{cell.interval}]")
+    if cell.mark:
+        pieces.append(cell.mark)
+    return " ".join(pieces)
+
+
+def markdown(table: Table) -> str:
+    """GitHub's tables, under a heading."""
+
+    def line(texts: Sequence[str]) -> str:
+        return "| " + " | ".join(texts) + " |"
+
+    aligned = ["---:" if any(row[i].numeric for row in table.rows) else "---" for i in range(len(table.head))]
+    lines = [f"### {_md(table.title)}", "", _md(table.caption), ""]
+    lines += [line([_md(text) for text in _headings(table)]), line(aligned)]
+    lines += [line([_md(written(cell)) for cell in row]) for row in table.rows]
+    return "\n".join([*lines, "", *(f"{_md(note)}\n" for note in table.notes)]) + "\n"
+
+
+_MD = re.compile(r"([\\`*_\[\]<>|~&$])")
+
+
+def _md(text: str) -> str:
+    return _MD.sub(r"\\\1", " ".join(plain(text).split()))
+
+
+def comma_separated(table: Table) -> str:
+    """CSV for machines: a number's interval, n and unscored in columns of their own, rates between 0 and 1."""
+    headings = _headings(table)
+    wide = [i for i in range(len(table.head)) if any(row[i].n is not None for row in table.rows)]
+    compared = [i for i in wide if any(row[i].word is not None for row in table.rows)]
+    head: list[str] = []
+    for i, text in enumerate(headings):
+        head += [text] + ([f"{text}: {more}" for more in ("low", "high", "n", "unscored")] if i in wide else [])
+        head += [f"{text}: verdict"] if i in compared else []
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([_csv(text) for text in head])
+    for row in table.rows:
+        line: list[str | float | int | None] = []
+        for i, cell in enumerate(row):
+            missing = cell.text == NOTHING and cell.value is None
+            line.append(cell.value if cell.value is not None else None if missing else _csv(cell.text))
+            line += [cell.low, cell.high, cell.n, cell.unscored if cell.n is not None else None] if i in wide else []
+            line += [cell.word] if i in compared else []
+        writer.writerow(["" if item is None else item for item in line])
+    return out.getvalue()
+
+
+def _csv(text: str) -> str:
+    """A text no spreadsheet takes for a formula."""
+    text = plain(text)
+    return f"'{text}" if text[:1] in "=+-@\t\r" and text else text
+
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "▲": r"$\blacktriangle$",
+    "▼": r"$\blacktriangledown$",
+    "–": "--",
+    "≥": r"$\ge$",
+    "±": r"$\pm$",
+    "→": r"$\to$",
+    "×": r"$\times$",
+    "…": r"\ldots{}",
+}
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(character, character) for character in " ".join(plain(text).split()))
+
+
+def latex(table: Table) -> str:
+    """A booktabs table, to be put into a document that loads booktabs and amssymb."""
+    aligned = "".join("r" if any(row[i].numeric for row in table.rows) else "l" for i in range(len(table.head)))
+    lines = ["% needs \\usepackage{booktabs,amssymb}", "\\begin{table}", "\\centering", "\\small"]
+    lines += [f"\\caption{{{_tex(table.title)}. {_tex(table.caption)}}}", f"\\label{{tab:{table.name}}}"]
+    lines += [f"\\begin{{tabular}}{{{aligned}}}", "\\toprule"]
+    if table.groups:
+        lines.append(
+            " & ".join(f"\\multicolumn{{{span}}}{{c}}{{{_tex(text)}}}" for text, span in table.groups) + r" \\"
+        )
+    lines += [" & ".join(_tex(text) for text in table.head) + r" \\", "\\midrule"]
+    lines += [" & ".join(_tex(written(cell)) for cell in row) + r" \\" for row in table.rows]
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}", ""])

@@ -1,0 +1,29 @@
+"""`unwaver report RECIPE`: the report of what is finished, whether or not all is."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from unwaver.cli import add_recipe
+from unwaver.errors import EXIT_DONE
+from unwaver.progress import say
+from unwaver.verbs import open_recipe
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A recipe and its overrides."""
+    add_recipe(parser)
+
+
+def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
+    """Write the report and print its path; what is owed is told on stderr and on the page."""
+    from unwaver.report.write import write_report
+    from unwaver.study.run import owed
+
+    work, root = open_recipe(arguments.recipe, arguments.root, overrides)
+    left = len(owed(work, root))
+    if left:
+        say(f"{left} steps are owed and stand in no figure; `unwaver run` goes on with them")
+    print(write_report(work, root))
+    return EXIT_DONE
