@@ -6,8 +6,8 @@ where it says; a reasoning that is missing or blank is unscored; time is linear 
 The paper's case study (arXiv 2505.15404) names the three segments: problem analysis, policy check, response
 formulation. Self-jailbreak sentences are Yong and Bach's (arXiv 2510.20956), their kinds those of arXiv 2510.21285;
 stance along the trace is arXiv 2606.25013's. All were read there by people or large models. Here they are read by lists
-of cue words, in English: fit to compare arms with each other, not with those papers' figures, and no proof about any one
-trace. docs/statistics.md says how often they err.
+of cue words, in English: fit to compare arms with each other, not with those papers' figures, and no proof about any
+one trace. docs/statistics.md says how often they err.
 """
 
 from __future__ import annotations
