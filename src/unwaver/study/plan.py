@@ -44,7 +44,7 @@ class Plan:
     """The student before training, by evaluation set."""
 
     def steps(self) -> list[Step]:
-        """Every step, each after what it reads from; an empty mix trains nothing, and the raw student alone is asked."""
+        """Every step, each after what it reads from; an empty mix trains nothing: the raw student alone is asked."""
         if not self.recipe.mix.parts:
             return list({step.digest: step for step in [*self.prompts.values(), *self.raw.values()]}.values())
         parts = [self.judge[part] for part in self.recipe.mix.parts]
