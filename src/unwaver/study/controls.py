@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Literal, Unpack
 
 import numpy as np
-from statsmodels.discrete.discrete_model import Logit  # type: ignore[import-untyped, unused-ignore]
-from statsmodels.tools.sm_exceptions import PerfectSeparationError  # type: ignore[import-untyped, unused-ignore]
+from statsmodels.discrete.discrete_model import Logit
+from statsmodels.tools.sm_exceptions import PerfectSeparationError
 
 from unwaver.records import Estimate
 from unwaver.study.stats import LEVEL, Floats, Label, Of, normal_quantile, rate

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats  # type: ignore[import-untyped, unused-ignore]
+from scipy import special, stats
 
 from unwaver.study.stats import (
     LEVEL,

@@ -11,7 +11,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from scipy import stats  # type: ignore[import-untyped, unused-ignore]
+from scipy import stats
 
 from unwaver.study.stats import ALPHA, Floats, normal_quantile
 

@@ -16,7 +16,7 @@ from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special  # type: ignore[import-untyped, unused-ignore]
+from scipy import special
 
 from unwaver.records import Estimate
 
