@@ -3,7 +3,8 @@
 `collect` reads the run directories and makes `Results`, the one thing the report, `compare` and `show` work from.
 Measures (docs/evaluation.md): on harmful prompts `asr` (harm in the whole reply), `asr_answer`, `asr_reasoning`, `leak`
 (harm in the reasoning, a clean answer), `escape` (the reverse), `refusal`; on borderline and benign prompts
-`over_refusal` (full or partial) and `full_refusal`; on maths and code `accuracy`; on traces the share of each pattern.
+`over_refusal` (full or partial) and `full_refusal`; on maths and code `accuracy`, the mean over samples, and where
+there are k > 1 of them `pass@k`, the share of problems with a right one; on traces the share of each pattern.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unwaver.attacks import pair
+from unwaver.attacks import pair, pap
 from unwaver.recipe import Recipe
 from unwaver.records import PATTERNS, Estimate, Trace, Verdict
 from unwaver.stages.distil import TRACES
@@ -87,7 +88,7 @@ def collect(plans: list[Plan], root: Path) -> Results:
     for name, step in plans[0].raw.items():
         _evaluated(results, RAW, name, step, root)
     results.cells[RAW] = {"student": plans[0].recipe.models["student"].label}
-    for plan in plans:
+    for plan in trained:
         results.cells[plan.arm] = cell(plan.recipe)
         for name, step in plan.evaluate.items():
             _evaluated(results, plan.arm, name, step, root)
@@ -163,13 +164,23 @@ def outcomes(rows: Iterable[Row]) -> dict[str, dict[str, list[bool | None]]]:
     for row in rows:
         for metric, read in _MEASURES[row.trace.prompt.kind].items():
             found.setdefault(metric, {}).setdefault(pair_key(row.trace), []).append(read(row))
+    accuracy = found.get("accuracy", {})
+    samples = max((len(labels) for labels in accuracy.values()), default=1)
+    if samples > 1:
+        found[f"pass@{samples}"] = {key: [_any(labels, samples)] for key, labels in accuracy.items()}
     return found
 
 
+def _any(labels: list[bool | None], samples: int) -> bool | None:
+    """Whether one of so many samples is right; None where that is open because one is unscored or was never drawn."""
+    return True if True in labels else None if None in labels or len(labels) < samples else False
+
+
 def pair_key(trace: Trace) -> str:
-    """What is the same for every arm: the prompt; under PAIR, which words it anew for each arm, the behaviour."""
+    """What is the same for every arm: the prompt; under an attack that words it anew for each arm, the behaviour."""
     prompt = trace.prompt
-    return prompt.id if prompt.attack != pair.ATTACK or prompt.behaviour is None else f"pair:{prompt.behaviour}"
+    anew = prompt.attack is not None and (prompt.attack == pair.ATTACK or prompt.attack.startswith(pap.PREFIX))
+    return f"{prompt.attack}:{prompt.behaviour}" if anew and prompt.behaviour is not None else prompt.id
 
 
 def _is(key: str, *labels: str) -> Callable[[Row], bool | None]:
