@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +23,8 @@ from unwaver.errors import RunError
 
 START_S = 120.0
 """Seconds a worker may take to import sympy and math-verify; under one on an idle machine."""
+
+NOT_STARTED = "a maths worker did not start; `python -m unwaver.judging.maths_worker` shows its message"
 
 Settled = tuple[bool | None, str]
 """Whether the two texts are the same, and why that is not known where it is None."""
@@ -39,18 +43,28 @@ class _Worker:
         assert self.process.stdout is not None
         self.requests, self.replies = self.process.stdin, self.process.stdout
         self.job: int | None = None
-        self.started = False
+        self.asked = 0
+        self.child: int | None = None
+        """The process that answers, or None until it is ready. Only it is killed when time runs out: its successor is
+        forked from one that has imported everything."""
         self.deadline = time.monotonic() + START_S
 
     def ask(self, job: int, pair: tuple[str, str], seconds: float) -> None:
-        line = json.dumps({"answer": pair[0], "target": pair[1], "seconds": seconds}) + "\n"
-        self.job, self.deadline = job, time.monotonic() + seconds
+        self.job, self.asked, self.deadline = job, self.asked + 1, time.monotonic() + seconds
+        line = json.dumps({"id": self.asked, "answer": pair[0], "target": pair[1], "seconds": seconds}) + "\n"
         with contextlib.suppress(BrokenPipeError):  # it died while idle: its end of the other pipe tells
             self.requests.write(line.encode("ascii"))
+
+    def kill_child(self) -> None:
+        if self.child is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.child, signal.SIGKILL)
+        self.job, self.child, self.deadline = None, None, time.monotonic() + START_S
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+        self.kill_child()
         self.requests.close()
         self.replies.close()
 
@@ -81,7 +95,7 @@ class Pool:
                 while len(self._workers) < min(self._size, len(waiting)):
                     self._workers.append(_Worker())
                 for worker in self._workers:
-                    if worker.started and worker.job is None and waiting:
+                    if worker.child is not None and worker.job is None and waiting:
                         job = waiting.popleft()
                         worker.ask(job, pairs[job], self._timeout_s)
                 self._wait(settled)
@@ -91,31 +105,31 @@ class Pool:
         return settled
 
     def _wait(self, settled: list[Settled]) -> None:
-        """Take the answers that are there, and replace the workers that died or ran out of time."""
-        busy = [worker for worker in self._workers if worker.job is not None or not worker.started]
+        """Take the answers that are there, and kill what ran out of time."""
+        busy = [worker for worker in self._workers if worker.job is not None or worker.child is None]
         seconds = min(worker.deadline for worker in busy) - time.monotonic()
         ready = select.select([worker.replies for worker in busy], [], [], max(0.0, seconds))[0]
         for worker in busy:
             if worker.replies in ready:
                 self._take(worker, settled)
             elif worker.deadline <= time.monotonic():
-                self._remove(worker, settled, f"not settled within {self._timeout_s:g} s")
+                if worker.job is None:
+                    raise RunError(NOT_STARTED)
+                settled[worker.job] = (None, f"not settled within {self._timeout_s:g} s")
+                worker.kill_child()
 
     def _take(self, worker: _Worker, settled: list[Settled]) -> None:
         line = worker.replies.readline()
-        if not line.endswith(b"\n"):
-            self._remove(worker, settled, "the worker died, most likely of its memory limit")
-        elif worker.job is None:
-            worker.started = True
-        else:
-            reply = json.loads(line)
-            settled[worker.job] = (reply["same"], reply["why"])
+        reply = json.loads(line) if line.endswith(b"\n") else {}
+        if not reply and worker.child is None:
+            raise RunError(NOT_STARTED)
+        if worker.job is not None and reply.get("id", worker.asked) == worker.asked:
+            settled[worker.job] = (
+                reply.get("same"),
+                reply.get("why", "the worker died, most likely of its memory limit"),
+            )
             worker.job = None
-
-    def _remove(self, worker: _Worker, settled: list[Settled], why: str) -> None:
-        self._workers.remove(worker)
-        worker.kill()
-        if not worker.started:
-            raise RunError("a maths worker did not start; try `python -m unwaver.judging.maths_worker` for its message")
-        if worker.job is not None:
-            settled[worker.job] = (None, why)
+        worker.child = reply.get("pid", worker.child)
+        if not reply:
+            self._workers.remove(worker)
+            worker.kill()

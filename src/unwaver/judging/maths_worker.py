@@ -1,9 +1,12 @@
 """The process that does the algebra of maths grading; it may hang or die, and then costs nobody else anything.
 
-Reads JSON lines `{"answer", "target", "seconds"}` on standard input, writes one JSON line `{"same", "why"}` for each:
-true, false, or null with the reason. math-verify reads the LaTeX; single expressions are compared here by value, to
-`DIGITS` digits, because its own comparison calls sqrt(10^40+1) equal to 10^20; relations, sets and matrices are left to
-it. Memory and processor time are limited by the kernel, so a worker that lost its parent dies too.
+Writes `{"pid"}` when it is ready, then for each JSON line `{"id", "answer", "target", "seconds"}` on standard input one
+JSON line `{"id", "same", "why"}`: true, false, or null with the reason. When the process named by `pid` is killed,
+another takes over and says so in the same way. Memory and processor time are limited by the kernel, so that a worker
+that lost its owner ends too.
+
+math-verify reads the LaTeX. Single expressions are compared here, by value to `DIGITS` digits, because its own
+comparison calls sqrt(10^40+1) equal to 10^20; relations, sets and products of matrices are left to it.
 """
 
 from __future__ import annotations
@@ -16,10 +19,10 @@ import resource
 import signal
 import sys
 from functools import lru_cache
-from typing import Any
+from typing import Any, TextIO
 
 import sympy  # type: ignore[import-untyped]
-from math_verify import LatexExtractionConfig, parse, verify  # type: ignore[import-untyped]
+from math_verify import LatexExtractionConfig, parse, verify
 from sympy.core.function import AppliedUndef  # type: ignore[import-untyped]
 
 from unwaver.judging.maths_equality import same
@@ -48,19 +51,32 @@ class _UnreadableError(Exception):
 
 
 def main() -> None:
-    """Say `{}` when ready, then answer requests until standard input ends."""
+    """Fork a child that answers, and another where one was killed: the imports are paid for once."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     logging.disable(logging.CRITICAL)
     replies = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
-    print("{}", file=replies, flush=True)
+    killed = True
+    while killed:
+        child = os.fork()
+        if child == 0:
+            try:
+                _serve(replies)
+            finally:
+                os._exit(0)
+        killed = os.waitpid(child, 0)[1] != 0
+
+
+def _serve(replies: TextIO) -> None:
+    print(json.dumps({"pid": os.getpid()}), file=replies, flush=True)
     for line in sys.stdin:
         request = json.loads(line)
         used = resource.getrusage(resource.RUSAGE_SELF)
         ceiling = math.ceil(used.ru_utime + used.ru_stime + request["seconds"]) + 1
         resource.setrlimit(resource.RLIMIT_CPU, (ceiling, resource.RLIM_INFINITY))
-        print(json.dumps(_reply(request["answer"], request["target"])), file=replies, flush=True)
+        reply = {"id": request["id"], **_reply(request["answer"], request["target"])}
+        print(json.dumps(reply), file=replies, flush=True)
 
 
 def _reply(answer: str, target: str) -> dict[str, Any]:
