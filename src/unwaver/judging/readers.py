@@ -18,7 +18,7 @@ def rule_reader(rubric: str, looked_at: LookedAt | None = None) -> RuleReader:
     if rubric == "patterns":
         return PatternRules()
     if rubric == "guard":
-        return HarmRules("both", rubric="guard")
+        return HarmRules("both", "guard")
     if rubric == "harm":
         return HarmRules(looked_at or "answer")
     raise ValueError(f"no rules for the rubric {rubric}")
