@@ -100,16 +100,6 @@ def overrides(rest: Sequence[str], parser: argparse.ArgumentParser) -> dict[str,
     return found
 
 
-def add_recipe(parser: argparse.ArgumentParser) -> None:
-    """The arguments of every verb that works on a recipe."""
-    parser.add_argument("recipe", type=Path, help="the recipe: a TOML file")
-    parser.add_argument(
-        "--root", type=Path, default=None, help="where runs are kept; default: runs/<the recipe's name>"
-    )
-    parser.takes_overrides = True  # type: ignore[attr-defined]
-    parser.epilog = "any setting of the recipe can be given as --dotted.key value; docs/recipe.md lists them all"
-
-
 def _overview() -> str:
     width = max(len(verb) for verb in VERBS)
     lines = [f"  {verb:<{width}}  {text}" for verb, (_, text) in VERBS.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -15,3 +16,13 @@ def open_recipe(path: Path, root: Path | None, overrides: dict[str, Any]) -> tup
     tree = recipe.read_toml(path)
     work = plans(recipe.arms(tree, path, overrides))
     return work, root or Path("runs") / work[0].recipe.name
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """The arguments of every verb that works on a recipe."""
+    parser.add_argument("recipe", type=Path, help="the recipe: a TOML file")
+    parser.add_argument(
+        "--root", type=Path, default=None, help="where runs are kept; default: runs/<the recipe's name>"
+    )
+    parser.takes_overrides = True  # type: ignore[attr-defined]
+    parser.epilog = "any setting of the recipe can be given as --dotted.key value; docs/recipe.md lists them all"

@@ -11,12 +11,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from unwaver.cli import add_recipe
 from unwaver.errors import EXIT_DONE
 from unwaver.stages.prompts import gather
 from unwaver.study.plan import Plan
 from unwaver.study.run import owed
-from unwaver.verbs import open_recipe
+from unwaver.verbs import add_recipe, open_recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
