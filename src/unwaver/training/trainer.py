@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset  # type: ignore[import-untyped]
+from datasets import Dataset
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from transformers import AutoTokenizer, PrinterCallback, TrainerCallback

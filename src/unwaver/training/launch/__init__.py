@@ -1,7 +1,8 @@
 """Starting the training processes: this one, or several through torchrun or accelerate.
 
-Several processes run `python -m unwaver.training.worker FOLDER`, which is `trainer.fit` and nothing else; encoding, proofs
-and the manifest stay with the process that starts them. The configurations beside this file are accelerate's own kind.
+Several processes run `python -m unwaver.training.worker FOLDER`, which is `trainer.fit` and nothing else; encoding,
+proofs and the manifest stay with the process that starts them. The configurations beside this file are of accelerate's
+own kind.
 """
 
 from __future__ import annotations
