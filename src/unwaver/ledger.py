@@ -1,9 +1,10 @@
 """The ledger: one whole line per finished call, so that no finished call is ever made twice.
 
-A line is `{"key":"<32 hex>","ok":1,"reply":{...}}`, appended in one write as soon as the call ends. A failed call has
-`ok` 0: it is known, but owed again when the command is given again. A torn last line (power cut, full disk) is cut off
-when the file is opened, and that call is owed again. In memory there is only key -> place, about 150 bytes a call.
-Several shards (one per worker process) in one folder are read together.
+A line is `{"key":"<32 hex>","ok":1,"spent":[in,out],"reply":{...}}`, appended in one write as soon as the call ends.
+`spent` are the tokens of all its tries, so that a budget outlives a session. A call that failed has `ok` 0: it is
+known, but owed again when the command is given again; one that the provider's filter withheld is finished. A torn last
+line (power cut, full disk) is cut off when the file is opened, and that call is owed again. In memory there is only
+key -> place, about 200 bytes a call. Several shards (one per worker process) in one folder are read together.
 """
 
 from __future__ import annotations
@@ -11,29 +12,58 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from unwaver.errors import RecordError
-from unwaver.records import Reply
+from unwaver.records import Reply, model_part
 
 _KEY_AT = len('{"key":"')
 _OK_AT = _KEY_AT + 32 + len('","ok":')
+_SPENT_AT = _OK_AT + len('1,"spent":[')
 _SHARD_BITS = 40
 """A place is (shard << 40) + offset: shards of up to a terabyte."""
+_MODEL_BYTES = len(model_part("")) // 2
+
+
+class Line(NamedTuple):
+    """What the index needs of one line."""
+
+    name: bytes
+    """The key."""
+    ok: bool
+    tokens_in: int
+    tokens_out: int
+    place: int
+    """Where it begins in its file."""
+    end: int
+    """Where the next one does."""
+
+
+@dataclass
+class Spent:
+    """What the calls to one model have come to, over all sessions."""
+
+    finished: int = 0
+    """Calls with an end."""
+    tokens_in: int = 0
+    tokens_out: int = 0
 
 
 class Ledger:
     """The finished calls of one stage, on disk. A context manager; one writer per shard."""
 
-    def __init__(self, folder: Path, shard: str = "0000") -> None:
+    def __init__(self, folder: Path, shard: str = "0000", alone: bool = False) -> None:
+        """`alone`: heed this shard only; workers that write side by side must not mend one another's files."""
         folder.mkdir(parents=True, exist_ok=True)
         self._own = folder / f"{shard}.jsonl"
         self._own.touch()
-        self._paths = sorted(folder.glob("*.jsonl"))
+        self._paths = [self._own] if alone else sorted(folder.glob("*.jsonl"))
         self._done: dict[bytes, int] = {}
         self._failed: dict[bytes, int] = {}
+        self._spent: dict[bytes, Spent] = {}
         self._readers: dict[int, BinaryIO] = {}
         for number, path in enumerate(self._paths):
             self._index(number, path)
@@ -67,21 +97,31 @@ class Ledger:
         """Calls whose last try failed."""
         return len(self._failed)
 
-    def append(self, key: str, reply: Reply) -> None:
-        """Put a finished or failed call down, whole."""
-        ok = int(reply.failure is None)
+    def has_failed(self, key: str) -> bool:
+        """Whether the call was made and is owed again."""
+        return bytes.fromhex(key) in self._failed
+
+    def spent(self, model: str) -> Spent:
+        """What the calls to the model of this label have come to."""
+        return self._spent.get(bytes.fromhex(model_part(model)), Spent())
+
+    def append(self, key: str, reply: Reply, spent: tuple[int, int] | None = None) -> None:
+        """Put a finished or failed call down. `spent`: tokens in and out of all its tries; None: those of the reply."""
+        ok = reply.ending != "error"
+        tokens_in, tokens_out = spent or (reply.tokens_in or 0, reply.tokens_out or 0)
         body = json.dumps(
             reply.model_dump(mode="json", exclude_defaults=True), ensure_ascii=True, separators=(",", ":")
         )
-        line = f'{{"key":"{key}","ok":{ok},"reply":{body}}}\n'.encode("ascii")
-        place = (self._own_number << _SHARD_BITS) + self._size
+        head = f'{{"key":"{key}","ok":{int(ok)},"spent":[{tokens_in},{tokens_out}],"reply":'
+        line = f"{head}{body}}}\n".encode("ascii")
         written = os.write(self._writer, line)
         if written != len(line):
             # A short write is a full disk: take the torn piece back so that the file stays whole lines.
             os.ftruncate(self._writer, self._size)
             raise OSError(28, os.strerror(28), str(self._own))
-        self._size += written
-        self._put(bytes.fromhex(key), ok, place)
+        made = Line(bytes.fromhex(key), ok, tokens_in, tokens_out, self._size, self._size + written)
+        self._put(self._own_number, made)
+        self._size = made.end
 
     def get(self, key: str) -> Reply | None:
         """The reply to a call, failed or not; None where it was never made."""
@@ -94,33 +134,50 @@ class Ledger:
         if reader is None:
             reader = self._readers[number] = self._paths[number].open("rb")
         reader.seek(offset)
-        return Reply.model_validate(json.loads(reader.readline())["reply"])
+        try:
+            return Reply.model_validate(json.loads(reader.readline())["reply"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise RecordError(
+                f"{self._paths[number]}: byte {offset}: not a reply ({error}); delete this line to make the call again"
+            ) from None
 
-    def keys(self) -> Iterator[str]:
-        """The keys of the finished calls."""
-        return (name.hex() for name in self._done)
-
-    def _put(self, name: bytes, ok: int, place: int) -> None:
-        if ok:
-            self._done[name] = place
-            self._failed.pop(name, None)
-        elif name not in self._done:
-            self._failed[name] = place
+    def _put(self, number: int, line: Line) -> None:
+        place = (number << _SHARD_BITS) + line.place
+        if line.ok:
+            self._done[line.name] = place
+            self._failed.pop(line.name, None)
+        elif line.name not in self._done:
+            self._failed[line.name] = place
+        spent = self._spent.setdefault(line.name[:_MODEL_BYTES], Spent())
+        spent.finished += line.ok
+        spent.tokens_in += line.tokens_in
+        spent.tokens_out += line.tokens_out
 
     def _index(self, number: int, path: Path) -> None:
-        place = 0
-        with path.open("rb") as lines:
-            for count, line in enumerate(lines, 1):
-                if not line.endswith(b"\n"):
-                    break
-                try:
-                    name = bytes.fromhex(line[_KEY_AT : _KEY_AT + 32].decode("ascii"))
-                    ok = int(line[_OK_AT : _OK_AT + 1])
-                except ValueError:
-                    raise RecordError(
-                        f"{path}:{count}: not a line of this ledger; expected {{'key': ..., 'ok': ...}}"
-                    ) from None
-                self._put(name, ok, (number << _SHARD_BITS) + place)
-                place += len(line)
-        if place != path.stat().st_size:
-            os.truncate(path, place)
+        end = 0
+        for line in scan(path):
+            self._put(number, line)
+            end = line.end
+        if end != path.stat().st_size:
+            os.truncate(path, end)
+
+
+def scan(path: Path) -> Iterator[Line]:
+    """The whole lines of a shard; a torn last one is passed over."""
+    place = 0
+    with path.open("rb") as lines:
+        for count, line in enumerate(lines, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                name = bytes.fromhex(line[_KEY_AT : _KEY_AT + 32].decode("ascii"))
+                tokens_in, tokens_out = line[_SPENT_AT : line.index(b"]", _SPENT_AT)].split(b",")
+                ok, end = line[_OK_AT : _OK_AT + 1] == b"1", place + len(line)
+                found = Line(name, ok, int(tokens_in), int(tokens_out), place, end)
+            except ValueError:
+                raise RecordError(
+                    f"{path}:{count}: not a line of this ledger; expected "
+                    '{"key": ..., "ok": ..., "spent": ..., "reply": ...}'
+                ) from None
+            yield found
+            place = end

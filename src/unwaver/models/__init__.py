@@ -1,8 +1,8 @@
 """Who answers: endpoints, local models, recorded replies; and the engine that asks them.
 
 A model is anything with a `label` and an async `reply(request)`. It raises `Transient` for what may pass (the engine
-tries again), `Refused` for what will not (this call fails, the others go on), and RecipeError for what no call survives
-(a missing key, a model that isn't there).
+tries again), `Refused` for what will not (this call fails, the others go on), and an error of the command line for what
+no call survives: RecipeError (a key that is missing or refused, a model that isn't there), RunError (no credit left).
 """
 
 from __future__ import annotations
@@ -14,12 +14,18 @@ from unwaver.records import Reply, Request
 
 
 class Transient(Exception):  # noqa: N818 - it is a state, not an error a person meets
-    """The call failed in a way that may pass: 429, 5xx, a time-out, a broken connection, an empty or unreadable reply."""
+    """A call failed in a way that may pass: 429, 5xx, a time-out, a lost connection, an empty or unreadable reply."""
 
-    def __init__(self, reason: str, wait: float | None = None) -> None:
+    def __init__(
+        self, reason: str, wait: float | None = None, crowded: bool = False, spent: tuple[int, int] = (0, 0)
+    ) -> None:
         super().__init__(reason)
         self.wait = wait
-        """Seconds the server asked us to wait; None where it did not say."""
+        """Seconds the server asked everybody to wait; None where it did not say."""
+        self.crowded = crowded
+        """There were too many calls at once; it is not this call's fault."""
+        self.spent = spent
+        """Tokens in and out that the server counted all the same."""
 
 
 class Refused(Exception):  # noqa: N818
@@ -33,7 +39,7 @@ class Model(Protocol):
     """`name@revision`, as records carry it."""
 
     async def reply(self, request: Request) -> Reply:
-        """One reply. Raises Transient, Refused or RecipeError; never returns an error text as a reply."""
+        """One reply. Raises Transient, Refused, RecipeError or RunError; never returns an error text as a reply."""
 
     async def close(self) -> None:
         """Give back connections and memory."""

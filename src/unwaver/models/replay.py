@@ -1,7 +1,7 @@
 """Recorded replies, behind the same door as an endpoint.
 
-Reads JSON lines `{"instruction", "prompt", "reasoning", "answer", ...}`: what a teacher replied to a prompt under one of
-the shipped instructions. `replay:corpus` is the scripted teacher of the miniature; `replay:FILE` is yours. A request
+Reads JSON lines `{"instruction", "prompt", "reasoning", "answer", ...}`: what a teacher replied to a prompt under one
+of the shipped instructions. `replay:corpus` is the scripted teacher of the miniature; `replay:FILE` is yours. A request
 that was never recorded is a failure with its reason, not a guess.
 """
 

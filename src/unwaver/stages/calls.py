@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from unwaver.errors import RunError
 from unwaver.ledger import Ledger
 from unwaver.models import Model, open_model
-from unwaver.models.engine import Engine, Tally
-from unwaver.progress import bar
+from unwaver.models.engine import Engine, Tally, summary
+from unwaver.progress import Bar, bar
 from unwaver.recipe import ModelSettings
 from unwaver.records import Reply, Request, digest
 from unwaver.store import RunDir, disk_errors
@@ -23,9 +25,11 @@ T = TypeVar("T")
 
 @dataclass
 class Place:
-    """Where a command works: the run's root, and the local models it has loaded, kept from stage to stage."""
+    """Where a command works: the run's root, who makes its calls, and the local models it keeps from stage to stage."""
 
     root: Path
+    engine: Literal["local", "ray"] = "local"
+    """`local`: this process makes the calls. `ray`: actors on a Ray cluster do; the records are the same."""
     _loaded: dict[str, Model] = field(default_factory=dict)
 
     def model(self, settings: ModelSettings) -> Model:
@@ -44,9 +48,9 @@ class Calls:
 
     def __init__(self, run: RunDir, place: Place, max_failed: float) -> None:
         self._run, self._place, self._max_failed = run, place, max_failed
-        self._ledger = Ledger(run.path / "replies")
-        self.tallies: dict[str, Tally] = {}
-        self._cost: dict[str, float] = {}
+        self._folder = run.path / "replies"
+        self._ledger = Ledger(self._folder)
+        self._tallies: dict[str, tuple[ModelSettings, Tally]] = {}
 
     def close(self) -> None:
         """Close the ledger."""
@@ -54,14 +58,14 @@ class Calls:
 
     def ask(self, settings: ModelSettings, requests: Callable[[], Iterable[Request]], total: int, what: str) -> None:
         """Make every call that is owed. RunError when more than the recipe's share of them failed."""
-
-        async def drive(engine: Engine) -> None:
-            with bar(what, total) as progress:
-                await engine.ask_all(requests(), lambda request, reply: progress.advance())
-
-        if next(self._owed(settings, requests), None) is not None:
-            self.drive({"": settings}, lambda engines: drive(engines[""]))
-        failures = Counter(self.reply(settings, request).failure for request in self._owed(settings, requests))
+        with bar(what, total) as progress:
+            owed = self._from_first_owed(settings, iter(requests()), progress)
+            if owed is None:
+                return
+            if self._place.engine == "ray":
+                failures = self._by_ray(settings, owed, progress)
+            else:
+                failures = self.drive({"": settings}, lambda engines: engines[""].ask_all(owed, progress.advance))
         failed = sum(failures.values())
         if failed > self._max_failed * total:
             often = failures.most_common(1)[0][0]
@@ -70,24 +74,51 @@ class Calls:
                 "Give the same command again to make only those"
             )
 
-    def _owed(self, settings: ModelSettings, requests: Callable[[], Iterable[Request]]) -> Iterator[Request]:
-        return (request for request in requests() if request.key(settings.label) not in self._ledger)
+    def _from_first_owed(
+        self, settings: ModelSettings, requests: Iterator[Request], progress: Bar
+    ) -> Iterator[Request] | None:
+        """The requests from the first that is owed; None when none is, and then no model need be opened."""
+        found = 0
+        first = None
+        for request in requests:
+            if request.key(settings.label) not in self._ledger:
+                first = request
+                break
+            found += 1
+        self._tally(settings).found += found
+        progress.advance(found)
+        return None if first is None else chain([first], requests)
+
+    def _by_ray(self, settings: ModelSettings, owed: Iterator[Request], progress: Bar) -> Counter[str]:
+        from unwaver.models.ray_engine import ask_all
+
+        try:
+            with disk_errors(self._run.path):
+                return ask_all(settings, owed, self._ledger, self._folder, self._tally(settings), progress.advance)
+        finally:
+            # The actors wrote shards of their own.
+            self._ledger.close()
+            self._ledger = Ledger(self._folder)
 
     def drive(self, roles: dict[str, ModelSettings], work: Callable[[dict[str, Engine]], Awaitable[T]]) -> T:
-        """Run asynchronous work with an engine per role, all on this stage's ledger."""
+        """Run asynchronous work with an engine per role, all on this stage's ledger; equal models share an engine."""
 
         async def inside() -> T:
-            engines = {r: Engine(self._place.model(s), s, self._ledger) for r, s in roles.items()}
-            try:
+            async with AsyncExitStack() as stack:
+                engines: dict[str, Engine] = {}
+                for role, settings in roles.items():
+                    same = (engine for engine in engines.values() if engine.settings == settings)
+                    engines[role] = next(same, None) or await self._open(settings, stack)
                 return await work(engines)
-            finally:
-                for role, engine in engines.items():
-                    self._put_down(roles[role].label, engine)
-                    if roles[role].door in ("openai", "replay"):
-                        await engine.model.close()
 
         with disk_errors(self._run.path):
             return asyncio.run(inside())
+
+    async def _open(self, settings: ModelSettings, stack: AsyncExitStack) -> Engine:
+        model = self._place.model(settings)
+        if settings.door in ("openai", "replay"):
+            stack.push_async_callback(model.close)
+        return await stack.enter_async_context(Engine(model, settings, self._ledger, self._tally(settings)))
 
     def reply(self, settings: ModelSettings, request: Request) -> Reply:
         """What the ledger holds for a request; a call never made is a failure that says so."""
@@ -95,16 +126,11 @@ class Calls:
         return found if found is not None else Reply(ending="error", failure="this call was never made")
 
     def summary(self) -> dict[str, Any]:
-        """Calls, tokens and cost by model, for the manifest."""
-        models = {label: tally.as_dict() for label, tally in self.tallies.items()}
-        return {"calls": models, "cost": round(sum(self._cost.values()), 4) if self._cost else None}
+        """Calls, tokens and cost by model, for the manifest; `cost` is None when no model has prices."""
+        calls = {label: summary(settings, tally, self._ledger) for label, (settings, tally) in self._tallies.items()}
+        costs = [made.pop("cost") for made in calls.values()]
+        known = [cost for cost in costs if cost is not None]
+        return {"calls": calls, "cost": round(sum(known), 4) if known else None}
 
-    def _put_down(self, label: str, engine: Engine) -> None:
-        before = self.tallies.get(label)
-        if before is None:
-            self.tallies[label] = engine.tally
-        else:
-            for name, value in vars(engine.tally).items():
-                setattr(before, name, getattr(before, name) + value)
-        if engine.cost is not None:
-            self._cost[label] = self._cost.get(label, 0.0) + engine.cost
+    def _tally(self, settings: ModelSettings) -> Tally:
+        return self._tallies.setdefault(settings.label, (settings, Tally()))[1]
