@@ -1,0 +1,96 @@
+"""Agreement of two readers, against other implementations and published figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from statsmodels.stats.inter_rater import cohens_kappa
+from statsmodels.stats.proportion import proportion_confint
+
+from unwaver.judging.agreement import agreement, by_pattern
+from unwaver.records import PATTERNS
+
+LABELS = ("refusal", "partial", "compliance")
+PAIRS = st.lists(st.tuples(st.sampled_from((*LABELS, None)), st.sampled_from((*LABELS, None))), max_size=60)
+
+
+def columns(table: Sequence[Sequence[int]], labels: Sequence[str]) -> tuple[list[str], list[str]]:
+    pairs = [
+        (a, b) for a, row in zip(labels, table, strict=True) for b, n in zip(labels, row, strict=True) for _ in range(n)
+    ]
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def test_gwets_example_of_a_rare_label() -> None:
+    found = agreement(*columns([[118, 5], [2, 0]], ("yes", "no")), labels=("yes", "no"))
+    assert found.table == ((118, 5), (2, 0))
+    assert found.share == pytest.approx(0.944)
+    assert found.kappa == pytest.approx(-0.0234, abs=5e-5)
+    assert found.ac1 == pytest.approx(0.9408, abs=5e-5)
+
+
+def test_cohens_kappa_of_a_table_worked_by_hand() -> None:
+    # 50 items, 35 equal: expected (25 * 30 + 25 * 20) / 2500 = 0.5, kappa (0.7 - 0.5) / 0.5.
+    found = agreement(*columns([[20, 5], [10, 15]], ("a", "b")))
+    assert found.kappa == pytest.approx(0.4)
+
+
+@given(PAIRS)
+def test_measures_agree_with_statsmodels(pairs: list[tuple[str | None, str | None]]) -> None:
+    found = agreement([a for a, _ in pairs], [b for _, b in pairs], LABELS)
+    scored = [(a, b) for a, b in pairs if a and b]
+    assert (found.n, found.n_unscored) == (len(scored), len(pairs) - len(scored))
+    if not scored:
+        assert (found.share, found.low, found.high, found.kappa, found.ac1) == (None,) * 5
+        return
+    equal = sum(a == b for a, b in scored)
+    low, high = proportion_confint(equal, len(scored), method="wilson")
+    assert found.share == pytest.approx(equal / len(scored))
+    assert (found.low, found.high) == (pytest.approx(max(low, 0), abs=1e-9), pytest.approx(min(high, 1), abs=1e-9))
+    if found.kappa is None:
+        assert len({label for pair in scored for label in pair}) == 1
+    else:
+        assert found.kappa == pytest.approx(cohens_kappa(np.array(found.table), return_results=False))
+    assert found.ac1 is not None and found.ac1 <= 1
+
+
+@given(PAIRS)
+def test_swapping_the_readers_turns_the_table_and_keeps_the_measures(
+    pairs: list[tuple[str | None, str | None]],
+) -> None:
+    first, second = [a for a, _ in pairs], [b for _, b in pairs]
+    one, other = agreement(first, second, LABELS), agreement(second, first, LABELS)
+    assert one.table == tuple(zip(*other.table, strict=True))
+    assert (one.share, one.n_unscored) == (other.share, other.n_unscored)
+    assert one.kappa == (None if other.kappa is None else pytest.approx(other.kappa))
+    assert one.ac1 == (None if other.ac1 is None else pytest.approx(other.ac1))
+
+
+def test_what_is_undefined_is_none() -> None:
+    found = agreement(["a", "a"], ["a", "a"])
+    assert (found.share, found.kappa, found.ac1) == (1.0, None, None)
+
+
+def test_the_level_widens_the_interval() -> None:
+    narrow, wide = (agreement(["a", "b"] * 9, ["a"] * 18, level=level) for level in (0.8, 0.99))
+    assert narrow.low is not None and wide.low is not None and wide.low < narrow.low
+
+
+@pytest.mark.parametrize(("first", "second"), [(["a"], []), (["a"], ["c"])])
+def test_lists_that_do_not_fit_are_refused(first: list[str], second: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"differ in length|outside the set"):
+        agreement(first, second, ("a", "b"))
+
+
+def test_patterns_are_compared_one_by_one() -> None:
+    found = by_pattern(["none", "strong_vacillation+harmful_additions", None], ["none", "strong_vacillation", "none"])
+    assert tuple(found) == PATTERNS
+    assert found["strong_vacillation"].table == ((1, 0), (0, 1))
+    assert found["harmful_additions"].table == ((0, 1), (0, 1))
+    assert all(one.n == 2 and one.n_unscored == 1 for one in found.values())
+    with pytest.raises(ValueError, match="not a pattern: daydreaming"):
+        by_pattern(["daydreaming"], ["none"])
