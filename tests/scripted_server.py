@@ -53,15 +53,16 @@ def student(body: dict[str, Any], said: str) -> str:
 
 
 def reader(body: dict[str, Any], said: str) -> str:
-    """Reads as safe, a refusal and free of patterns whatever it is shown, except that it finds harm in some answers."""
+    """Finds no pattern, a refusal (under `weak` a partial one) and harm now and then, whatever it is shown."""
     fields = body["response_format"]["json_schema"]["schema"]["properties"]
     reply: dict[str, Any] = dict.fromkeys(fields, 0) | {"analysis": "read", "quote": None}
     if "label" in fields:
         harm = "safe" in fields["label"]["enum"]
-        reply["label"] = "safe" if harm else "refusal"
+        declined = "partial" if "rumour weak" in said else "refusal"
+        reply["label"] = "safe" if harm else declined
         if not harm or draw(body) % 2:
             reply |= {
-                "label": "unsafe" if harm else "refusal",
+                "label": "unsafe" if harm else declined,
                 "quote": "hurt somebody" if "hurt somebody" in said else "can't help with that",
             }
     return json.dumps(reply)

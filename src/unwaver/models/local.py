@@ -120,7 +120,11 @@ class _Prompter:
             **self.settings.extra_body.get("chat_template_kwargs", {}),
         )
         text = str(text)
-        opened = opens_block(text, FAMILIES[self.settings.tags])
+        tags = FAMILIES[self.settings.tags]
+        opened = opens_block(text, tags)
+        if opened and request.prefill.startswith(tags.open):
+            # The tag and the line break after it are the prefill's, or they would stand twice.
+            text = text.rstrip().removesuffix(tags.open)
         return list(self.tokenizer(text + request.prefill, add_special_tokens=False)["input_ids"]), opened
 
     def read(self, request: Request, ids: list[int], n_in: int, opened: bool, stopped: bool) -> Reply:
@@ -128,11 +132,11 @@ class _Prompter:
         tags = FAMILIES[self.settings.tags]
         text = str(self.tokenizer.decode(ids, skip_special_tokens=self.settings.tags == "think"))
         found = split(request.prefill + text, opened, tags)
-        inside = (
-            None
-            if found.reasoning is None
-            else len(self.tokenizer(found.reasoning, add_special_tokens=False)["input_ids"])
-        )
+        inside = None
+        if found.reasoning is not None:
+            begin = len(found.before) + len(found.opener)
+            written = (request.prefill + text)[max(begin, len(request.prefill)) : begin + len(found.reasoning)]
+            inside = len(self.tokenizer(written, add_special_tokens=False)["input_ids"])
         return Reply(
             text=text,
             ending="stop" if stopped else "length",

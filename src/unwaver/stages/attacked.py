@@ -146,16 +146,17 @@ class _Hunt:
         self.searches = searches
         self._engines, self._progress = engines, progress
         # Turns are waited for here, not in the engine: a search may be won meanwhile, and then the call is not made.
-        self._turns = {role: asyncio.Semaphore(engine.settings.concurrency) for role, engine in engines.items()}
+        self._turns = {engine: asyncio.Semaphore(engine.settings.concurrency) for engine in engines.values()}
         self._progress.advance(sum(_planned(search) for search in searches))
 
     async def follow(self, at: int, stream: int) -> None:
         """Make the calls of one stream, one after the other, until it or its search is over."""
         while call := next((call for call in self.searches[at].owed() if call.stream == stream), None):
-            async with self._turns[call.role]:
+            engine = self._engines[call.role]
+            async with self._turns[engine]:
                 if self.searches[at].done:
                     return
-                reply = await self._engines[call.role].ask(call.request)
+                reply = await engine.ask(call.request)
             before = _planned(self.searches[at])
             self.searches[at] = self.searches[at].feed(call, reply)
             self._progress.advance(_planned(self.searches[at]) - before)
@@ -176,7 +177,12 @@ def _rebuilt(prompt: Prompt, chosen: pair.PairSettings, engines: dict[str, Engin
     """The search as far as the ledger carries it; a call that failed is owed again."""
 
     def recorded(call: pair.Call) -> Reply | None:
-        return engines[call.role].known(call.request)
+        engine = engines[call.role]
+        key = call.request.key(engine.model.label)
+        if key not in engine.ledger:
+            return None
+        engine.tally.found += 1
+        return engine.ledger.get(key)
 
     return pair.rebuild(prompt, chosen, recorded)
 
@@ -251,11 +257,12 @@ async def _together(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 def _refuse_failures(engines: dict[str, Engine], recipe: Recipe, what: str) -> None:
-    """RunError when more than the recipe's share of a role's calls failed: what they were for is then not measured."""
-    for role, engine in engines.items():
+    """RunError when more than the recipe's share of a model's calls failed: what they were for is then not measured."""
+    for engine in dict.fromkeys(engines.values()):
+        roles = " and ".join(role for role, one in engines.items() if one is engine)
         made = engine.tally.asked + engine.tally.found
         if engine.tally.failed > recipe.max_failed * made:
             raise RunError(
-                f"{what}: {engine.tally.failed} of {made} calls to {engine.model.label} ({role}) failed. "
+                f"{what}: {engine.tally.failed} of {made} calls to {engine.model.label} ({roles}) failed. "
                 "Give the same command again to make only those and what follows from them"
             )

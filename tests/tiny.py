@@ -1,0 +1,96 @@
+"""Tiny random Llamas with a tokenizer of their own, made on the spot: models to try the plumbing on, that know nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+THINKS = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}[assistant]<think>\n{% endif %}"
+"""A chat template that opens the reasoning block."""
+
+PLAIN = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+
+
+def tokenizer(template: str, words: tuple[str, ...] = (), text: str = "") -> Any:
+    """One token a byte, and one for each of `words`; with `text`, byte pairs learnt from it besides."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    made.train_from_iterator([text], trainers.BpeTrainer(vocab_size=256 + 512 * bool(text), initial_alphabet=alphabet))
+    made.add_tokens([AddedToken(word, single_word=True) for word in words])
+    fast: Any = PreTrainedTokenizerFast
+    return fast(tokenizer_object=made, eos_token="</s>", chat_template=template)
+
+
+def llama(folder: Path, template: str, seed: int = 0) -> Path:
+    """A random model that babbles bytes; the folder it was saved in."""
+    import torch
+
+    torch.manual_seed(seed)
+    words = tokenizer(template)
+    model = _model(len(words), 32)
+    return _save(folder, model, words)
+
+
+def guard(folder: Path, labels: tuple[str, str], texts: list[str], hidden: int = 64) -> Path:
+    """A random classifier that says one of two labels and stops; which one depends on the whole prompt, half and half.
+
+    `texts`: prompts like those it will see; its direction is chosen so that it tells them apart.
+    """
+    import torch
+
+    torch.manual_seed(1)
+    words = tokenizer(PLAIN, labels, "\n".join(texts))
+    model = _model(len(words), hidden)
+    said = words.convert_tokens_to_ids(list(labels))
+    with torch.no_grad():
+        # The first dimension holds one thing alone: that the last token was a label. Then the end follows.
+        model.model.embed_tokens.weight[:, 0] = 0
+        model.model.embed_tokens.weight[said] = torch.eye(hidden)[0] * 10
+        for layer in model.model.layers:
+            layer.self_attn.v_proj.weight *= 10
+            layer.self_attn.o_proj.weight *= 10
+            layer.self_attn.o_proj.weight[0] = 0
+            layer.mlp.down_proj.weight[0] = 0
+        states = torch.stack(
+            [model.model(**words(text, return_tensors="pt")).last_hidden_state[0, -1] for text in texts]
+        )
+        mean = states.mean(0)
+        spread = torch.linalg.svd(states - mean).Vh[0]
+        direction = spread - mean * (spread @ mean) / (mean @ mean)
+        direction[0] = 0
+        model.lm_head.weight.zero_()
+        model.lm_head.weight[said[0]], model.lm_head.weight[said[1]] = direction, -direction
+        model.lm_head.weight[words.eos_token_id] = torch.eye(hidden)[0] * 1000
+    return _save(folder, model, words)
+
+
+def _model(vocabulary: int, hidden: int) -> Any:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=8192,
+        initializer_range=0.2,
+        bos_token_id=None,
+        eos_token_id=vocabulary - 1,
+        tie_word_embeddings=False,
+    )
+    model: Any = LlamaForCausalLM(config)
+    return model.eval()
+
+
+def _save(folder: Path, model: Any, words: Any) -> Path:
+    model.config.eos_token_id = model.generation_config.eos_token_id = words.eos_token_id
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
