@@ -12,7 +12,7 @@ import tomllib
 import types
 import typing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -193,8 +193,8 @@ class JudgeSettings(Settings):
 class MixSettings(Settings):
     """What the student is trained on."""
 
-    parts: dict[str, int] = {"safety": 1000, "benign": 100}
-    """How many examples of each prompt set: `name = count`; 0 takes all there are."""
+    parts: dict[str, Annotated[int, Field(ge=0)] | Literal["all"]] = {"safety": 1000, "benign": 100}
+    """How many examples of each prompt set: `name = count`; "all" takes all there are, 0 leaves the set out."""
     keep: Keep = "guard-only"
     """Which traces of harmful prompts may be kept: everything; those the guard calls safe; of these, those without any
     pattern but weak vacillation, or without any pattern at all."""
@@ -324,6 +324,10 @@ class Recipe(Settings):
             raise ValueError("; ".join(problems))
         return self
 
+    def parts(self) -> list[str]:
+        """The prompt sets that are trained on."""
+        return [name for name, count in self.mix.parts.items() if count]
+
     def taught(self, harmful: bool) -> tuple[str, str]:
         """(instruction, the teacher's role) for harmful prompts or for all others."""
         settings = self.distil
@@ -384,7 +388,7 @@ def build(tree: dict[str, Any], path: Path, overrides: dict[str, Any] | None = N
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
-        raise RecipeError("\n".join(_explain(error, path, tree))) from None
+        raise RecipeError("\n".join(explain(error, path, Recipe))) from None
 
 
 def laid_over(tree: dict[str, Any], dotted: str, value: Any, path: Path) -> dict[str, Any]:
@@ -453,13 +457,14 @@ def _anchor_model(entry: Any, anchored: typing.Callable[[Any], Any]) -> Any:
     return entry
 
 
-def _explain(error: ValidationError, path: Path, tree: dict[str, Any]) -> list[str]:
+def explain(error: ValidationError, path: Path, settings: type[Settings]) -> list[str]:
+    """What is wrong with a settings file, a line for each key: the file, the key, what was expected."""
     lines = []
     for problem in error.errors():
         where = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             key = str(problem["loc"][-1])
-            known = _fields_at(problem["loc"][:-1])
+            known = _fields_at(problem["loc"][:-1], settings)
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean `{near[0]}`?" if near else f"expected one of {', '.join(sorted(known))}"
             lines.append(f"{path}: {where}: unknown key; {hint}")
@@ -471,9 +476,9 @@ def _explain(error: ValidationError, path: Path, tree: dict[str, Any]) -> list[s
     return lines
 
 
-def _fields_at(loc: tuple[int | str, ...]) -> list[str]:
+def _fields_at(loc: tuple[int | str, ...], settings: type[Settings]) -> list[str]:
     """The names allowed at a place in the tree."""
-    current: Any = Recipe
+    current: Any = settings
     for part in loc:
         if isinstance(current, type) and issubclass(current, BaseModel):
             field = current.model_fields.get(str(part))

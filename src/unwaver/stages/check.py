@@ -73,7 +73,7 @@ def stand_ins(recipe: Recipe) -> list[Example]:
             part=part,
             kind=recipe.prompts[part].kind or "benign",
         )
-        for part in recipe.mix.parts
+        for part in recipe.parts()
     ]
 
 

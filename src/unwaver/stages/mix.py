@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from unwaver.errors import RecipeError
 from unwaver.reasoning import FAMILIES, Tags, render
@@ -29,7 +29,7 @@ EXAMPLES = "examples.jsonl"
 class Part:
     """What became of one part's traces."""
 
-    wanted: int
+    wanted: int | Literal["all"]
     dropped: Counter[str] = field(default_factory=Counter)
     kept: list[Trace] = field(default_factory=list)
 
@@ -38,15 +38,14 @@ def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
     """Draw every part and write the set; RecipeError where a part has too few traces left."""
     tags = FAMILIES[recipe.models["student"].tags]
     with RunDir.open(step, place.root) as out:
-        parts = {name: _draw(name, step.inputs[name], recipe, place.root) for name in recipe.mix.parts}
+        parts = {name: _draw(name, step.inputs[name], recipe, place.root) for name in step.inputs}
         examples = [_example(trace, name, tags) for name, part in parts.items() for trace in part.kept]
         out.write(EXAMPLES, examples)
         out.write(TRACES, [trace for part in parts.values() for trace in part.kept])
         counts = {
             "examples": len(examples),
             "parts": {
-                name: {"wanted": p.wanted or "all", "kept": len(p.kept), "dropped": dict(p.dropped)}
-                for name, p in parts.items()
+                name: {"wanted": p.wanted, "kept": len(p.kept), "dropped": dict(p.dropped)} for name, p in parts.items()
             },
         }
         sources = sorted({trace.prompt.source for part in parts.values() for trace in part.kept})
@@ -76,16 +75,16 @@ def _draw(name: str, judged: Step, recipe: Recipe, root: Path) -> Part:
         reason = why_not(trace, verdicts.get(trace.id, {}), recipe.mix.keep)
         if reason is None and trace.prompt.id in seen:
             reason = "another trace of the same prompt was drawn"
-        if reason is None and part.wanted and len(part.kept) == part.wanted:
+        if reason is None and len(part.kept) == part.wanted:
             reason = "enough were drawn"
         if reason is not None:
             part.dropped[reason] += 1
             continue
         seen.add(trace.prompt.id)
         part.kept.append(trace)
-    if not part.kept or len(part.kept) < part.wanted:
+    if not part.kept or (part.wanted != "all" and len(part.kept) < part.wanted):
         raise RecipeError(
-            f"mix.parts.{name}: {part.wanted or 'some'} examples are wanted and {len(part.kept)} are left with "
+            f"mix.parts.{name}: {part.wanted} examples are wanted and {len(part.kept)} are left with "
             f"keep = {recipe.mix.keep!r} (dropped: {dict(part.dropped)}); ask for fewer, distil more, or keep more"
         )
     return part

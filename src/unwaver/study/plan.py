@@ -45,9 +45,9 @@ class Plan:
 
     def steps(self) -> list[Step]:
         """Every step, each after what it reads from; an empty mix trains nothing: the raw student alone is asked."""
-        if not self.recipe.mix.parts:
+        if not self.recipe.parts():
             return list({step.digest: step for step in [*self.prompts.values(), *self.raw.values()]}.values())
-        parts = [self.judge[part] for part in self.recipe.mix.parts]
+        parts = [self.judge[part] for part in self.recipe.parts()]
         distil = [step.inputs["distil"] for step in parts]
         every = [*self.prompts.values(), *distil, *parts, self.mix, self.overlap, self.train]
         every += [*self.raw.values(), *self.evaluate.values()]
@@ -57,8 +57,8 @@ class Plan:
 def plan(recipe: Recipe, arm: str) -> Plan:
     """The steps of one arm."""
     evaluated = {name: entry.prompts or name for name, entry in recipe.evaluate.sets.items()}
-    prompts = {name: _prompts(recipe, name) for name in dict.fromkeys([*recipe.mix.parts, *evaluated.values()])}
-    judge = {part: _judge(recipe, part, prompts[part]) for part in recipe.mix.parts}
+    prompts = {name: _prompts(recipe, name) for name in dict.fromkeys([*recipe.parts(), *evaluated.values()])}
+    judge = {part: _judge(recipe, part, prompts[part]) for part in recipe.parts()}
     mix_settings = {
         "parts": recipe.mix.parts,
         "keep": recipe.mix.keep,

@@ -83,7 +83,7 @@ class Results:
 
 def collect(plans: list[Plan], root: Path) -> Results:
     """Read every finished step once."""
-    trained = [plan for plan in plans if plan.recipe.mix.parts]
+    trained = [plan for plan in plans if plan.recipe.parts()]
     results = Results(plans[0].recipe, [RAW, *(plan.arm for plan in trained)])
     for name, step in plans[0].raw.items():
         _evaluated(results, RAW, name, step, root)
@@ -101,13 +101,16 @@ def collect(plans: list[Plan], root: Path) -> Results:
 def cell(recipe: Recipe) -> dict[str, Any]:
     """What sets an arm apart: see `Results.cells`."""
     instruction, teacher = recipe.taught(harmful=True)
-    harmful = {part: kind_of(recipe, part) == "harmful" for part in recipe.mix.parts}
+    counts: dict[bool, list[Any]] = {True: [], False: []}
+    for part in recipe.parts():
+        counts[kind_of(recipe, part) == "harmful"].append(recipe.mix.parts[part])
+    size, benign = ("all" if "all" in counts[harmful] else sum(counts[harmful]) for harmful in (True, False))
     return {
         "instruction": instruction,
         "teacher": recipe.models[teacher].label if teacher in recipe.models else None,
         "student": recipe.models["student"].label,
-        "size": sum(count for part, count in recipe.mix.parts.items() if harmful[part]),
-        "benign": sum(count for part, count in recipe.mix.parts.items() if not harmful[part]),
+        "size": size,
+        "benign": benign,
         "lr": recipe.train.learning_rate,
         "seed": recipe.seed,
         "keep": recipe.mix.keep,
@@ -227,7 +230,7 @@ def _taught(results: Results, plan: Plan, root: Path) -> None:
     mixed: set[str] = set()
     if (mix := _finished(results, plan.mix, root)) is not None:
         mixed = {trace.id for trace in read_records(mix / TRACES, Trace)}
-    for part in plan.recipe.mix.parts:
+    for part in plan.recipe.parts():
         judge = plan.judge[part]
         directory, distil = _finished(results, judge, root), _finished(results, judge.inputs["distil"], root)
         if directory is None or distil is None:

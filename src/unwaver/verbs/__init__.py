@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from unwaver import recipe
+from unwaver.study import grid
 from unwaver.study.plan import Plan
 from unwaver.study.run import plans
 
 
 def open_recipe(path: Path, root: Path | None, overrides: dict[str, Any]) -> tuple[list[Plan], Path]:
-    """The plans of a recipe's arms, and the root of its runs."""
+    """The plans of a recipe's arms, or of a study's cells, and the root of their runs."""
     tree = recipe.read_toml(path)
+    if "tables" in tree:
+        study = grid.load(path)
+        return grid.plans(grid.cells(study, path, overrides)), root or Path("runs") / study.name
     work = plans(recipe.arms(tree, path, overrides))
     return work, root or Path("runs") / work[0].recipe.name
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from unwaver.cli import add_recipe
 from unwaver.errors import EXIT_DONE
 from unwaver.progress import say
-from unwaver.verbs import open_recipe
+from unwaver.verbs import add_recipe, open_recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,126 @@
+"""A study: a grid of recipes declared in one short TOML file, as the arms to be done.
+
+Reads the study file and the recipe it starts from; gives `Cell`s, each a recipe of its own. A table of the study is the
+product of its axes; the cells of all tables are done once each, for every seed, and share whatever steps they have in
+common. An axis is a dotted setting with a list of values, or the name of a `[choices.AXIS]` table whose entries are
+bundles of dotted settings, for what must change together (an instruction and the teacher that suits it).
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from unwaver import recipe
+from unwaver.errors import RecipeError
+from unwaver.recipe import Recipe, Settings
+from unwaver.study.plan import Plan, plan
+
+
+class StudySettings(Settings):
+    """A study file."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Names the folder under `runs/`."""
+    recipe: Path
+    """What every cell starts from."""
+    title: str | None = None
+    """The report's heading."""
+    note: str | None = None
+    """What a reader of the report must know; None: the recipe's own."""
+    seeds: list[int] = Field([42], min_length=1)
+    """Every cell is done once for each: of the mix, of training and of sampling."""
+    settings: dict[str, Any] = {}
+    """Dotted settings laid over the recipe in every cell."""
+    choices: dict[str, dict[str, dict[str, Any]]] = {}
+    """Axis -> value's name -> the dotted settings it stands for."""
+    tables: dict[str, dict[str, list[Any]]] = Field(min_length=1)
+    """Table or figure -> axis -> its values."""
+
+    @field_validator("tables")
+    @classmethod
+    def _axes_have_values(cls, tables: dict[str, dict[str, list[Any]]]) -> dict[str, dict[str, list[Any]]]:
+        for name, axes in tables.items():
+            for axis, values in axes.items():
+                if not values:
+                    raise ValueError(f"{name}.{axis}: expected at least one value")
+        return tables
+
+
+class Cell(Settings):
+    """One combination of a study, for one seed."""
+
+    arm: str
+    """Its name without the seed: the values of its axes."""
+    seed: int
+    values: dict[str, Any]
+    """Axis -> value."""
+    tables: tuple[str, ...]
+    """The tables and figures it belongs to."""
+    recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        """Its name, with the seed."""
+        return f"{self.arm}, seed {self.seed}"
+
+
+def load(path: Path) -> StudySettings:
+    """A checked study file; RecipeError names the file, the key, what was expected."""
+    tree = recipe.read_toml(path)
+    try:
+        found = StudySettings.model_validate(tree)
+    except ValidationError as error:
+        raise RecipeError("\n".join(recipe.explain(error, path, StudySettings))) from None
+    return found.model_copy(update={"recipe": (path.parent / found.recipe).resolve()})
+
+
+def cells(study: StudySettings, path: Path, overrides: dict[str, Any] | None = None) -> list[Cell]:
+    """Every combination once, in the order of the tables; flags are laid over all."""
+    tree = {k: v for k, v in recipe.read_toml(study.recipe).items() if k != "arms"}
+    tree |= {"name": study.name} | {k: v for k, v in (("title", study.title), ("note", study.note)) if v is not None}
+    wanted: dict[str, tuple[dict[str, Any], list[str]]] = {}
+    for table, axes in study.tables.items():
+        for combination in product(*axes.values()):
+            values = dict(zip(axes, combination, strict=True))
+            arm = ", ".join(_named(study, axis, value) for axis, value in values.items()) or study.name
+            known = wanted.setdefault(arm, (values, []))
+            if known[0] != values:
+                raise RecipeError(
+                    f"{path}: tables.{table}: `{arm}` names two combinations; make the values' names differ"
+                )
+            known[1].append(table)
+    found = []
+    for arm, (values, tables) in wanted.items():
+        for seed in study.seeds:
+            laid = {**study.settings, **_settings(study, values, path), "seed": seed, **(overrides or {})}
+            one = recipe.build(tree, study.recipe, laid)
+            found.append(Cell(arm=arm, seed=seed, values=values, tables=tuple(tables), recipe=one))
+    return found
+
+
+def _named(study: StudySettings, axis: str, value: Any) -> str:
+    """A value as it stands in an arm's name: a choice by its name, a number with what it is a number of."""
+    return str(value) if axis in study.choices else f"{axis.rpartition('.')[2]} {value}"
+
+
+def _settings(study: StudySettings, values: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The dotted settings a combination stands for."""
+    laid: dict[str, Any] = {}
+    for axis, value in values.items():
+        if axis not in study.choices:
+            laid[axis] = value
+        elif str(value) not in study.choices[axis]:
+            known = ", ".join(study.choices[axis])
+            raise RecipeError(f"{path}: choices.{axis}: no `{value}`; there are {known}")
+        else:
+            laid |= study.choices[axis][str(value)]
+    return laid
+
+
+def plans(found: list[Cell]) -> list[Plan]:
+    """The plan of every cell, named with its seed."""
+    return [plan(cell.recipe, cell.name) for cell in found]
