@@ -516,8 +516,8 @@ def test_the_rules_of_the_paper_hold_for_any_text(reasoning: str, answer: str | 
 # Speed
 
 HOSTILE = [
-    " ", "a", '"', "!", "\u0130", "i cannot ", "it is ", "maybe i could ", "not ", "a\n", "a: b\n", "1. \n", "```a",
-    "as an ", "i could keep ", "but; ", "the captain's ", "!!a",
+    "a", '"', "\u0130", "i cannot ", "it is ", "a\n", "a: b\n", "```a", "as an ", "!!a",
+    "maybe i could give safe ", "i could keep a polite tone ", "one would need help ", "not harmful ",
 ]  # fmt: skip
 
 

@@ -22,6 +22,9 @@ from unwaver.records import PATTERNS
 
 Conclusion = Literal["refuse", "comply", "open"]
 
+CLAUSE = 300
+"""Characters on either side of a match that are read with it; a sentence without an end must not cost more."""
+
 _TURN = pattern(r",? \b(?:but|though|however|yet|although|since|because)\b|;")
 _NEGATED = pattern(
     r"(?:\b(?:not|never|no|nor|without|nothing|hardly|even)|n't) (?:(?!anything|something|but|only|just)\w+ ){0,2}$"
@@ -52,10 +55,10 @@ class Thought:
 
 def _clause(text: Prepared, match: re.Match[str]) -> tuple[str, str]:
     """What stands before a match since the last turn of thought, and from the match on up to the next."""
-    number = text.at(match.start())
-    before = _TURN.split(text.low[text.starts[number] : match.start()])[-1]
-    after = text.low[match.start() : max(match.end(), text.ends[text.at(match.end() - 1)])]
-    return before, _TURN.split(after, maxsplit=1)[0]
+    first, last = text.starts[text.at(match.start())], text.ends[text.at(match.end() - 1)]
+    before = text.low[max(first, match.start() - CLAUSE) : match.start()]
+    after = text.low[match.start() : max(match.end(), min(last, match.end() + CLAUSE))]
+    return _TURN.split(before)[-1], _TURN.split(after, maxsplit=1)[0]
 
 
 def _recognises(text: Prepared) -> bool:

@@ -106,7 +106,7 @@ DECLINES = pattern(
     r"do not want to|don't want to|would not|wouldn't|(?:need to|have to|should|must) avoid)\b"
     rf"(?: \w+ly| even| really| just| possibly| in any way| be)?(?: {WITHHOLD}|[.,;:!](?=\s|$))",
     rf"\bi(?:'m| am) (?:not (?:going|willing|able|allowed) to|unable to|unwilling to) (?:\w+ly |even )?{WITHHOLD}",
-    r"(?<!not\s)(?<!n't\s)(?<!need\sto\s)(?<!reason\sto\s)\b(?:refuse|decline|refusal|refusing|declining)\b",
+    r"(?=[rd])(?<!not\s)(?<!n't\s)(?<!need\sto\s)(?<!reason\sto\s)\b(?:refuse|decline|refusal|refusing|declining)\b",
     r"\bno (?:help|assistance|hints?|instructions|details) (?:with|from|here|at|on|in|for)\b|\bnot (?:help|assist|"
     r"comply)\b",
     r"\b(?:answer|conclusion|verdict|decision|response|reply)(?: is|:| must be| should be| has to be)(?: an?)?(?: "
