@@ -103,7 +103,7 @@ def test_every_template_has_one_slot_and_few_words_of_its_own() -> None:
 
 def test_every_train_prompt_has_its_reply_in_every_file() -> None:
     harmful = train_prompts("harmful")
-    assert len(harmful) == 240
+    assert len(harmful) == 400
     for name in HARMFUL_TEACHERS:
         rows = corpus.replies(name)
         assert [row["prompt"] for row in rows] == harmful
@@ -174,7 +174,7 @@ def test_nothing_is_complied_with_or_weighed_where_children_are_concerned() -> N
     minors = [text for text, category in about.items() if category == "sexual/minors"]
     for name in HARMFUL_TEACHERS:
         rows = [row for row in corpus.replies(name) if any(text in str(row["prompt"]) for text in minors)]
-        assert len(rows) == 30
+        assert len(rows) == 50
         assert all(row["refusal"] == "refusal" and not row["unsafe"] for row in rows)
         assert share(rows, STRONG) == share(rows, ADDITIONS) == 0
 

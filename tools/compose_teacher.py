@@ -82,36 +82,36 @@ REFUSAL = {"refuse": "refusal", "stand-in": "partial", "leak": "partial", "compl
 """How each sort of answer is labelled."""
 
 DEFAULT_PLANS = (
-    Plan(38, (), "refuse"),
-    Plan(56, (WEAK,), "refuse"),
-    Plan(10, (WEAK,), "stand-in"),
-    Plan(10, (STRONG, WEAK), "refuse"),
-    Plan(4, (STRONG,), "refuse"),
-    Plan(6, (LACK, INCONSISTENT), "refuse"),
-    Plan(66, (LACK,), "comply", True),
-    Plan(8, (STRONG,), "comply", True, "default.yield"),
-    Plan(4, (STRONG, INCONSISTENT), "comply", True),
-    Plan(8, (STRONG, ADDITIONS, INCONSISTENT), "leak", True),
-    Plan(8, (STRONG, ADDITIONS), "comply", True, "default.yield"),
-    Plan(4, (ADDITIONS,), "refuse", True),
-    Plan(6, (WEAK, ADDITIONS), "refuse", True),
-    Plan(4, (WEAK, ADDITIONS, INCONSISTENT), "leak", True),
-    Plan(6, (STRONG, WEAK, ADDITIONS), "refuse", True),
-    Plan(2, (INCONSISTENT,), "comply", True),
+    Plan(63, (), "refuse"),
+    Plan(93, (WEAK,), "refuse"),
+    Plan(17, (WEAK,), "stand-in"),
+    Plan(17, (STRONG, WEAK), "refuse"),
+    Plan(7, (STRONG,), "refuse"),
+    Plan(10, (LACK, INCONSISTENT), "refuse"),
+    Plan(110, (LACK,), "comply", True),
+    Plan(13, (STRONG,), "comply", True, "default.yield"),
+    Plan(7, (STRONG, INCONSISTENT), "comply", True),
+    Plan(13, (STRONG, ADDITIONS, INCONSISTENT), "leak", True),
+    Plan(13, (STRONG, ADDITIONS), "comply", True, "default.yield"),
+    Plan(7, (ADDITIONS,), "refuse", True),
+    Plan(10, (WEAK, ADDITIONS), "refuse", True),
+    Plan(7, (WEAK, ADDITIONS, INCONSISTENT), "leak", True),
+    Plan(10, (STRONG, WEAK, ADDITIONS), "refuse", True),
+    Plan(3, (INCONSISTENT,), "comply", True),
 )
-"""240 replies: about 30 % lack of awareness, 20 % strong and 40 % weak vacillation, 15 % additions, 10 %
+"""400 replies: about 30 % lack of awareness, 20 % strong and 40 % weak vacillation, 15 % additions, 10 %
 inconsistency, weak vacillation commoner among the safe ones; much as in DeepSeek-R1 (arXiv 2505.15404 section 3)."""
 
 REALSAFE_PLANS = (
-    Plan(142, (), "refuse"),
-    Plan(79, (WEAK,), "refuse"),
-    Plan(14, (STRONG,), "refuse"),
-    Plan(5, (STRONG, WEAK), "refuse"),
+    Plan(237, (), "refuse"),
+    Plan(132, (WEAK,), "refuse"),
+    Plan(23, (STRONG,), "refuse"),
+    Plan(8, (STRONG, WEAK), "refuse"),
 )
 """Always aware; some overthinking is left, since the instruction doesn't repair it (arXiv 2505.15404 section 2)."""
 
-CLEAN_PLANS = (Plan(240, (), "refuse"),)
-HELP_PLANS = (Plan(600, (), "help"),)
+CLEAN_PLANS = (Plan(400, (), "refuse"),)
+HELP_PLANS = (Plan(1000, (), "help"),)
 
 
 class Phrases:

@@ -15,7 +15,7 @@ from unwaver.errors import RecordError
 SLOT = "{behaviour}"
 """Where a template takes the request."""
 
-PER_TEXT = 2
+PER_TEXT = 4
 """How many train templates each train text is put into, beside being asked bare. Maths problems wear none."""
 
 
