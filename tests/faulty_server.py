@@ -12,7 +12,12 @@ import asyncio
 import hashlib
 import json
 import os
+import subprocess
+import sys
+import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 FAULTS = (("429", 10), ("500", 5), ("hang", 3), ("length", 5), ("invalid", 5), ("empty", 2), ("bytes", 1))
@@ -42,7 +47,10 @@ def completion(prompt: str, finish: str = "stop", content: str | None = None) ->
             {
                 "index": 0,
                 "finish_reason": finish,
-                "message": {"role": "assistant", "content": f"<think>about {prompt}</think>done {prompt}" if content is None else content},
+                "message": {
+                    "role": "assistant",
+                    "content": f"<think>about {prompt}</think>done {prompt}" if content is None else content,
+                },
             }
         ],
         "usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12},
@@ -50,11 +58,15 @@ def completion(prompt: str, finish: str = "stop", content: str | None = None) ->
     return json.dumps(reply).encode()
 
 
-async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, log: int, faults: bool, latency: float) -> None:
+async def handle(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, log: int, faults: bool, latency: float
+) -> None:
     try:
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
-            length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
+            length = next(
+                int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
+            )
             body = json.loads(await reader.readexactly(length))
             prompt = body["messages"][-1]["content"]
             asked[prompt] += 1
@@ -78,12 +90,33 @@ async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, log
                 payload = payload.replace(b"done", b"\xff\xfe\xfd")
             if kind in ("none", "length"):
                 os.write(log, (prompt + "\n").encode())
-            writer.write(f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(payload)}\r\n\r\n".encode() + payload)
+            writer.write(
+                f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(payload)}\r\n\r\n".encode()
+                + payload
+            )
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
         pass
     finally:
         writer.close()
+
+
+@contextmanager
+def running(folder: Path, *options: str) -> Iterator[tuple[str, Path]]:
+    """(base URL, log) of this server in a process of its own."""
+    port_file, log = folder / "port", folder / "answered"
+    log.touch()
+    process = subprocess.Popen([sys.executable, __file__, str(port_file), str(log), *options])
+    try:
+        until = time.monotonic() + 30
+        while not (port_file.exists() and port_file.read_text()):
+            assert time.monotonic() < until, "the server did not start"
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{port_file.read_text()}/v1", log
+    finally:
+        process.kill()
+        process.wait()
+        port_file.unlink(missing_ok=True)
 
 
 async def main() -> None:

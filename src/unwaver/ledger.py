@@ -58,6 +58,7 @@ class Ledger:
     def __init__(self, folder: Path, shard: str = "0000", alone: bool = False) -> None:
         """`alone`: heed this shard only; workers that write side by side must not mend one another's files."""
         folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
         self._own = folder / f"{shard}.jsonl"
         self._own.touch()
         self._paths = [self._own] if alone else sorted(folder.glob("*.jsonl"))

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from unwaver.errors import RecipeError, RunError, UnwaverError
-from unwaver.ledger import Ledger
+from unwaver.ledger import Ledger, Spent
 from unwaver.models import Model, Refused, Transient
 from unwaver.progress import say
 from unwaver.recipe import ModelSettings
@@ -62,8 +62,8 @@ class Engine:
         self.settings = settings
         self.ledger = ledger
         self.tally = tally or Tally()
-        self.elsewhere = (0, 0)
-        """Tokens in and out that others have spent of the same budget."""
+        self.elsewhere = Spent()
+        """What others have done of the same stage, on the same budget."""
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._under_way: dict[str, asyncio.Task[Reply]] = {}
         self._stopping = asyncio.Event()
@@ -78,12 +78,16 @@ class Engine:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None and not isinstance(error, UnwaverError):
+            for call in self._under_way.values():
+                call.cancel()
+        await self.finish()
+
+    async def finish(self) -> None:
+        """Begin no further call, and wait for those under way."""
         self._stopping.set()
         calls = list(self._under_way.values())
-        if error is not None and not isinstance(error, UnwaverError):
-            for call in calls:
-                call.cancel()
-        elif calls:
+        if any(not call.cancelling() for call in calls):
             say(f"{self.model.label}: stopping; {len(calls)} calls under way are let finish")
         await asyncio.gather(*calls, return_exceptions=True)
 
@@ -207,7 +211,7 @@ class Engine:
             return
         self.tally.failed += 1
         self._in_a_row += not known
-        ever = self.ledger.spent(self.model.label).finished
+        ever = self.ledger.spent(self.model.label).finished + self.elsewhere.finished
         if self._in_a_row >= (HOPELESS_LATER if ever else HOPELESS_AT_FIRST):
             raise RunError(
                 f"{self.model.label}: {self._in_a_row} calls in a row failed, the last with: {reply.failure}. "
@@ -221,8 +225,8 @@ class Engine:
             raise self._why or RunError(f"{label}: stopped; give the same command again to go on")
         if most is None and dear is None:
             return
-        spent = self.ledger.spent(label)
-        tokens_in, tokens_out = spent.tokens_in + self.elsewhere[0], spent.tokens_out + self.elsewhere[1]
+        here, there = self.ledger.spent(label), self.elsewhere
+        tokens_in, tokens_out = here.tokens_in + there.tokens_in, here.tokens_out + there.tokens_out
         used, paid = tokens_in + tokens_out, cost(self.settings, tokens_in, tokens_out)
         if most is not None and used >= most:
             raise RunError(

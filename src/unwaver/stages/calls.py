@@ -48,8 +48,7 @@ class Calls:
 
     def __init__(self, run: RunDir, place: Place, max_failed: float) -> None:
         self._run, self._place, self._max_failed = run, place, max_failed
-        self._folder = run.path / "replies"
-        self._ledger = Ledger(self._folder)
+        self._ledger = Ledger(run.path / "replies")
         self._tallies: dict[str, tuple[ModelSettings, Tally]] = {}
 
     def close(self) -> None:
@@ -94,11 +93,11 @@ class Calls:
 
         try:
             with disk_errors(self._run.path):
-                return ask_all(settings, owed, self._ledger, self._folder, self._tally(settings), progress.advance)
+                return ask_all(settings, owed, self._ledger, self._tally(settings), progress.advance)
         finally:
             # The actors wrote shards of their own.
             self._ledger.close()
-            self._ledger = Ledger(self._folder)
+            self._ledger = Ledger(self._ledger.folder)
 
     def drive(self, roles: dict[str, ModelSettings], work: Callable[[dict[str, Engine]], Awaitable[T]]) -> T:
         """Run asynchronous work with an engine per role, all on this stage's ledger; equal models share an engine."""
