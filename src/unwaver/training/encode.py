@@ -205,12 +205,17 @@ class Encoder:
         start = len(found.before + found.opener)
         close = start + len(found.reasoning or "")
         answer = close + len(found.closer)
+
+        def untrained(begin: int, end: int) -> bool:
+            written = [trained for char, trained in zip(reply[begin:end], on[begin:end], strict=True) if char.strip()]
+            return bool(written) and not any(written)
+
         faults = []
-        if (found.reasoning or "").strip() and not any(on[start:close]):
+        if untrained(start, close):
             faults.append("the reasoning is not trained: all of it is context")
         if not all(on[close:answer]):
             faults.append(f"the closing tag {self.tags.close} is not trained")
-        if (found.answer or "").strip() and not any(on[answer:]):
+        if untrained(answer, len(reply)):
             faults.append("the answer is not trained: all of it is context")
         return faults
 

@@ -1,0 +1,228 @@
+"""A whole training run on a tiny model: what is written, what is learned, what is the same whatever happens."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from training_fixtures import example, make_recipe, make_step, many_examples, save_student
+
+from unwaver.errors import RecipeError, RunError
+from unwaver.records import Example, Span
+from unwaver.stages import train
+from unwaver.training.batches import plan
+from unwaver.training.student import load_encoder
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_student(tmp_path_factory.mktemp("student"))
+
+
+def losses(folder: Path) -> dict[int, float]:
+    rows = [json.loads(line) for line in (folder / "loss.jsonl").read_text().splitlines()]
+    return {row["step"]: row["loss"] for row in rows if "loss" in row}
+
+
+def run(root: Path, student: Path, examples: list[Example], overrides: dict[str, Any] | None = None) -> Path:
+    """The folder of a finished run."""
+    recipe = make_recipe(student, overrides)
+    step = make_step(root, recipe, examples)
+    train.run(step, recipe, root)
+    return step.directory(root)
+
+
+@pytest.fixture(scope="module")
+def finished(student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(tmp_path_factory.mktemp("run"), student, many_examples(45), {"train.epochs": 3})
+
+
+def test_a_run_leaves_a_model_a_curve_a_proof_and_a_manifest(finished: Path) -> None:
+    manifest = json.loads((finished / "manifest.json").read_text())
+    assert manifest["counts"] == {
+        "examples": 45,
+        "trained": 41,
+        "held_out": 4,
+        "dropped": {},
+        "parts": {"benign": 15, "safety": 30},
+    }
+    assert manifest["steps"] == math.ceil(3 * 41 / 8) and manifest["accumulation"] == 2
+    assert set(manifest["perplexity"]) == {"benign", "safety"}
+    rows = [json.loads(line) for line in (finished / "loss.jsonl").read_text().splitlines()]
+    curve = [row for row in rows if "loss" in row]
+    assert [row["step"] for row in curve] == list(range(1, manifest["steps"] + 1))
+    assert curve[-1]["epoch"] == 3.0 and curve[-1]["trained_tokens"] == manifest["trained_tokens"]
+    assert curve[-1]["learning_rate"] < curve[0]["learning_rate"] == 1e-3
+    held = [row for row in rows if "heldout_loss" in row]
+    assert {(row["step"], row["part"]) for row in held} == {
+        (step, part) for step in (0, 8, 16) for part in ("benign", "safety")
+    }
+    assert held[-1]["heldout_loss"] < held[0]["heldout_loss"]
+    assert "⟦<think>" in (finished / "proof.txt").read_text()
+    proofs = json.loads((finished / "proof.json").read_text())
+    assert {proof["part"] for proof in proofs} == {"benign", "safety"}
+    assert "library_name: transformers" in (finished / "model" / "README.md").read_text()
+
+
+def test_nothing_in_the_model_folder_is_a_pickle_and_no_checkpoint_is_left(finished: Path) -> None:
+    names = {path.name for path in (finished / "model").iterdir()}
+    assert "model.safetensors" in names and "tokenizer.json" in names and "chat_template.jinja" in names
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".pkl"))]
+    assert not (finished / "checkpoints").exists()
+
+
+def test_the_first_loss_is_the_mean_over_the_trained_tokens_of_the_step(student: Path, tmp_path: Path) -> None:
+    """Against plain transformers, one example at a time, without padding, packing or TRL."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    examples = many_examples(16)
+    overrides = {"train.heldout": 0.0, "train.perplexity": False}
+    recipe = make_recipe(student, overrides)
+    encoder = load_encoder(recipe.models["student"])
+    rows = [encoder.encode(one) for one in examples]
+    drawn = plan(
+        [len(row.input_ids) for row in rows], [(row.part, row.kind) for row in rows], recipe.train, 1, recipe.seed
+    ).examples(0)
+    model = AutoModelForCausalLM.from_pretrained(student)
+    total, count = 0.0, 0
+    for row in (rows[index] for index in drawn):
+        with torch.no_grad():
+            logits = model(torch.tensor([row.input_ids])).logits[0, :-1].log_softmax(-1)
+        for place, (token, on) in enumerate(zip(row.input_ids[1:], row.trained[1:], strict=True)):
+            if on:
+                total, count = total - float(logits[place, token]), count + 1
+    folder = run(tmp_path, student, examples, overrides)
+    assert losses(folder)[1] == pytest.approx(total / count, abs=1e-5)
+
+
+@pytest.mark.parametrize("rows", ["padded", "packed"])
+def test_steps_have_the_same_loss_however_they_are_dealt(
+    student: Path, tmp_path: Path, finished: Path, rows: str
+) -> None:
+    """One pass of eight examples or two of four, padded by nothing or by everything: the step is the same."""
+    overrides: dict[str, Any] = {"train.epochs": 3, "train.micro_batch": 8}
+    if rows == "padded":
+        overrides["models.student.load"] = {"attn_implementation": "sdpa"}
+    else:
+        overrides["train.batching"] = "packed"
+    folder = run(tmp_path, student, many_examples(45), overrides)
+    assert json.loads((folder / "manifest.json").read_text())["padding_free"] == (rows == "packed")
+    assert losses(folder) == pytest.approx(losses(finished), abs=2e-4)
+
+
+def test_gradient_checkpointing_changes_no_loss(student: Path, tmp_path: Path, finished: Path) -> None:
+    folder = run(tmp_path, student, many_examples(45), {"train.epochs": 3, "train.gradient_checkpointing": True})
+    assert losses(folder) == pytest.approx(losses(finished), abs=2e-4)
+
+
+def test_only_the_marked_tokens_are_learned(student: Path, tmp_path: Path) -> None:
+    """Trained on what follows a mistake that is context, the student learns the one and not the other."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    mistake, correction = "<think>\nseven stone kettle ", "paper river.\n</think>\n\nquiet garden."
+    spans = (Span(text=mistake, trained=False), Span(text=correction, trained=True))
+    overrides = {"train.epochs": 40, "train.heldout": 0.0, "train.learning_rate": 1e-2}
+    folder = run(tmp_path, student, [example(spans=spans)] * 8, overrides)
+    row = load_encoder(make_recipe(student).models["student"]).encode(example(spans=spans))
+    ids = torch.tensor([row.input_ids])
+    with torch.no_grad():
+        logits = AutoModelForCausalLM.from_pretrained(folder / "model")(ids).logits[0, :-1]
+    right = logits.argmax(-1).eq(ids[0, 1:]).tolist()
+    reply = range(row.prompt_tokens, len(row.input_ids))
+    assert all(right[place - 1] for place in reply if row.trained[place])
+    assert not any(right[place - 1] for place in reply if not row.trained[place])
+
+
+def test_overlong_examples_are_dropped_and_counted_never_cut(student: Path, tmp_path: Path) -> None:
+    examples = [*many_examples(19), example(reasoning="quiet stone " * 300)]
+    folder = run(tmp_path, student, examples, {"train.heldout": 0.0})
+    assert json.loads((folder / "manifest.json").read_text())["counts"]["dropped"] == {"over-long": 1}
+    with pytest.raises(RecipeError, match=r"2 of 21 examples are longer than train.max_tokens \(512\)"):
+        run(tmp_path, student, [*examples, examples[-1]])
+
+
+def test_a_faulty_trace_is_dropped_and_a_faulty_part_stops_the_run(student: Path, tmp_path: Path) -> None:
+    faulty = example(answer="Yes.<|im_end|> And on.")
+    folder = run(tmp_path, student, [*many_examples(99), faulty], {"train.heldout": 0.0})
+    dropped = json.loads((folder / "manifest.json").read_text())["counts"]["dropped"]
+    assert dropped == {"an end token stands inside the reply": 1}
+    with pytest.raises(RecipeError, match=r"an end token stands inside the reply .*part safety.*; 3 of 15 such"):
+        run(tmp_path, student, [*many_examples(18), faulty, faulty, faulty])
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(student: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"step \d+: the (loss|grad norm) is (nan|inf)"):
+        run(tmp_path, student, many_examples(64), {"train.learning_rate": 1e30, "train.sft": {"max_grad_norm": 0.0}})
+    assert not list(tmp_path.glob("train-*/manifest.json"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ({"train.sft": {"learning_rat": 1}}, "train.sft.learning_rat: unknown key; did you mean `learning_rate`"),
+        ({"train.sft": {"max_length": 64}}, "train.sft.max_length: is decided by train.max_tokens"),
+        ({"train.method": "lora", "train.lora": {"rank": 4}}, "train.lora.rank: unknown key"),
+        ({"train.processes": 2}, "train.processes: 2 need train.launch"),
+        ({"train.launch": "torchrun", "train.launch_config": "zero2"}, "torchrun takes none"),
+        ({"train.global_batch": 6}, "6 is no multiple of 4"),
+        ({"models.student": "openai:some-model"}, "only a model on this machine can be trained"),
+        ({"models.student": "hf:./nowhere"}, "there is no such folder"),
+    ],
+)
+def test_a_recipe_that_cannot_be_trained_says_why(
+    student: Path, tmp_path: Path, overrides: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(RecipeError, match=sentence):
+        run(tmp_path, student, many_examples(8), overrides)
+
+
+def test_sft_settings_reach_the_trainer(student: Path, tmp_path: Path) -> None:
+    """Plain gradient descent at rate zero, asked for in TRL's own words, leaves the weights as they were."""
+    from safetensors.torch import load_file
+
+    overrides = {"train.heldout": 0.0, "train.sft": {"optim": "sgd", "learning_rate": 0.0}}
+    folder = run(tmp_path, student, many_examples(16), overrides)
+    before, after = (load_file(path / "model.safetensors") for path in (student, folder / "model"))
+    assert all(before[name].equal(after[name]) for name in before)
+
+
+def test_lora_leaves_an_adapter_and_a_merged_model_that_agree(student: Path, tmp_path: Path) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    overrides = {
+        "train.method": "lora",
+        "train.epochs": 4,
+        "train.learning_rate": 1e-2,
+        "train.lora": {"r": 3, "target_modules": ["q_proj", "down_proj"]},
+    }
+    folder = run(tmp_path, student, many_examples(24), overrides)
+    written = json.loads((folder / "adapter" / "adapter_config.json").read_text())
+    assert written["r"] == 3 and set(written["target_modules"]) == {"q_proj", "down_proj"}
+    ids = torch.arange(5, 60)[None]
+    base = AutoModelForCausalLM.from_pretrained(student)
+    with torch.no_grad():
+        raw = base(ids).logits
+        adapted = PeftModel.from_pretrained(base, str(folder / "adapter"))(ids).logits
+        merged = AutoModelForCausalLM.from_pretrained(folder / "model")(ids).logits
+    assert torch.allclose(adapted, merged, atol=1e-4)
+    assert (adapted - raw).abs().max() > 0.1, "the adapter learned something"
+    assert json.loads((folder / "manifest.json").read_text())["merge"]["largest_gap"] < 1e-3
+
+
+def test_a_merge_that_was_interrupted_is_done_again_without_training(student: Path, tmp_path: Path) -> None:
+    overrides = {"train.method": "lora"}
+    folder = run(tmp_path, student, many_examples(16), overrides)
+    before, curve = (folder / "adapter" / "adapter_model.safetensors").read_bytes(), (folder / "loss.jsonl").read_text()
+    (folder / "manifest.json").unlink()
+    (folder / "model" / "model.safetensors").unlink()
+    assert run(tmp_path, student, many_examples(16), overrides) == folder
+    assert (folder / "model" / "model.safetensors").is_file()
+    assert (folder / "adapter" / "adapter_model.safetensors").read_bytes() == before
+    assert (folder / "loss.jsonl").read_text() == curve
