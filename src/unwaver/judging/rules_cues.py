@@ -29,9 +29,14 @@ HELP = (
     r"walk you|role-?play|pretend|do (?:that|this|so|it|anything|such)|be (?:a )?(?:part|party)|be involved|"
     r"be (?:help|assist|provid|answer|giv|shar|do|writ|discuss)\w*ing|join|take part|access|look up|find|identify|"
     r"locate|retrieve|ignore|override|set aside|indulge|humou?r|lend|supply|play along|make|say|agree|let you|allow|"
-    r"enable|act)\b"
+    r"enable|act|take part|have any part|cross that line)\b"
 )
 """What an assistant does for somebody, as the verb behind *I cannot*."""
+DOING = (
+    r"(?:doing (?!\w+ (?:well|bad|research))|writing|helping|giving|joining|sharing|supporting|providing|telling|making|"
+    r"producing|creating|taking part|getting into|going (?:to|along|there|into)|touching|playing along|assisting)\b"
+)
+"""The same, as what somebody is not doing."""
 APPROVE = r"(?:suggest|recommend|endorse|encourage|promote|condone|advocate|advise)"
 UNABLE = (
     r"(?:not (?:able|allowed|permitted|authori[sz]ed|programmed|designed|trained|built|willing|going|in a position|"
@@ -98,6 +103,28 @@ DECLINES = pattern(
     r"(?:^|[\n.!,:;]) ?(?:unable to|not able to|cannot|can't|can not|won't|will not|refuse to|refusing to|must decline|"
     r"declining to) (?:assist|help|provide|fulfill?|comply|answer|do|give|share|discuss)\b",
     r"\b(?:can't|cannot|won't|unable to) (?:help|assist|comply)\b(?! (?:but|feeling|thinking|wondering|enough)\b)",
+    rf"{WE} {ADVERB}{SOFT_START}(?:say no|turn (?:this|that|it|you|the request) down|pass on (?:this|that|it)|stay out of|"
+    r"draw the line)\b",
+    r"\bi(?:'m| am)(?: (?:also|therefore|hereby|politely|firmly))? (?:declining|refusing|passing on|turning (?:this|that|"
+    r"it|you) down|saying no|staying out|out(?=[.,;!]))|\bi(?:'ll| will)(?: have to)? pass\b(?! (?:it|the|you))",
+    rf"\bi(?:'m| am) not (?!(?:sure|sharing my)\b){DOING}",
+    r"\b(?:my|the|our) (?:answer|reply|response|decision)(?: to (?:this|that|you|your request))?(?: is|:| must be| has to "
+    r"be| stays| remains| will be)(?: \w+)?(?: an?)?(?: \w+)? (?:no|refusal)\b(?! (?:\w+ )?(?:longer|more|one|problem))",
+    r"\b(?:it|that|this)(?:'s| is| must be| has to be| stays| remains) a(?: \w+)? no\b|\b(?:no|nothing|not) from me\b|"
+    r"\bno to (?:your|this|that|the) (?:\w+ )?(?:request|part|idea|thing|question)\b|(?:^|[.!?\n]) ?officially,? no\b",
+    r"\b(?:help\w*|writ\w+|do\w+|giv\w+|this|that|it|which|request)\b[^.,;!?\n]{0,40} (?:is|are|'s|remains?|stays?) "
+    r"(?:simply |completely |quite |firmly )?(?:out of the question|off the table|off[- ]limits|ruled out|a line i)\b",
+    r"\b(?:goes|is going|crosses|would go) (?:\w+ )?(?:too far (?:for me)|against (?:what i|everything i|who i|my)|"
+    r"a line (?:for me|i))\b|\bwhere i draw the line\b",
+    r"\b(?:isn't|wasn't|not) (?:something|anything|a thing|one|work|a job|a (?:\w+ )?(?:request|task)) (?:that |which )?i\b",
+    r"\bi (?:won't|will not|can't|cannot|shouldn't|should not|must not) do(?=[.,;!]| (?:all|any|the|your|what)\b)",
+    r"\bi(?:'ll| will| must| have to| would rather| prefer to|'d rather)(?: \w+)? leave (?:this|that|it|the (?:harmful|"
+    r"dangerous|bad|hurtful|cruel) \w+|out the (?:harmful|dangerous|bad|hurtful|cruel) \w+)\b(?! to you| up)",
+    r"\bi(?:'d| would| must| have to)?(?: \w+)? (?:ask|urge|beg) (?:that )?you (?:\w+ )?(?:to )?(?:let (?:this|that|it) go|"
+    r"drop|reconsider|not to|think again|stop|give up|leave (?:this|that|it|\w+ (?:alone|in peace)))",
+    r"\bi (?:want|have|will have|take|'ll have) no part (?:in|of)\b|\bleave me out\b|\byou(?:'ll| will)? (?:won't |not )?"
+    r"(?:get|find|hear|have) (?:no|none|nothing|any)\b[^.;,!?\n]{0,30} from me\b|\bnot with my help\b|"
+    r"\bno (?:\w+ )?(?:help|assistance|support|advice|part|word|verse|line|script)(?: \w+){0,3} from me\b",
 )
 """The assistant says it will not or cannot help, or that its rules forbid it."""
 WILL_NOT = pattern(
