@@ -12,9 +12,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
+from typing import Literal
 
-from unwaver.records import Estimate, Kind
-from unwaver.study.compare import Comparison, compare_means, compare_over_seeds, compare_rates, corrected
+from unwaver.records import Estimate, Kind, Trace
+from unwaver.study.compare import Between, Comparison, compare_means, compare_over_seeds, compare_rates, corrected
 from unwaver.study.plan import RAW
 from unwaver.study.results import Results, Row, outcomes
 from unwaver.study.stats import Label, by_prompt, mean_over_seeds, rate, rate_over_seeds
@@ -43,6 +45,8 @@ NAMES: Mapping[str, str] = {
     "accuracy": "accuracy",
 }
 """Measures as people call them."""
+
+Part = Literal["reasoning", "answer"]
 
 Outcomes = Mapping[str, Sequence[Label]]
 """One measure's labels by what arms are paired on."""
@@ -176,6 +180,75 @@ class Facts:
         """The comparisons of reasoning and answer apart."""
         return self.family((metric, one.name) for one in self.of_kind("harmful") for metric in SPLIT)
 
+    @cached_property
+    def summed(self) -> list[tuple[str, list[EvaluationFacts]]]:
+        """The measures an arm is summed up by, each with the sets it is pooled over."""
+        found = [
+            ("asr", self.of_kind("harmful")),
+            ("over_refusal", self.harmless),
+            ("accuracy", self.of_kind("maths", "code")),
+        ]
+        return [(metric, sets) for metric, sets in found if sets]
+
+    @cached_property
+    def summary(self) -> dict[tuple[str, str], Comparison]:
+        """Every arm against its reference on the pooled measures, by (measure, arm), corrected together."""
+        found: dict[tuple[str, str], Comparison] = {}
+        for metric, sets in self.summed:
+            for arm in self.arms:
+                reference = self.reference(arm)
+                if reference is not None:
+                    a, b = (self._pooled_means(metric, name, sets) for name in (reference, arm))
+                    found[metric, arm] = compare_means(a, b, metric=metric, slice=ALL, arm_a=reference, arm_b=arm)
+        return dict(zip(found, corrected(list(found.values())), strict=True))
+
+    def _pooled_means(self, metric: str, arm: str, sets: Iterable[EvaluationFacts]) -> dict[str, float | None]:
+        return by_prompt(_scores(self.pooled_values(metric, arm, sets)))
+
+    @cached_property
+    def pairs(self) -> list[Comparison]:
+        """Every arm against every later one on attack success over all harmful prompts, corrected together."""
+        harmful = self.of_kind("harmful")
+        means = {arm: self._pooled_means("asr", arm, harmful) for arm in self.arms}
+        found = [
+            compare_means(means[a], means[b], metric="asr", slice=ALL, arm_a=a, arm_b=b)
+            for a, b in combinations(self.arms, 2)
+            if means[a] and means[b]
+        ]
+        return corrected(found)
+
+    @cached_property
+    def harmless(self) -> list[EvaluationFacts]:
+        """The sets over-refusal is summed up on: the borderline ones, or where there are none the plain ones."""
+        return self.of_kind("borderline") or self.of_kind("benign")
+
+    def lengths(self, arm: str, part: Part, *kinds: Kind) -> list[int]:
+        """The lengths of one part of all replies of an arm, in `length_unit`; to prompts of these kinds, or of any."""
+        found = []
+        for member in self.arms[arm]:
+            for (other, _), rows in self.rows.items():
+                if other == member and (not kinds or rows[0].trace.prompt.kind in kinds):
+                    found += [n for row in rows if (n := self.length(row.trace, part)) is not None]
+        return found
+
+    @cached_property
+    def length_unit(self) -> str:
+        """`tokens` where the models counted the reasoning of nearly all replies, else `words`."""
+        with_reasoning = [row.trace for row in self.results.rows if row.trace.reasoning]
+        counted = sum(trace.tokens_reasoning is not None for trace in with_reasoning)
+        return "tokens" if with_reasoning and counted >= 0.98 * len(with_reasoning) else "words"
+
+    def length(self, trace: Trace, part: Part) -> int | None:
+        """The length of one part in `length_unit`; None where it was never written or never counted."""
+        text = trace.text(part)
+        if text is None:
+            return None
+        if self.length_unit == "words":
+            return len(text.split())
+        if trace.tokens_reasoning is None or part == "reasoning":
+            return trace.tokens_reasoning
+        return None if trace.tokens_out is None else max(0, trace.tokens_out - trace.tokens_reasoning)
+
     def family(self, measures: Iterable[tuple[str, str]]) -> dict[tuple[str, str, str], Comparison]:
         """Every arm against its reference on every (measure, set), corrected together."""
         found: dict[tuple[str, str, str], Comparison] = {}
@@ -193,21 +266,21 @@ class Facts:
 def compared(a: Mapping[int, Outcomes], b: Mapping[int, Outcomes], between: tuple[str, str, str, str]) -> Comparison:
     """Arm b against arm a, by (measure, set, arm a, arm b), with the test that fits seeds and samples."""
     metric, set_, arm_a, arm_b = between
-    named = {"metric": metric, "slice": set_, "arm_a": arm_a, "arm_b": arm_b}
+    named: Between = {"metric": metric, "slice": set_, "arm_a": arm_a, "arm_b": arm_b}
     if len(a) > 1 or len(b) > 1:
         return compare_over_seeds(
             {seed: by_prompt(_scores(found)) for seed, found in a.items()},
             {seed: by_prompt(_scores(found)) for seed, found in b.items()},
-            **named,  # type: ignore[arg-type]
+            **named,
         )
     one, two = next(iter(a.values())), next(iter(b.values()))
     if all(len(labels) == 1 for found in (one, two) for labels in found.values()):
         return compare_rates(
             {key: labels[0] for key, labels in one.items()},
             {key: labels[0] for key, labels in two.items()},
-            **named,  # type: ignore[arg-type]
+            **named,
         )
-    return compare_means(by_prompt(_scores(one)), by_prompt(_scores(two)), **named)  # type: ignore[arg-type]
+    return compare_means(by_prompt(_scores(one)), by_prompt(_scores(two)), **named)
 
 
 def _scores(found: Outcomes) -> dict[str, list[float | None]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from unwaver.records import PATTERNS
 from unwaver.report.facts import NAMES, SPLIT, EvaluationFacts, Facts
-from unwaver.report.tables import NOTHING, Cell, Table, count, number, of, percent
+from unwaver.report.tables import NOTHING, Cell, Table, count, of
 from unwaver.study.compare import Comparison
 
 KINDS = {
@@ -136,33 +136,17 @@ def comparison_table(facts: Facts) -> Table:
             ends = NOTHING if c.low is None or c.high is None else f"{points(c.low)} to {points(c.high)}"
             least = NOTHING if c.smallest_detectable is None else f"{100 * c.smallest_detectable:.0f}"
             rows.append(
-                [Cell(arm), Cell(NAMES.get(metric, metric)), Cell(set_), count(c.n_pairs), count(c.n_left_out)]
-                + [
+                (
+                    *(Cell(arm), Cell(NAMES.get(metric, metric)), Cell(set_), count(c.n_pairs), count(c.n_left_out)),
                     Cell(points(c.difference), c.difference),
                     Cell(ends),
                     Cell(NOTHING if c.h is None else f"{c.h:+.2f}", c.h),
-                ]
-                + [
-                    Cell(p_value(c.p), c.p),
-                    Cell(p_value(c.p_holm), c.p_holm),
+                    *(Cell(p_value(c.p), c.p), Cell(p_value(c.p_holm), c.p_holm)),
                     Cell(c.verdict, word=c.verdict),
                     Cell(least),
-                ]
+                )
             )
-    head = [
-        "arm",
-        "measure",
-        "set",
-        "pairs",
-        "left out",
-        "difference",
-        "95 %",
-        "h",
-        "p",
-        "p (Holm)",
-        "verdict",
-        "least",
-    ]
+    head = "arm|measure|set|pairs|left out|difference|95 %|h|p|p (Holm)|verdict|least".split("|")
     return Table(
         "comparisons",
         "Every comparison with the raw student",
@@ -196,19 +180,3 @@ def pattern_table(facts: Facts) -> Table | None:
         rows,
         ("The paper (section 3) finds that a guard cuts every pattern but weak vacillation, which it doubles.",),
     )
-
-
-def headline(facts: Facts) -> list[tuple[str, list[tuple[str, str, str]]]]:
-    """For the top of the page: each arm with (what, figure, verdict) of harm, over-refusal and accuracy."""
-    found = []
-    for arm in facts.arms:
-        lines = []
-        for one in facts.sets:
-            e = facts.estimate(one.metric, arm, one.name)
-            c = facts.main.get((one.metric, arm, one.name))
-            lines.append((one.name, percent(e.value if e else None, e.n if e else None), c.verdict if c else ""))
-        found.append((arm, lines))
-    return found
-
-
-__all__ = ["comparison_table", "headline", "main_table", "number", "pattern_table", "split_table"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
+
 from unwaver.report.facts import Facts
 from unwaver.report.tables import NOTHING, Cell, Table, count, number
 
@@ -18,16 +20,20 @@ def cost_table(facts: Facts) -> Table:
         tokens = [sum(one.get(way, 0) for one in calls.values()) for way in ("tokens_in", "tokens_out")]
         cost = manifest.get("cost")
         rows.append(
-            [Cell(str(manifest.get("stage", ""))), Cell(str(manifest.get("name", ""))), count(asked)]
-            + [count(n) for n in tokens]
-            + [number(_float(manifest.get("seconds")), 1), number(_float(cost), 4)]
-            + [Cell(str(manifest.get("finished", NOTHING))), Cell(name)]
+            (
+                *(Cell(str(manifest.get("stage", ""))), Cell(str(manifest.get("name", ""))), count(asked)),
+                *(count(n) for n in tokens),
+                *(number(_float(manifest.get("seconds")), 1), number(_float(cost), 4)),
+                *(Cell(str(manifest.get("finished", NOTHING))), Cell(name)),
+            )
         )
     totals = [sum(row[i].value or 0 for row in rows) for i in (2, 3, 4, 5)]
     costs = [row[6].value for row in rows if row[6].value is not None]
     rows.append(
-        [Cell("all"), Cell(""), *(number(total) for total in totals[:3]), number(totals[3], 1)]
-        + [number(sum(costs), 4) if costs else Cell(NOTHING), Cell(""), Cell("")]
+        (
+            *(Cell("all"), Cell(""), *(number(total) for total in totals[:3]), number(totals[3], 1)),
+            *(number(sum(costs), 4) if costs else Cell(NOTHING), Cell(""), Cell("")),
+        )
     )
     return Table(
         "cost",
@@ -78,3 +84,80 @@ def overlap_table(facts: Facts) -> Table | None:
         ["arm", "evaluation set", "prompts", "overlapping", "exact", "same words", "eight words"],
         rows,
     )
+
+
+def overlap_sentence(facts: Facts) -> str:
+    """The leak check's result in one sentence."""
+    found = {
+        f"{one['prompts']} prompts of {name} ({arm})"
+        for arm, manifest in facts.results.overlaps.items()
+        for name, one in manifest.get("counts", {}).get("sets", {}).items()
+        if one.get("prompts")
+    }
+    if not found:
+        return "No prompt that is evaluated stands in any training set."
+    return f"In training sets stand: {', '.join(sorted(found))}. Figures on these sets are not held out."
+
+
+def training_table(facts: Facts) -> Table | None:
+    """What each arm was trained on, and how long it took."""
+    rows = []
+    for manifest in facts.results.manifests.values():
+        if manifest.get("stage") != "train":
+            continue
+        counts = manifest.get("counts", {})
+        parts = ", ".join(f"{name} {n:,}" for name, n in counts.get("parts", {}).items())
+        figures = [_number(counts.get(key)) for key in ("trained", "held_out")]
+        rows.append([Cell(str(manifest.get("name", ""))), Cell(parts or NOTHING), *figures, *_pace(manifest)])
+    if not rows:
+        return None
+    return Table(
+        "training",
+        "What was trained on",
+        "Examples by part of the mix, of which some are held out to follow the loss.",
+        ["arm", "parts of the mix", "trained on", "held out", "dropped", "seconds"],
+        rows,
+    )
+
+
+def _pace(manifest: dict[str, Any]) -> list[Cell]:
+    dropped = manifest.get("counts", {}).get("dropped") or {}
+    return [count(sum(dropped.values())), _number(manifest.get("seconds"))]
+
+
+def _number(value: Any) -> Cell:
+    return number(_float(value))
+
+
+def length_table(facts: Facts) -> Table:
+    """Mean and 90th percentile of the lengths, students' by arm and teachers' before and after the draw."""
+    rows = []
+    for arm in facts.arms:
+        cells = [_mean_and_tail(facts.lengths(arm, part)) for part in ("reasoning", "answer")]
+        rows.append([Cell(arm), Cell("replies of the student"), *cells[0], *cells[1]])
+    for arm in dict.fromkeys(row.arm for row in facts.results.teacher_rows):
+        taught = [row for row in facts.results.teacher_rows if row.arm == arm]
+        for words, kept in (
+            ("all traces of the teacher", taught),
+            ("traces trained on", [r for r in taught if r.in_mix]),
+        ):
+            if kept:
+                parts = [[facts.length(row.trace, part) for row in kept] for part in ("reasoning", "answer")]
+                cells = [_mean_and_tail([n for n in lengths if n is not None]) for lengths in parts]
+                rows.append([Cell(arm), Cell(words), *cells[0], *cells[1]])
+    return Table(
+        "lengths",
+        "Lengths in figures",
+        f"Mean and 90th percentile, in {facts.length_unit}; the teacher's traces are those of harmful prompts.",
+        ["arm", "of", "mean", "90 %", "mean", "90 %"],
+        rows,
+        (),
+        [("", 2), ("Reasoning", 2), ("Answer", 2)],
+        folded=True,
+    )
+
+
+def _mean_and_tail(lengths: list[int]) -> list[Cell]:
+    if not lengths:
+        return [Cell(NOTHING), Cell(NOTHING)]
+    return [number(float(np.mean(lengths))), number(float(np.quantile(lengths, 0.9)))]

@@ -1,6 +1,6 @@
 """The page: sections in the order they are read, put into the template with the styles and the one script.
 
-The content security policy names the script by its hash and allows nothing from anywhere else.
+The content security policy names script and styles by their hashes and allows nothing else and nothing from anywhere.
 """
 
 from __future__ import annotations
@@ -10,17 +10,32 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup
 
 from unwaver import __version__
-from unwaver.report import main_tables, other_tables
-from unwaver.report.facts import Facts
-from unwaver.report.plain import visible
-from unwaver.report.tables import Table, markdown
+from unwaver.records import Estimate
+from unwaver.report import (
+    browser,
+    figures,
+    main_tables,
+    other_tables,
+    paper,
+    readers,
+    study_figures,
+    style,
+    trace_figures,
+)
+from unwaver.report.charts import Drawn, Figure, draw, recolouring
+from unwaver.report.facts import NAMES, Facts
+from unwaver.report.plain import plain, visible
+from unwaver.report.tables import Table, markdown, percent
 
 FOLDER = Path(__file__).parent
+
+CARDS = 8
+"""Most arms that are summed up at the top."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +45,27 @@ class Section:
     id: str
     title: str
     text: Sequence[str]
-    pieces: Sequence[Table]
+    pieces: Sequence[Table | Drawn]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One measure of a card."""
+
+    name: str
+    text: str
+    estimate: Estimate | None
+    word: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """One arm, summed up."""
+
+    arm: str
+    raw: bool
+    lines: Sequence[Line]
 
 
 @dataclass(frozen=True)
@@ -40,6 +75,7 @@ class Made:
     html: str
     markdown: str
     tables: Sequence[Table]
+    figures: Sequence[Drawn]
 
 
 def make(facts: Facts, date: str) -> Made:
@@ -47,8 +83,9 @@ def make(facts: Facts, date: str) -> Made:
     sections = _sections(facts)
     recipe = facts.results.recipe
     title = recipe.title or recipe.name
-    script = (FOLDER / "report.js").read_text(encoding="utf-8")
+    script, css = (_file("report.js"), styles())
     teacher = recipe.models.get("teacher")
+    traces = browser.payload(facts)
     html = _template().render(
         title=title,
         note=recipe.note,
@@ -58,43 +95,139 @@ def make(facts: Facts, date: str) -> Made:
         replies=f"{len(facts.results.rows):,}",
         arms=len(facts.arms),
         owed=facts.results.owed,
+        cards=cards(facts),
+        cards_note=_cards_note(facts),
         sections=sections,
         version=__version__,
-        policy=_policy(script),
-        css=Markup((FOLDER / "report.css").read_text(encoding="utf-8")),
-        script=Markup(script),
+        policy=policy(script, css),
+        css=css,
+        script=script,
+        index=traces.index,
+        packets=traces.packets,
+        shortened=traces.shortened,
     )
-    tables = [table for section in sections for table in section.pieces]
-    words = [f"# {visible(title)}", "", date, "", visible(recipe.note), ""]
-    for section in sections:
-        words += [f"## {section.title}", "", *section.text, "", *(markdown(table) for table in section.pieces)]
-    return Made(html, "\n".join(words), tables)
+    pieces = [piece for section in sections for piece in section.pieces]
+    tables = [piece for piece in pieces if isinstance(piece, Table)]
+    return Made(html, _markdown(facts, sections, date), tables, [p for p in pieces if isinstance(p, Drawn)])
 
 
 def _sections(facts: Facts) -> list[Section]:
+    compared = readers.comparisons(facts)
+    anatomies = style.anatomies(facts)
+    trust = readers.trust(compared)
+    trade_off = [draw(figure) for figure in [figures.trade_off(facts)] if figure is not None]
     chosen = [
-        Section("main-table", "Results", (), [main_tables.main_table(facts), main_tables.comparison_table(facts)]),
-        Section("parts", "Reasoning and answer", (), _there(main_tables.split_table(facts))),
-        Section("patterns", "Risky patterns", (), _there(main_tables.pattern_table(facts))),
-        Section("leaks", "Leak check", (), _there(other_tables.overlap_table(facts))),
-        Section("runs", "Runs", (), [other_tables.cost_table(facts), other_tables.version_table(facts)]),
+        _section(
+            "results",
+            "Results",
+            [main_tables.main_table(facts), figures.rates(facts), main_tables.comparison_table(facts)],
+            trust,
+        ),
+        Section("trade-off", "Safety and helpfulness", (), trade_off),
+        _section("parts", "Reasoning and answer", [figures.parts(facts), main_tables.split_table(facts)], trust),
+        _section(
+            "patterns", "Risky patterns", [trace_figures.patterns(facts), main_tables.pattern_table(facts)], trust
+        ),
+        _section("study", "Settings", [*study_figures.all_of(facts)]),
+        _section("paper", "Beside the paper", [paper.table(facts)], paper.compare_what(facts)),
+        _section("training", "Training", [trace_figures.losses(facts), other_tables.training_table(facts)]),
+        _section("lengths", "Lengths", [trace_figures.lengths(facts), other_tables.length_table(facts)]),
+        _section(
+            "style",
+            "Less harm, or another style?",
+            [
+                style.anatomy_figure(anatomies, facts),
+                *(style.regression_table(facts), style.strata_table(facts)),
+                *(style.opener_table(facts), style.anatomy_table(anatomies)),
+            ],
+        ),
+        _section("pairs", "Every pair", [figures.pairs(facts)]),
+        _section(
+            "judges",
+            "Who judged",
+            [readers.reader_table(facts), readers.agreement_table(compared), readers.agreement_figure(compared)],
+        ),
+        _section("leaks", "Leak check", [other_tables.overlap_table(facts)], other_tables.overlap_sentence(facts)),
+        _section("runs", "Cost and versions", [other_tables.cost_table(facts), other_tables.version_table(facts)]),
     ]
-    return [section for section in chosen if section.pieces or section.text]
+    return [section for section in chosen if section.pieces]
 
 
-def _there(*tables: Table | None) -> list[Table]:
-    return [table for table in tables if table is not None]
+def _section(id_: str, title: str, pieces: Sequence[Table | Figure | None], text: str = "") -> Section:
+    made = [draw(piece) if isinstance(piece, Figure) else piece for piece in pieces if piece is not None]
+    return Section(id_, title, (text,) if text else (), made)
+
+
+def cards(facts: Facts) -> list[Card]:
+    """Raw and the first arms, summed up; none where nothing is evaluated."""
+    found = []
+    for arm in list(facts.arms)[:CARDS]:
+        lines = []
+        for metric, sets in facts.summed:
+            e, c = facts.pooled(metric, arm, sets), facts.summary.get((metric, arm))
+            if e is not None and e.value is not None:
+                word = "" if c is None else str(c.verdict)
+                lines.append(Line(NAMES[metric], percent(e.value, e.n), e, word, main_tables.against(c)))
+        if lines:
+            found.append(Card(arm, facts.is_raw(arm), lines))
+    return found
+
+
+def _cards_note(facts: Facts) -> str:
+    said = [f"{NAMES[metric]}: {', '.join(one.name for one in sets)}" for metric, sets in facts.summed]
+    more = f" The first {CARDS} of {len(facts.arms)} arms." if len(facts.arms) > CARDS else ""
+    return (
+        f"Pooled over {'; '.join(said)}. Words compare with the raw student on the same prompts (paired t test over "
+        f"behaviours, corrected by Holm over these cards' comparisons).{more}"
+    )
+
+
+def _markdown(facts: Facts, sections: Sequence[Section], date: str) -> str:
+    recipe = facts.results.recipe
+    words = [f"# {plain(recipe.title or recipe.name)}", "", date, "", plain(recipe.note), ""]
+    if facts.results.owed:
+        words += [f"Not finished; owed: {plain(', '.join(facts.results.owed))}.", ""]
+    for section in sections:
+        words += [f"## {section.title}", "", *section.text, ""]
+        for piece in section.pieces:
+            if isinstance(piece, Table):
+                words.append(markdown(piece))
+            else:
+                figure = piece.figure
+                words += [f"### {plain(figure.title)}", "", f"![{plain(figure.title)}](figures/{figure.name}.svg)", ""]
+                words += [figure.caption, "", *(f"{note}\n" for note in figure.notes)]
+    return "\n".join(words)
+
+
+def styles() -> str:
+    """The page's CSS: the dark theme's rules are written once and stand for the system's choice and the button's."""
+    css = _file("report.css")
+    chosen = ":root[data-theme=dark]"
+    unasked = ":root:not([data-theme])"
+    before, rest = css.split("DARK{", 1)
+    rules, after = rest.split("}\n", 1)
+    recoloured = recolouring()
+    return (
+        f"{before}{chosen}{{{rules}}}\n@media (prefers-color-scheme:dark){{{unasked}{{{rules}}}}}\n{after}"
+        f"@media screen{{{recoloured.replace('SCOPE', chosen)}}}\n"
+    )
+
+
+def policy(script: str, css: str) -> str:
+    """The content security policy: this script, these styles, nothing else."""
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (script, css)]
+    return (
+        f"default-src 'none'; script-src 'sha256-{hashes[0]}'; style-src 'sha256-{hashes[1]}'; base-uri 'none'; "
+        "form-action 'none'; require-trusted-types-for 'script'"
+    )
+
+
+def _file(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def _template() -> Template:
     environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined)
-    environment.filters["visible"] = visible
+    filters: dict[str, Any] = {"visible": visible}
+    environment.filters.update(filters)
     return environment.get_template("page.html")
-
-
-def _policy(script: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )

@@ -114,6 +114,10 @@ class Table:
     folded: bool = False
     """Whether the page shows it only when asked."""
 
+    def is_numeric(self, column: int) -> bool:
+        """Whether a column is set to the right."""
+        return any(row[column].numeric for row in self.rows)
+
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.head):
@@ -142,7 +146,7 @@ def markdown(table: Table) -> str:
     def line(texts: Sequence[str]) -> str:
         return "| " + " | ".join(texts) + " |"
 
-    aligned = ["---:" if any(row[i].numeric for row in table.rows) else "---" for i in range(len(table.head))]
+    aligned = ["---:" if table.is_numeric(i) else "---" for i in range(len(table.head))]
     lines = [f"### {_md(table.title)}", "", _md(table.caption), ""]
     lines += [line([_md(text) for text in _headings(table)]), line(aligned)]
     lines += [line([_md(written(cell)) for cell in row]) for row in table.rows]
@@ -215,7 +219,7 @@ def _tex(text: str) -> str:
 
 def latex(table: Table) -> str:
     """A booktabs table, to be put into a document that loads booktabs and amssymb."""
-    aligned = "".join("r" if any(row[i].numeric for row in table.rows) else "l" for i in range(len(table.head)))
+    aligned = "".join("r" if table.is_numeric(i) else "l" for i in range(len(table.head)))
     lines = ["% needs \\usepackage{booktabs,amssymb}", "\\begin{table}", "\\centering", "\\small"]
     lines += [f"\\caption{{{_tex(table.title)}. {_tex(table.caption)}}}", f"\\label{{tab:{table.name}}}"]
     lines += [f"\\begin{{tabular}}{{{aligned}}}", "\\toprule"]

@@ -63,11 +63,15 @@ def write_results(results: Results, folder: Path) -> Path:
     from unwaver.store import to_line, write_whole
 
     with disk_errors(folder):
-        (folder / "tables").mkdir(parents=True, exist_ok=True)
+        for name in ("tables", "figures"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
         made = page.make(Facts(results), time.strftime("%d %B %Y", time.gmtime()))
         for table in made.tables:
             for ending, form in (("csv", tables.comma_separated), ("md", tables.markdown), ("tex", tables.latex)):
                 write_whole(folder / "tables" / f"{table.name}.{ending}", form(table))
+        for drawn in made.figures:
+            write_whole(folder / "figures" / f"{drawn.figure.name}.svg", drawn.svg)
+            (folder / "figures" / f"{drawn.figure.name}.png").write_bytes(drawn.png)
         write_whole(folder / "estimates.jsonl", "".join(to_line(estimate) for estimate in results.estimates))
         write_whole(folder / "report.md", made.markdown)
         write_whole(folder / PAGE, made.html)

@@ -1,0 +1,238 @@
+"""The traces as the page carries them: an index for the list and its filters, and packets of texts read when needed.
+
+Reads the rows of `Results`; writes gzipped JSON in base64, so that no byte a model wrote stands in the page's markup.
+Texts are made visible (`plain.visible`) and long ones shortened so that the page keeps to its size: what is left out is
+said in place, and stands in the run's `traces.jsonl`. Which texts are masked until somebody asks is decided here:
+harmful prompts, and any part of a reply to one that is not labelled safe.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from unwaver.records import NO_PATTERN, Trace, Verdict
+from unwaver.report.facts import Facts
+from unwaver.report.plain import visible
+from unwaver.study.results import Row, pair_key
+
+BUDGET = 19_000_000
+"""Characters of base64 the texts may take: with all else the page stays under 25 MB."""
+
+LONGEST = 40_000
+"""Most characters of one text: more than anybody reads in a page."""
+
+SHORTEST = 400
+"""Texts are never cut below this."""
+
+PACKET = 200
+"""Traces read together."""
+
+MASK_PROMPT, MASK_REASONING, MASK_ANSWER = 1, 2, 4
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What the page's script reads."""
+
+    index: str
+    packets: Sequence[str]
+    traces: int
+    shortened: int
+    """Texts of which something was left out."""
+
+
+class _Numbers:
+    """Names by number, in order of appearance."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, int] = {}
+
+    def __call__(self, name: str) -> int:
+        return self.names.setdefault(name, len(self.names))
+
+    def listed(self) -> list[str]:
+        return [visible(name) for name in self.names]
+
+
+def payload(facts: Facts, budget: int = BUDGET) -> Payload:
+    """Everything the trace browser shows."""
+    rows = _ordered(facts)
+    verdicts = _verdicts(facts)
+    limit = _limit(rows, verdicts, budget)
+    while True:
+        packets, shortened = _packets(rows, verdicts, limit)
+        if sum(map(len, packets)) <= budget or limit <= SHORTEST:
+            break
+        limit = max(SHORTEST, int(0.9 * limit * budget / sum(map(len, packets))))
+    return Payload(_index(rows, verdicts), packets, len(rows), shortened)
+
+
+def _ordered(facts: Facts) -> list[Row]:
+    """Evaluated traces by set, prompt and arm, then the teachers': neighbours are alike, and pack well."""
+    sets = {one.name: at for at, one in enumerate(facts.sets)}
+    arms = {arm: at for at, arm in enumerate(facts.results.arms)}
+    prompts: dict[str, int] = {}
+    rows = [*facts.results.rows, *facts.results.teacher_rows]
+    for row in rows:
+        prompts.setdefault(pair_key(row.trace), len(prompts))
+    return sorted(
+        rows,
+        key=lambda row: (
+            row.stage != "evaluate",
+            sets.get(row.slice, len(sets)),
+            prompts[pair_key(row.trace)],
+            arms.get(row.arm, len(arms)),
+            row.trace.sample,
+        ),
+    )
+
+
+def _verdicts(facts: Facts) -> dict[str, list[Verdict]]:
+    found: dict[str, dict[tuple[str, str, str], Verdict]] = defaultdict(dict)
+    for verdict in facts.results.verdicts:
+        found[verdict.trace].setdefault((verdict.rubric, verdict.judge, verdict.looked_at), verdict)
+    return {trace: list(by_key.values()) for trace, by_key in found.items()}
+
+
+def masks(row: Row) -> int:
+    """Which texts of a trace are masked, as a sum of the `MASK_` numbers."""
+    if row.trace.prompt.kind != "harmful":
+        return 0
+    whole = row.label("guard:both")
+    mask = MASK_PROMPT
+    if "safe" not in (row.label("harm:reasoning"), whole) and row.trace.reasoning:
+        mask |= MASK_REASONING
+    if "safe" not in (row.label("harm:answer"), whole) and row.trace.answer:
+        mask |= MASK_ANSWER
+    return mask
+
+
+def _index(rows: Sequence[Row], verdicts: dict[str, list[Verdict]]) -> str:
+    arms, sets, endings, tags, prompts = _Numbers(), _Numbers(), _Numbers(), _Numbers(), _Numbers()
+    shown: list[list[Any]] = []
+    columns: dict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        trace, prompt = row.trace, row.trace.prompt
+        key = f"{row.slice}:{pair_key(trace)}"
+        if key not in prompts.names:
+            texts = (prompt.text, prompt.behaviour or "", prompt.category or "", prompt.attack or "", prompt.source)
+            shown.append([prompt.kind, *(shortened(visible(text), LONGEST, ()) for text in texts)])
+        columns["arm"].append(arms(row.arm if row.stage == "evaluate" else f"teacher of {row.arm}"))
+        columns["set"].append(sets(row.slice))
+        columns["prompt"].append(prompts(key))
+        columns["ending"].append(endings(trace.ending))
+        columns["id"].append(trace.id[:12])
+        columns["tokens"].append([trace.tokens_in, trace.tokens_out, trace.tokens_reasoning])
+        columns["mask"].append(masks(row))
+        columns["mix"].append(int(row.in_mix))
+        columns["tags_of"].append([tags(tag) for tag in _tags(verdicts.get(trace.id, ()))])
+    index = {
+        "arms": arms.listed(),
+        "sets": sets.listed(),
+        "endings": endings.listed(),
+        "tags": tags.listed(),
+        "prompts": shown,
+        "packet": PACKET,
+        **columns,
+    }
+    return _packed(index)
+
+
+def _tags(verdicts: Sequence[Verdict]) -> list[str]:
+    """What the filters know of a trace: `pattern: name`, or `question (text): label`; the first judge's word only."""
+    found: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        question = verdict.rubric.partition("@")[0]
+        where = f"{question} ({verdict.looked_at})"
+        if where in found:
+            continue
+        if question == "risky-patterns" and verdict.label is not None:
+            names = sorted(verdict.labels) or [NO_PATTERN]
+            found[where] = [f"pattern: {name.replace('_', ' ')}" for name in names]
+        else:
+            found[where] = [f"{where}: {verdict.label or 'unscored'}"]
+    return [tag for tags in found.values() for tag in tags]
+
+
+def _packets(rows: Sequence[Row], verdicts: dict[str, list[Verdict]], limit: int) -> tuple[list[str], int]:
+    packets, cut = [], 0
+    for start in range(0, len(rows), PACKET):
+        packet = []
+        for row in rows[start : start + PACKET]:
+            entry, count = _entry(row.trace, verdicts.get(row.trace.id, ()), limit)
+            packet.append(entry)
+            cut += count
+        packets.append(_packed(packet))
+    return packets, cut
+
+
+def _entry(trace: Trace, verdicts: Sequence[Verdict], limit: int) -> tuple[list[Any], int]:
+    """(reasoning, answer, failure, block, model, verdicts) of a trace, and how many of its texts were shortened."""
+    quotes = [visible(verdict.quote) for verdict in verdicts if verdict.quote]
+    texts = [None if text is None else visible(text) for text in (trace.reasoning, trace.answer)]
+    kept = [None if text is None else shortened(text, limit, quotes) for text in texts]
+    read = [
+        [
+            verdict.rubric.partition("@")[0],
+            visible(verdict.judge),
+            verdict.looked_at,
+            verdict.label and visible(verdict.label),
+            verdict.quote and shortened(visible(verdict.quote), limit, ()),
+            shortened(visible(verdict.reason), 600, ()),
+        ]
+        for verdict in verdicts
+    ]
+    failure = trace.failure and visible(trace.failure)
+    return [*kept, failure, trace.block, visible(trace.model), read], sum(
+        a != b for a, b in zip(texts, kept, strict=True)
+    )
+
+
+def shortened(text: str, limit: int, quotes: Sequence[str]) -> str:
+    """The beginning and the end of a text, and the surroundings of its first quote; what is left out is said in place."""
+    if len(text) <= limit:
+        return text
+    ranges = [(0, limit // 2), (len(text) - limit // 4, len(text))]
+    at = next((text.find(quote) for quote in quotes if quote and quote in text), -1)
+    if at >= 0:
+        ranges.append((max(0, at - limit // 12), min(len(text), at + limit // 6)))
+    pieces, end = [], 0
+    for start, stop in sorted(ranges):
+        if start > end:
+            pieces.append(f"\n⟦ … {start - end:,} characters left out here … ⟧\n")
+        pieces.append(text[max(start, end) : stop])
+        end = max(end, stop)
+    return "".join(pieces)
+
+
+def _limit(rows: Sequence[Row], verdicts: dict[str, list[Verdict]], budget: int) -> int:
+    """The length above which texts are shortened: by a sample of packets, so that the whole fits the budget."""
+    lengths = sorted(len(text) for row in rows for text in (row.trace.reasoning, row.trace.answer) if text)
+    if not lengths or sum(lengths) < budget / 2:
+        return LONGEST
+    starts = range(0, len(rows), PACKET)
+    sample = [start for start in starts if start // PACKET % max(1, len(starts) // 8) == 0]
+    chosen = [row for start in sample for row in rows[start : start + PACKET]]
+    packets, _ = _packets(chosen, verdicts, LONGEST)
+    raw = sum(min(LONGEST, len(text)) for row in chosen for text in (row.trace.reasoning, row.trace.answer) if text)
+    raw_all = sum(min(LONGEST, length) for length in lengths)
+    room = 0.97 * budget * max(1, raw) / max(1, sum(map(len, packets)))
+    if raw_all <= room:
+        return LONGEST
+    low, high = SHORTEST, LONGEST
+    while high - low > 20:
+        middle = (low + high) // 2
+        fits = sum(min(length, middle) for length in lengths) <= room
+        low, high = (middle, high) if fits else (low, middle)
+    return low
+
+
+def _packed(content: Any) -> str:
+    text = json.dumps(content, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode("ascii"), compresslevel=6, mtime=0)).decode("ascii")

@@ -1,0 +1,215 @@
+"""What all figures share: colours, the look of axes, and how a chart becomes SVG and PNG.
+
+A figure is an Altair chart with a title, a caption and a text for those who can't see it. It is drawn once, in the
+light colours; the page recolours it for dark mode by CSS, because every colour in it comes from `COLOURS`. The SVG is
+taken apart and put together again from a list of harmless elements and attributes, so that no text in it can act.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+
+import altair as alt
+import vl_convert
+
+from unwaver.report.plain import plain
+
+COLOURS: dict[str, tuple[str, str]] = {
+    "paper": ("#ffffff", "#17181a"),
+    "ink": ("#1d1d1b", "#ecebe6"),
+    "soft": ("#62625c", "#a5a49c"),
+    "line": ("#e2e1db", "#33353a"),
+    "grey": ("#807f78", "#98978f"),
+    "blue": ("#0067a5", "#5db3ea"),
+    "orange": ("#c35200", "#f29a52"),
+    "green": ("#00805f", "#4ec9a3"),
+    "purple": ("#9a4f96", "#d79bd3"),
+    "amber": ("#b38600", "#e8c04a"),
+    "sky": ("#3f9bc9", "#9bd3f0"),
+    "brown": ("#7a5230", "#c79a70"),
+    "cost1": ("#b9d3e6", "#28465c"),
+    "cost2": ("#74a9cf", "#3f7ba5"),
+    "cost3": ("#2b7bb3", "#7fb9e2"),
+    "cost4": ("#084674", "#d3e9f8"),
+    "better": ("#0f6fae", "#3d8fcb"),
+    "worse": ("#b84d00", "#cf6a1f"),
+    "neutral": ("#e9e8e3", "#2c2e32"),
+    "unknown": ("#f6f5f1", "#212327"),
+}
+"""Every colour of every figure, light and dark; told apart with any common colour blindness (after Okabe and Ito)."""
+
+SERIES = ("blue", "orange", "green", "purple", "amber", "sky", "brown")
+"""The colours of arms, in order; the raw student is grey."""
+
+FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
+
+COST = ("cost1", "cost2", "cost3", "cost4")
+"""A ramp for an amount."""
+
+
+def light(name: str) -> str:
+    """A colour as it is drawn."""
+    return COLOURS[name][0]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with what belongs to it."""
+
+    name: str
+    """The name of its files."""
+    title: str
+    caption: str
+    """What it shows, in plain sentences."""
+    alt: str
+    """What it shows, for those who can't see it."""
+    chart: Any
+    notes: Sequence[str] = ()
+    """The paper's figures for the same, and what may be compared."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure as files."""
+
+    figure: Figure
+    svg: str
+    """A whole document."""
+    inline: str
+    """To be put into a page: without the ground, its ids its own."""
+    png: bytes
+
+
+def data(rows: Sequence[dict[str, Any]]) -> Any:
+    """Rows as a chart takes them."""
+    return alt.Data(values=list(rows))  # type: ignore[no-untyped-call]
+
+
+def short(text: str, longest: int = 34) -> str:
+    """A name as it stands in a chart."""
+    return plain(text, longest)
+
+
+def row_axis() -> alt.Axis:
+    """The axis that names the rows of a chart."""
+    return alt.Axis(title=None, grid=False)
+
+
+def titled(chart: Any, title: str, subtitle: str = "", size: float = 13) -> Any:
+    """A panel under its title, which begins where its plot does."""
+    more: dict[str, Any] = (
+        {"subtitle": subtitle, "subtitleColor": light("soft"), "subtitleFontSize": 10.5} if subtitle else {}
+    )
+    return chart.properties(title=alt.TitleParams(title, frame="group", offset=7, fontSize=size, **more))
+
+
+def arm_colours(arms: Sequence[str], raw: Sequence[str]) -> alt.Scale:
+    """A colour for each arm: grey for raw students, then the series; from the eighth on they begin again."""
+    trained = [arm for arm in arms if arm not in raw]
+    colours = {arm: light(SERIES[at % len(SERIES)]) for at, arm in enumerate(trained)}
+    return alt.Scale(domain=[short(arm) for arm in arms], range=[colours.get(arm, light("grey")) for arm in arms])
+
+
+def draw(figure: Figure, scale: float = 2.0) -> Drawn:
+    """The figure as SVG and PNG; `scale` is of the PNG, 1 being 72 dots an inch."""
+    spec = _dressed(figure.chart).to_dict()
+    svg = _clean(vl_convert.vegalite_to_svg(spec), figure)
+    png = vl_convert.vegalite_to_png(spec, scale=scale)
+    return Drawn(figure, svg, _inlined(svg), png)
+
+
+def _dressed(chart: Any) -> Any:
+    ink, soft, line = light("ink"), light("soft"), light("line")
+    dressed: Any = (
+        chart.configure(font=FONT, background=light("paper"), padding=8, aria=False)
+        .configure_view(stroke=None)
+        .configure_axis(
+            labelColor=soft,
+            titleColor=ink,
+            domainColor=line,
+            tickColor=line,
+            gridColor=line,
+            labelFontSize=11.5,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            titlePadding=8,
+            labelPadding=5,
+            tickSize=4,
+            labelLimit=260,
+        )
+        .configure_axisY(domain=False, ticks=False)
+        .configure_header(
+            labelColor=ink, titleColor=ink, labelFontSize=12, labelFontWeight=600, labelPadding=6, title=None
+        )
+        .configure_legend(
+            labelColor=soft,
+            titleColor=ink,
+            labelFontSize=11.5,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            symbolStrokeWidth=2,
+            labelLimit=260,
+            orient="top",
+            titleLimit=400,
+        )
+        .configure_title(color=ink, fontSize=13, fontWeight=600, anchor="start")
+    )
+    return dressed
+
+
+_SVG = "{http://www.w3.org/2000/svg}"
+_ELEMENTS = frozenset(
+    f"{_SVG}{name}" for name in ("svg", "g", "path", "rect", "line", "text", "tspan", "defs", "clipPath", "circle")
+)
+_ATTRIBUTES = frozenset(
+    {"width", "height", "viewBox", "fill", "stroke", "stroke-width", "stroke-miterlimit", "stroke-dasharray"}
+    | {"stroke-opacity", "fill-opacity", "opacity", "stroke-linecap", "stroke-linejoin", "transform", "d", "x", "y"}
+    | {"x1", "y1", "x2", "y2", "r", "cx", "cy", "dx", "dy", "class", "text-anchor", "font-family", "font-size"}
+    | {"font-weight", "font-style", "id", "clip-path", "clip-rule"}
+)
+_REFERENCE = re.compile(r"url\(#([\w-]+)\)")
+
+
+def _clean(svg: str, figure: Figure) -> str:
+    """The drawing rebuilt from harmless parts, with its ids made its own and its text for those who can't see it."""
+    ElementTree.register_namespace("", _SVG[1:-1])
+    root = ElementTree.fromstring(svg)  # noqa: S314 - our own converter's output
+    prefix = re.sub(r"\W+", "-", figure.name)
+
+    def rebuilt(old: ElementTree.Element) -> ElementTree.Element | None:
+        if old.tag not in _ELEMENTS or old.get("display") == "none":
+            return None
+        new = ElementTree.Element(old.tag)
+        for key, value in old.attrib.items():
+            if key in _ATTRIBUTES:
+                kept = f"{prefix}-{value}" if key == "id" else _REFERENCE.sub(rf"url(#{prefix}-\1)", value)
+                if "url(" not in kept or kept.startswith(f"url(#{prefix}-"):
+                    new.set(key, kept)
+        new.text, new.tail = old.text, old.tail
+        new.extend(child for child in map(rebuilt, old) if child is not None)
+        return new
+
+    clean = rebuilt(root)
+    if clean is None:
+        raise ValueError(f"figure {figure.name}: the drawing is no SVG")
+    clean.set("role", "img")
+    clean.set("aria-label", plain(figure.alt))
+    return ElementTree.tostring(clean, encoding="unicode")
+
+
+def _inlined(svg: str) -> str:
+    """The drawing without a ground, so that the page's own shows through."""
+    return re.sub(rf'<rect [^>]*\bfill="{light("paper")}" ?/>', "", svg, count=1)
+
+
+def recolouring() -> str:
+    """The CSS that gives a drawing the dark colours wherever `SCOPE` stands for the dark theme's selector."""
+    rules = []
+    for one, other in COLOURS.values():
+        rules.append(f'SCOPE .drawing [fill="{one}"]{{fill:{other}}}')
+        rules.append(f'SCOPE .drawing [stroke="{one}"]{{stroke:{other}}}')
+    return "\n".join(rules)

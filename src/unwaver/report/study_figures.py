@@ -1,0 +1,144 @@
+"""The figures of a grid: what size, benign examples, learning rate, filter and teacher do (the paper's Figures 3 to 5).
+
+Each appears when arms differ in that one setting and in nothing else but the recipe; then lines join arms that are alike
+in all the rest. Points are over seeds where there are several, with 95 % intervals.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+from unwaver.report import paper
+from unwaver.report.charts import SERIES, Figure, data, light, short, titled
+from unwaver.report.facts import Facts
+from unwaver.report.figures import as_rows
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting whose effect is drawn."""
+
+    key: str
+    """In `Results.cells`."""
+    title: str
+    axis: str
+    scale: str | None
+    """log or linear for an amount; None for names."""
+    caption: str
+
+
+SETTINGS = (
+    Setting(
+        "size",
+        "Figure 3: how many safety traces",
+        "safety traces in the mix",
+        "log",
+        "What more safety examples do, at the same number of harmless ones.",
+    ),
+    Setting(
+        "benign",
+        "Figure 4: with and without harmless traces",
+        "harmless traces in the mix",
+        "linear",
+        "What harmless examples in the mix do to harm and to over-refusal.",
+    ),
+    Setting("lr", "Figure 5: the learning rate", "learning rate", "log", "What the learning rate does."),
+    Setting(
+        "keep",
+        "Ablation: which traces are kept",
+        "kept traces",
+        None,
+        "What filtering the teacher's traces more strictly does, at the same number of examples.",
+    ),
+    Setting(
+        "teacher", "Table 2: who the teacher is", "teacher", None, "What another teacher does, at the same recipe."
+    ),
+)
+
+MEASURES = (("asr", "attack success, %"), ("over_refusal", "over-refusal, %"))
+
+
+def all_of(facts: Facts) -> list[Figure]:
+    """The figures this study has the arms for."""
+    return [figure for setting in SETTINGS if (figure := drawn(facts, setting)) is not None]
+
+
+def drawn(facts: Facts, setting: Setting) -> Figure | None:
+    """One setting's figure; None where no arms differ in it alone."""
+    lines = families(facts, setting.key)
+    if not lines:
+        return None
+    panels = []
+    spoken = []
+    several = [len({str(facts.cell(arms[0]).get(key)) for arms in lines}) for key in ("instruction", "student")]
+    shades = [light(SERIES[at % len(SERIES)]) for at in range(len(lines))]
+    for metric, title in MEASURES:
+        sets = facts.of_kind("harmful") if metric == "asr" else facts.harmless
+        rows: list[dict[str, Any]] = []
+        for arms in lines:
+            for arm in arms:
+                cell = facts.cell(arm)
+                value = cell[setting.key]
+                at = value if setting.scale else short(str(value), 24)
+                rows += as_rows(facts.pooled(metric, arm, sets), at=at, line=_line(facts, arms, several))
+        if not rows:
+            continue
+        spoken += [f"{row['line']}, {setting.axis} {row['at']}: {title[:-3]} {row['value']:.0f} %" for row in rows]
+        panels.append(titled(_panel(rows, setting, title, shades), f"{title[:-3]} (n={max(r['n'] for r in rows)})"))
+    if not panels:
+        return None
+    notes = [text for text in (paper.note(setting.key), paper.compare_what(facts)) if text]
+    return Figure(
+        f"study-{setting.key}",
+        setting.title,
+        f"{setting.caption} Points are means, bands or bars 95 % intervals.",
+        "; ".join(spoken[:24]),
+        alt.hconcat(*panels, spacing=26),
+        notes,
+    )
+
+
+def families(facts: Facts, key: str) -> list[list[str]]:
+    """Arms that differ in one setting alone, family by family; families of one are none."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for arm in facts.arms:
+        cell = facts.cell(arm)
+        if key in cell and cell[key] is not None and not facts.is_raw(arm):
+            rest = {k: v for k, v in cell.items() if k not in (key, "seed")}
+            groups[repr(sorted(rest.items()))].append(arm)
+    return [arms for arms in groups.values() if len({str(facts.cell(arm)[key]) for arm in arms}) > 1]
+
+
+def _line(facts: Facts, arms: list[str], several: list[int]) -> str:
+    cell = facts.cell(arms[0])
+    said = [str(cell.get("instruction"))]
+    said += [str(cell.get("student"))] if several[1] > 1 else []
+    if several[0] * several[1] == 1:
+        return said[0]
+    return short(", ".join(said), 40)
+
+
+def _panel(rows: list[dict[str, Any]], setting: Setting, title: str, shades: list[str]) -> Any:
+    lines = list(dict.fromkeys(row["line"] for row in rows))
+    colour = alt.Color("line:N", scale=alt.Scale(domain=lines, range=shades[: len(lines)]), title=None)
+    y = alt.Y("value:Q", scale=alt.Scale(domain=[0, 100]), title=title)
+    base = alt.Chart(data(rows))
+    if setting.scale is None:
+        x: Any = alt.X("at:N", title=setting.axis, sort=None, axis=alt.Axis(labelAngle=0, grid=False, labelLimit=110))
+        offset = alt.XOffset("line:N")
+        whiskers = base.mark_rule(strokeWidth=2, opacity=0.5).encode(
+            x=x, xOffset=offset, y=alt.Y("low:Q"), y2="high:Q", color=colour
+        )
+        points = base.mark_point(filled=True, size=80, opacity=1).encode(x=x, xOffset=offset, y=y, color=colour)
+        return (whiskers + points).properties(width=280, height=210)
+    values = sorted({row["at"] for row in rows})
+    far = alt.Scale(type="log" if setting.scale == "log" and values[0] > 0 else "linear", nice=False, padding=14)
+    form = "~e" if setting.key == "lr" else ",d"
+    x = alt.X("at:Q", title=setting.axis, scale=far, axis=alt.Axis(values=values, grid=False, format=form))
+    band = base.mark_area(opacity=0.16).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour)
+    line = base.mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=60, filled=True)).encode(x=x, y=y, color=colour)
+    return (band + line).properties(width=280, height=210)

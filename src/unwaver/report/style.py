@@ -1,0 +1,199 @@
+"""Is the gain less harm, or another style? Length held still, the fixed opener taken off, and what a reasoning is made of.
+
+Reads traces and labels through `study.controls` and `study.anatomy`; writes tables and a figure. Reviewers of the paper
+asked for these controls (study section 6). Anatomy reads at most `SAMPLED` reasonings of an arm.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import altair as alt
+
+from unwaver.records import Estimate
+from unwaver.report.charts import Figure, data, light, row_axis, short
+from unwaver.report.facts import Facts
+from unwaver.report.figures import ROW, names
+from unwaver.report.main_tables import p_value
+from unwaver.report.tables import NOTHING, Cell, Table, count, of
+from unwaver.study.anatomy import SEGMENTS, anatomy
+from unwaver.study.controls import Item, Opener, Regression, at_equal_length, by_length, without_opener
+from unwaver.study.results import Row
+
+SAMPLED = 200
+"""Reasonings of an arm that are taken apart: enough for a share to within seven points."""
+
+
+def _harmful_rows(facts: Facts, arm: str) -> list[Row]:
+    kept = {one.name for one in facts.of_kind("harmful")}
+    return [
+        row for (member, set_), rows in facts.rows.items() if member in facts.arms[arm] and set_ in kept for row in rows
+    ]
+
+
+def _items(facts: Facts) -> list[Item]:
+    return [
+        Item(
+            row.trace.prompt.behaviour or row.trace.prompt.id,
+            arm,
+            None if (label := row.label("harm:both")) is None else label == "unsafe",
+            facts.length(row.trace, "reasoning"),
+            facts.length(row.trace, "answer"),
+        )
+        for arm in facts.arms
+        for row in _harmful_rows(facts, arm)
+    ]
+
+
+def regression_table(facts: Facts) -> Table | None:
+    """Each arm's odds of harm against raw's, with and without length held still."""
+    raw = next((arm for arm in facts.arms if facts.is_raw(arm)), None)
+    items = _items(facts)
+    if raw is None or not items:
+        return None
+    found: Regression = at_equal_length(items, raw)
+    rows = []
+    for term in found.terms:
+        ends = NOTHING if term.low is None or term.high is None else f"{_odds(term.low)} to {_odds(term.high)}"
+        crude = Cell(NOTHING) if term.crude is None else Cell(_odds(term.crude), term.crude)
+        adjusted = Cell(NOTHING) if term.odds_ratio is None else Cell(_odds(term.odds_ratio), term.odds_ratio)
+        rows.append([Cell(term.name), crude, adjusted, Cell(ends), Cell(p_value(term.p), term.p)])
+    base = f"{found.n} replies, {found.n_events} of them unsafe; {found.n_left_out} without a label or a length are left out."
+    notes = [base] if found.problem is None else [base, f"No regression could be made: {found.problem}."]
+    return Table(
+        "equal-length",
+        "Harm at equal length",
+        "Odds of an unsafe reply against the raw student's (below 1: rarer), as counted and with the lengths of "
+        "reasoning and answer held still.",
+        ["arm or length", "odds ratio", "at equal length", "95 %", "p"],
+        rows,
+        (*notes, "Length is partly a consequence of refusing: a gain that vanishes here need not have been style."),
+        folded=True,
+    )
+
+
+def _odds(value: float) -> str:
+    return f"{value:.2f}" if 0.005 <= value < 1000 else f"{value:.1e}"
+
+
+def strata_table(facts: Facts) -> Table | None:
+    """Harm in quarters of the length of the reasoning."""
+    items = _items(facts)
+    found = by_length(items, "reasoning", "asr") if items else []
+    if not found:
+        return None
+    slices = list(dict.fromkeys(e.slice for e in found))
+    at = {(e.arm, e.slice): e for e in found}
+    return Table(
+        "strata",
+        "Harm by length of the reasoning",
+        f"Attack success among replies whose reasoning is about as long, in {facts.length_unit}; all arms share the cuts.",
+        ["arm", *slices],
+        [[Cell(arm), *(of(at.get((arm, slice_))) for slice_ in slices)] for arm in facts.arms],
+        folded=True,
+    )
+
+
+def opener_table(facts: Facts) -> Table | None:
+    """Refusals read as written and without their fixed first words."""
+    from unwaver.judging.rules import read_refusal
+
+    def refuses(text: str) -> bool | None:
+        return read_refusal(text)[0] == "refusal" if text.strip() else None
+
+    rows = []
+    for arm in facts.arms:
+        answers = {row.trace.id: row.trace.answer for row in _harmful_rows(facts, arm)[:SAMPLED]}
+        if not answers:
+            continue
+        found: Opener = without_opener(answers, refuses, "refusal", arm)
+        rows.append(
+            [Cell(arm), of(found.as_written), of(found.stripped), count(found.n_opened), count(found.n_changed)]
+        )
+    if not rows:
+        return None
+    return Table(
+        "opener",
+        "Refusals without their first words",
+        "The refusal rate on harmful prompts, read by the rules in the answer as it is and after a fixed opener "
+        "(such as Sorry) is taken off. A large fall means that only the opener refuses.",
+        ["arm", "as written", "opener taken off", "with an opener", "read otherwise"],
+        rows,
+        (f"At most {SAMPLED} answers an arm.",),
+        folded=True,
+    )
+
+
+def anatomies(facts: Facts) -> dict[str, list[Estimate]]:
+    """What reasonings on harmful prompts are made of, by arm, the teacher's under its own name."""
+    texts: dict[str, dict[str, str | None]] = defaultdict(dict)
+    for arm in facts.arms:
+        texts[arm] = {row.trace.id: row.trace.reasoning for row in _harmful_rows(facts, arm)}
+    for row in facts.results.teacher_rows:
+        texts[f"teacher: {row.arm}"][row.trace.id] = row.trace.reasoning
+    return {
+        name: anatomy(dict(sorted(found.items())[:SAMPLED]), name)
+        for name, found in texts.items()
+        if any(found.values())
+    }
+
+
+def anatomy_table(found: dict[str, list[Estimate]]) -> Table | None:
+    """Segments, self-jailbreak sentences and changes of side."""
+    if not found:
+        return None
+    metrics = [e.metric for e in next(iter(found.values()))]
+    words = {"self_jailbreak": "talks itself into it", "oscillation": "changes sides", "loop": "goes in circles"}
+    head = ["reasonings of", *(words.get(m, m.removeprefix("anatomy:").replace("_", " ")) for m in metrics)]
+    return Table(
+        "anatomy",
+        "What the reasonings are made of",
+        "Mean shares of the text that analyse the problem, check a policy and plan the response (the paper's case study), "
+        "and how many reasonings hold a sentence that talks the model into going on, or change sides.",
+        head,
+        [[Cell(name), *(of(e) for e in estimates)] for name, estimates in found.items()],
+        (f"Read by lists of cue words, in at most {SAMPLED} reasonings each: fit to compare arms here, no more.",),
+        folded=True,
+    )
+
+
+def anatomy_figure(found: dict[str, list[Estimate]], facts: Facts) -> Figure | None:
+    """The segments of the reasonings, as bars."""
+    rows: list[dict[str, Any]] = [
+        {
+            "arm": short(name),
+            "segment": segment.replace("_", " "),
+            "share": 100 * e.value,
+            "at": SEGMENTS.index(segment),
+        }
+        for name, estimates in found.items()
+        for segment in SEGMENTS
+        for e in estimates
+        if e.metric == f"anatomy:{segment}" and e.value is not None
+    ]
+    if not rows:
+        return None
+    shades = alt.Scale(
+        domain=[s.replace("_", " ") for s in SEGMENTS], range=[light("cost1"), light("amber"), light("blue")]
+    )
+    order = [*names(facts), *dict.fromkeys(row["arm"] for row in rows if row["arm"] not in names(facts))]
+    count_ = len(dict.fromkeys(row["arm"] for row in rows))
+    chart = (
+        alt.Chart(data(rows))
+        .mark_bar(height={"band": 0.72}, stroke=light("paper"), strokeWidth=1)
+        .encode(
+            x=alt.X("share:Q", stack=True, scale=alt.Scale(domain=[0, 100]), title="% of the reasoning's text"),
+            y=alt.Y("arm:N", sort=order, axis=row_axis()),
+            color=alt.Color("segment:N", scale=shades, title=None, sort=None),
+            order=alt.Order("at:Q"),
+        )
+        .properties(width=560, height=(ROW + 4) * count_)
+    )
+    return Figure(
+        "anatomy",
+        "What the reasonings are made of",
+        "Mean shares of the text of reasonings on harmful prompts, students' and teacher's (after the paper's case study).",
+        "; ".join(f"{r['arm']}, {r['segment']}: {r['share']:.0f} %" for r in rows[:30]),
+        chart,
+    )
