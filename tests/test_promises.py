@@ -24,9 +24,13 @@ def test_the_command_line_imports_nothing_heavy() -> None:
     assert loaded.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", ["sources", "stages.distil", "stages.judge", "stages.mix", "stages.audit", "study.results"])
+@pytest.mark.parametrize(
+    "module", ["sources", "stages.distil", "stages.judge", "stages.mix", "stages.audit", "study.results"]
+)
 def test_the_core_needs_no_torch(module: str) -> None:
-    loaded = python(f"import sys, unwaver.{module}; print([m for m in ('torch', 'transformers', 'ray') if m in sys.modules])")
+    loaded = python(
+        f"import sys, unwaver.{module}; print([m for m in ('torch', 'transformers', 'ray') if m in sys.modules])"
+    )
     assert loaded.strip() == "[]"
 
 
@@ -75,7 +79,12 @@ def test_papers_name_real_files() -> None:
 
 
 def test_the_recipe_page_is_what_the_settings_say() -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "tools/write_recipe_page.py"), "--check"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools/write_recipe_page.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -9,7 +9,21 @@ from hypothesis import strategies as st
 from unwaver.reasoning import HARMONY, THINK, Tags, opens_block, render, split, trace
 from unwaver.records import Prompt, Reply, Request
 
-PIECES = ["<think>", "</think>", "<thi", "nk>", "\n", " ", "so", "Sorry", "a<b", "", "\ud7ff", "思", *HARMONY.close.split("|")]
+PIECES = [
+    "<think>",
+    "</think>",
+    "<thi",
+    "nk>",
+    "\n",
+    " ",
+    "so",
+    "Sorry",
+    "a<b",
+    "",
+    "\ud7ff",
+    "思",
+    *HARMONY.close.split("|"),
+]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +52,11 @@ def test_each_kind_of_reply(raw: str, opened: bool, reasoning: str | None, answe
 
 
 @settings(max_examples=3000, deadline=None)
-@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=12).map("".join), st.booleans(), st.sampled_from([THINK, HARMONY]))
+@given(
+    st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=12).map("".join),
+    st.booleans(),
+    st.sampled_from([THINK, HARMONY]),
+)
 def test_the_pieces_are_the_raw_text(raw: str, opened: bool, tags: Tags) -> None:
     found = split(raw, opened, tags)
     assert found.raw == raw

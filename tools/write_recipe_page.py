@@ -86,5 +86,9 @@ def _plain(value: Any) -> str:
 
 if __name__ == "__main__":
     if "--check" in sys.argv:
-        sys.exit(0 if PAGE.read_text(encoding="utf-8") == page() else "docs/recipe.md is out of date; run this without --check")
+        sys.exit(
+            0
+            if PAGE.read_text(encoding="utf-8") == page()
+            else "docs/recipe.md is out of date; run this without --check"
+        )
     PAGE.write_text(page(), encoding="utf-8")

@@ -50,11 +50,17 @@ def bar(what: str, total: int) -> Iterator[Bar]:
     if total == 0:
         yield Bar()
     elif sys.stderr.isatty():
+        from rich import progress as shown
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True)) as progress:
+        columns = (
+            shown.TextColumn("{task.description}"),
+            shown.BarColumn(),
+            shown.MofNCompleteColumn(),
+            shown.TimeElapsedColumn(),
+            shown.TimeRemainingColumn(),
+        )
+        with shown.Progress(*columns, console=Console(stderr=True)) as progress:
             yield _Rich(progress, progress.add_task(what, total=total))
     else:
         yield _Plain(what, total)

@@ -65,8 +65,8 @@ def split(raw: str, opened: bool = False, tags: Tags = THINK) -> Split:
     """Read a raw reply.
 
     `opened` says that the generation prompt ended with the opening tag, so the reply begins inside the block.
-    The answer is what follows the *last* closing tag; a tag inside the reasoning therefore never leaks thought into the
-    answer. `block` tells what was found: `closed`; `unclosed` (begun, never ended: answer None); `none` (reasoning None,
+    The answer is what follows the *last* closing tag; a tag inside the reasoning never leaks thought into the answer.
+    `block` tells what was found: `closed`; `unclosed` (begun, never ended: answer None); `none` (reasoning None,
     all of it answer); `several` (more than one closing tag, or a second opening tag).
     A closing tag without an opening one is a closed block even when `opened` is False: servers strip the opener.
     """

@@ -35,7 +35,7 @@ class ModelSettings(Settings):
     """One model and how to reach it. In TOML a plain string is short for `{name = "..."}`."""
 
     name: str
-    """`openai:MODEL` (any OpenAI-compatible server), `hf:PATH_OR_ID` (transformers), `vllm:PATH_OR_ID`, `replay:FILE` or
+    """`openai:MODEL` (any OpenAI-compatible server), `hf:PATH_OR_ID` (transformers), `vllm:PATH_OR_ID`, `replay:FILE`,
     `replay:corpus` (recorded replies)."""
     revision: str | None = None
     """The hub revision to pin, or the vendor's dated model name."""
@@ -64,7 +64,7 @@ class ModelSettings(Settings):
     tags: Literal["think", "harmony"] = "think"
     """How the model marks its reasoning: `<think>` blocks, or gpt-oss's channels."""
     opens_block: bool = False
-    """For servers: the model's template opens the reasoning block itself, so that a reply cut inside it has no tag at all
+    """For servers: the model's template opens the reasoning block itself, so a reply cut inside it has no tag at all
     (DeepSeek-R1, QwQ). Local models are asked, not told."""
     system: str | None = None
     """A system turn sent with every prompt; None: none, and the template does as it likes."""
@@ -128,7 +128,7 @@ class PromptSet(Settings):
     kind: Kind | None = None
     """For `file`: what the prompts are."""
     templates: str | None = None
-    """Jailbreak templates to wrap the prompts in: `corpus`, or a JSONL file of `name` and `text` with a `{behaviour}` slot."""
+    """Jailbreak templates to wrap the prompts in: `corpus`, or JSONL of `name` and `text` with a `{behaviour}` slot."""
     per_prompt: int = Field(0, ge=0)
     """Templates per prompt; 0: all."""
     bare: bool = True
@@ -364,7 +364,7 @@ def _no_such(name: str, known: typing.Iterable[str], what: str) -> str:
 
 
 def load(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
-    """The recipe in a TOML file, with dotted overrides laid over it; RecipeError names the file, the key, what was expected."""
+    """The recipe in a TOML file, dotted overrides laid over it; RecipeError names file, key and what was expected."""
     return build(read_toml(path), path, overrides)
 
 

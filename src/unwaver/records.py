@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 Kind = Literal["harmful", "borderline", "benign", "maths", "code"]
-"""What a prompt is: `borderline` is harmless but sounds alarming (XSTest's safe prompts), `benign` is plainly harmless."""
+"""What a prompt is: `borderline` is harmless but sounds alarming (as XSTest's safe prompts), `benign` plainly so."""
 
 Ending = Literal["stop", "length", "filter", "error"]
 """Why a reply ended: the model stopped, the token limit cut it, the provider withheld it, or no reply came."""
@@ -34,7 +34,7 @@ PATTERNS = (
 """The five risky patterns (arXiv 2505.15404 section 3), in the paper's order."""
 
 OVERTHINKING = frozenset({"strong_vacillation", "weak_vacillation", "harmful_additions"})
-"""The three patterns that together are *overthinking*: harm is recognised, yet the reasoning goes on in a harmful way."""
+"""The three that together are *overthinking*: harm is recognised, yet the reasoning goes on in a harmful way."""
 
 NO_PATTERN = "none"
 """The label of a trace in which none of the patterns was found."""
@@ -176,7 +176,7 @@ class Request(Record):
 
     @cached_property
     def id(self) -> str:
-        """20 hex characters from the content; by hand, as pydantic's dump takes twice as long and there may be a million."""
+        """20 hex characters from the content; by hand: pydantic's dump takes twice as long, and there may be a million."""
         s = self.sampling
         turns = [(message.role, message.content) for message in self.messages]
         drawn = (s.temperature, s.top_p, s.max_tokens, s.seed)
@@ -260,7 +260,7 @@ class Example(Record):
     user: str
     """The user turn."""
     spans: tuple[Span, ...]
-    """The reply after the student's generation prompt, in order; joined they are the whole reply, less its end token."""
+    """The reply after the generation prompt, in order; joined they are the whole reply, less its end token."""
     part: str
     """The part of the mix it belongs to."""
     kind: Kind

@@ -41,7 +41,7 @@ class ModelReader(Protocol):
         """What to ask, or None where there is no text to read (the verdict is then unscored)."""
 
     def read(self, trace: Trace, reply: Reply, judge: str) -> Verdict:
-        """The verdict in a reply; label None with a reason where it can't be read. `judge`: `name@revision` of the model."""
+        """The verdict in a reply; unscored, with a reason, where it can't be read. `judge`: its `name@revision`."""
 
     def repair(self, trace: Trace, reply: Reply, problem: str) -> Request | None:
         """The one repair turn after an unreadable reply; None where a classifier can't be asked again."""

@@ -1,4 +1,4 @@
-"""Which reader answers a recipe's rubric: the rules, a guard by its own format, or any chat model through a rubric file."""
+"""Which reader answers a recipe's rubric: the rules, a guard in its own format, or any chat model through a file."""
 
 from __future__ import annotations
 

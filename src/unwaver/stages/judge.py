@@ -10,7 +10,7 @@ from typing import Any
 
 from unwaver.judging.tally import tally
 from unwaver.recipe import Recipe
-from unwaver.records import Trace, Verdict
+from unwaver.records import Trace
 from unwaver.stages.calls import Calls, Place
 from unwaver.stages.distil import TRACES
 from unwaver.stages.readings import read

@@ -14,8 +14,8 @@ from unwaver.attacks.templates import Template, load_templates, wrap
 from unwaver.errors import RecipeError
 from unwaver.recipe import PromptSet, Recipe
 from unwaver.records import Prompt
-from unwaver.stages.calls import Place
 from unwaver.sources import corpus
+from unwaver.stages.calls import Place
 from unwaver.store import RunDir, Step
 
 PROMPTS = "prompts.jsonl"
