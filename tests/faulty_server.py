@@ -14,11 +14,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 FAULTS = (("429", 10), ("500", 5), ("hang", 3), ("length", 5), ("invalid", 5), ("empty", 2), ("bytes", 1))
 """Fault and its share in per cent."""
@@ -99,6 +102,43 @@ async def handle(
         pass
     finally:
         writer.close()
+
+
+Answer = tuple[int, dict[str, str], bytes]
+"""Status, headers, body."""
+
+
+@contextmanager
+def saying(answer: Callable[[dict[str, Any], dict[str, str]], Answer]) -> Iterator[str]:
+    """The base URL of a server in this process that says what `answer(request body, request headers)` returns."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = 65536  # head and body in one packet, or each reply waits 40 ms for an acknowledgement
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            status, headers, payload = answer(
+                {**body, "path": self.path}, {k.lower(): v for k, v in self.headers.items()}
+            )
+            self.send_response(status)
+            for name, value in {"Content-Type": "application/json", **headers, "Content-Length": len(payload)}.items():
+                self.send_header(name, str(value))
+            self.end_headers()
+            self.wfile.write(payload)
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @contextmanager
