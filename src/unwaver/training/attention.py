@@ -8,6 +8,7 @@ no example can see another and no mask is ever built.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,15 +19,12 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from unwaver.errors import RecipeError
 from unwaver.recipe import ModelSettings
+from unwaver.training.memory import SHORT
 
 NAME = "unwaver_segments"
 """The name under which transformers knows it."""
 
 FLASH = "flash_attention_2"
-
-SHORT = 1024
-"""Up to this many tokens plain matrix products are the faster on a CPU, forward and backward (110 tokens in bfloat16:
-0.7 ms against 3.4 ms of PyTorch's fused kernel), and the weights they keep for the backward pass stay small."""
 
 
 def segments(  # noqa: PLR0917 - transformers decides
@@ -87,6 +85,30 @@ def rows_without_padding(student: ModelSettings) -> bool:
     """Whether the attention this student is loaded with keeps the examples of one row apart."""
     chosen = student.load.get("attn_implementation") or best_attention()
     return chosen == NAME or "flash" in str(chosen)
+
+
+def gap_in_row(model: PreTrainedModel, collate: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> float:
+    """How much an example's neighbour in a row changes its log probabilities: the mean difference, in nats.
+
+    Nothing but rounding where examples are kept apart; for attention, and any other state a model carries along.
+    """
+    size = min(model.config.get_text_config().vocab_size, 1000)
+    ids = [list(range(start, size, max(1, size // 30))) for start in (3, 7)]
+    one, other = ({"input_ids": row, "labels": row} for row in ids)
+    found = []
+    training = model.training
+    model.train(False)
+    for rows in ([other], [one, other]):
+        batch = {
+            key: value.to(model.device) if torch.is_tensor(value) else value for key, value in collate(rows).items()
+        }
+        batch.pop("labels")
+        with torch.no_grad():
+            logits = model(**batch, use_cache=False).logits[0, -len(other["input_ids"]) :]
+        targets = batch["input_ids"][0, 1 - len(other["input_ids"]) :, None]
+        found.append(logits[:-1].float().log_softmax(-1).gather(-1, targets))
+    model.train(training)
+    return float((found[0] - found[1]).abs().mean())
 
 
 def check(model: PreTrainedModel) -> None:

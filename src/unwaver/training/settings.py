@@ -41,6 +41,19 @@ OURS = {
 """What `[train.sft]` may not set, because a promise rests on it, and what decides it instead."""
 
 
+def machine() -> dict[str, str]:
+    """What training uses on this machine, as `unwaver doctor` and a run's first lines tell it."""
+    gpu = torch.cuda.is_available()
+    there = {name: importlib.util.find_spec(name) is not None for name in ("liger_kernel", "bitsandbytes")}
+    return {
+        "device": torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads",
+        "matrix products": str(best_dtype()).removeprefix("torch."),
+        "attention": attention.best_attention(),
+        "layer kernels": "liger" if gpu and there["liger_kernel"] else "PyTorch's own",
+        "QLoRA": "bitsandbytes" if there["bitsandbytes"] else "not without bitsandbytes",
+    }
+
+
 def matmul_dtype(settings: TrainSettings) -> torch.dtype:
     """The type of matrix products."""
     chosen: torch.dtype = best_dtype() if settings.dtype == "auto" else getattr(torch, settings.dtype)
@@ -81,6 +94,8 @@ def sft_config(work: Work, plan: Plan, folder: Path, padding_free: bool) -> SFTC
         # The loss of a step is the mean over its trained tokens, wherever they were computed.
         "average_tokens_across_devices": True,
     }
+    if torch.cuda.is_available() and importlib.util.find_spec("liger_kernel") is not None:
+        own["use_liger_kernel"] = True
     if plan.processes > 1 and not torch.cuda.is_available():
         own["ddp_backend"] = "gloo"
     _check_keys("train.sft", settings.sft, {f.name for f in fields(SFTConfig)})

@@ -32,7 +32,7 @@ from transformers import AutoTokenizer, PrinterCallback, TrainerCallback
 from trl.trainer.sft_trainer import SFTTrainer
 
 from unwaver import progress
-from unwaver.errors import RunError
+from unwaver.errors import RecipeError, RunError
 from unwaver.models.weights import locate
 from unwaver.store import read_rows, to_line, write_whole
 from unwaver.training import attention, settings
@@ -47,6 +47,9 @@ LOSS = "loss.jsonl"
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """The numbers of two options in glibc's malloc.h."""
+
+GAP_FLOAT32, GAP_BFLOAT16 = 1e-3, 0.05
+"""What rounding alone changes of a token's log probability, generously; a neighbour that is seen changes far more."""
 
 WIDEST = 2**29
 """Logits (positions x vocabulary) computed at once on a CPU: 2 GB in float32."""
@@ -227,7 +230,8 @@ def fit(folder: Path) -> None:
     if config.device.type == "cpu":
         _keep_freed_memory()
     if first:
-        progress.say(f"train: loading {work.student.label}")
+        told = ", ".join(f"{what}: {value}" for what, value in settings.machine().items() if what != "QLoRA")
+        progress.say(f"train: loading {work.student.label} ({told})")
     tokenizer = AutoTokenizer.from_pretrained(locate(work.student.target), revision=work.student.revision)
     model = settings.load_student(work.student, work.train)
     done = _newest_checkpoint(folder, first)
@@ -243,6 +247,7 @@ def fit(folder: Path) -> None:
             callbacks=[keeper],
         )
         keeper.trainer = trainer
+        gap = _proven_apart(trainer, model)
         step = int(done.name.rpartition("-")[2]) if done else 0
         if first:
             keeper.rewind(step)
@@ -261,6 +266,7 @@ def fit(folder: Path) -> None:
             "dtype": str(settings.matmul_dtype(work.train)).removeprefix("torch."),
             "attention": model.config._attn_implementation,
             "padding_free": trainer.padding_free,
+            "gap_in_row": gap,
             "device": str(config.device),
             "processes": processes,
             "accumulation": the_plan.accumulation,
@@ -276,6 +282,21 @@ def fit(folder: Path) -> None:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.free_memory()
+
+
+def _proven_apart(trainer: SpanTrainer, model: Any) -> float | None:
+    """The measured gap of `attention.gap_in_row`; None where rows are padded, or the weights are not whole here yet."""
+    if not trainer.padding_free or trainer.is_fsdp_enabled or model.device != trainer.args.device:
+        return None
+    rounding = GAP_BFLOAT16 if trainer.args.bf16 else GAP_FLOAT32
+    with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=trainer.args.bf16):
+        gap = attention.gap_in_row(model, trainer.data_collator)
+    if not gap <= rounding:
+        raise RecipeError(
+            f"{model.config.model_type}: examples in one row change one another by {gap:.2g} nats a token; set "
+            'models.student.load.attn_implementation = "sdpa" to train with padding'
+        )
+    return gap
 
 
 def _keep_freed_memory() -> None:
