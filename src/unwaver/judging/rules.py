@@ -40,7 +40,15 @@ PATTERN_DEFINITIONS = (
 )
 """The question of the pattern reader."""
 
-_SOURCES = ("rules.py", "rules_text.py", "rules_cues.py", "rules_refusal.py", "rules_thought.py", "rules_patterns.py")
+_SOURCES = (
+    "rules.py",
+    "rules_text.py",
+    "rules_cues.py",
+    "rules_refusal.py",
+    "rules_thought.py",
+    "rules_musing.py",
+    "rules_patterns.py",
+)
 
 
 @cache

@@ -40,9 +40,31 @@ _END = re.compile(
 )
 
 
+_BRANCH = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[()|]|[^\\\[()|]+", re.DOTALL)
+
+
 def pattern(*alternatives: str) -> re.Pattern[str]:
-    """One pattern of several alternatives, in which a space stands for any short stretch of white space."""
-    return re.compile("|".join(f"(?:{a})" for a in alternatives).replace(" ", r"(?:\s{1,4})"))
+    """One pattern of several alternatives, in which a space stands for any short stretch of white space.
+
+    Those that begin with a word boundary are asked together, and only where a word begins: several times as fast.
+    """
+    branches = [branch for alternative in alternatives for branch in _branches(alternative)]
+    worded = "|".join(branch.removeprefix(r"\b") for branch in branches if branch.startswith(r"\b"))
+    others = [branch for branch in branches if not branch.startswith(r"\b")]
+    grouped = [rf"\b(?=\w)(?:{worded})"] if worded else []
+    return re.compile("|".join(f"(?:{a})" for a in (*grouped, *others)).replace(" ", r"(?:\s{1,4})"))
+
+
+def _branches(alternative: str) -> list[str]:
+    """What stands between the `|` outside every bracket."""
+    branches, depth = [""], 0
+    for piece in _BRANCH.findall(alternative):
+        depth += (piece == "(") - (piece == ")")
+        if piece == "|" and not depth:
+            branches.append("")
+        else:
+            branches[-1] += piece
+    return branches
 
 
 @dataclass(frozen=True)
