@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from unwaver.intervals import wilson
 from unwaver.study.compare import Comparison, compare_means, compare_over_seeds, compare_rates, corrected
 from unwaver.study.paired import mcnemar_exact, paired_bootstrap, paired_over_seeds, risk_difference
-from unwaver.study.stats import ALPHA, clustered_rate, rate_over_seeds, wilson
+from unwaver.study.stats import ALPHA, clustered_rate, rate_over_seeds
 
 SETS = {"none": 50, "pap": 50, "pair": 50, "xstest": 150, "math500": 500, "aime2024": 30, "livecodebench": 166}
 """Prompts of the paper's evaluation (section 4)."""

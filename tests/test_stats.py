@@ -15,6 +15,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import NormalIndPower, TTestPower
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint, proportion_effectsize
 
+from unwaver.intervals import wilson
 from unwaver.study.compare import (
     BETTER,
     Comparison,
@@ -43,7 +44,6 @@ from unwaver.study.stats import (
     pass_at_k,
     rate,
     rate_over_seeds,
-    wilson,
 )
 
 LABELS = st.sampled_from([True, False, None])

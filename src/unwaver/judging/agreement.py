@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from math import sqrt
-from statistics import NormalDist
 
+from unwaver.intervals import wilson
 from unwaver.records import NO_PATTERN, PATTERNS, Record
 
 
@@ -61,15 +60,15 @@ def agreement(
     table = tuple(tuple(counts[a, b] for b in names) for a in names)
     n = len(pairs)
     equal = sum(table[i][i] for i in range(len(names)))
-    low, high = _wilson(equal, n, level)
+    interval = wilson(equal, n, level)
     return Agreement(
         labels=names,
         table=table,
         n=n,
         n_unscored=len(first) - n,
         share=equal / n if n else None,
-        low=low,
-        high=high,
+        low=interval.low,
+        high=interval.high,
         kappa=_kappa(table, n),
         ac1=_ac1(table, n),
     )
@@ -90,16 +89,6 @@ def by_pattern(first: Sequence[str | None], second: Sequence[str | None]) -> dic
         name: agreement([has(a, name) for a in first], [has(b, name) for b in second], ("present", "absent"))
         for name in PATTERNS
     }
-
-
-def _wilson(hits: int, n: int, level: float) -> tuple[float | None, float | None]:
-    if n == 0:
-        return None, None
-    z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
-    share = hits / n
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _marginals(table: tuple[tuple[int, ...], ...], n: int) -> list[tuple[float, float]]:

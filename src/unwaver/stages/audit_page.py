@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from unwaver.intervals import wilson
 from unwaver.records import NO_PATTERN, PATTERNS, Record, Verdict
 from unwaver.sources.overlap import SetOverlap
 from unwaver.sources.traces import Row
-from unwaver.study.stats import wilson
 
 PARTS = ("reasoning", "answer", "whole reply")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict, Unpack
 
+from unwaver.intervals import LEVEL
 from unwaver.records import Record
 from unwaver.study.paired import (
     Paired,
@@ -24,7 +25,7 @@ from unwaver.study.paired import (
     risk_difference,
 )
 from unwaver.study.power import POWER, smallest_detectable
-from unwaver.study.stats import ALPHA, LEVEL, Label, Score, t_quantile
+from unwaver.study.stats import ALPHA, Label, Score, t_quantile
 
 FEWEST_PAIRS = 10
 """Below this, too few scored: with five discordant pairs or fewer exact McNemar can't reach 0.05 whatever they say."""

@@ -22,8 +22,9 @@ import numpy as np
 from statsmodels.discrete.discrete_model import Logit
 from statsmodels.tools.sm_exceptions import PerfectSeparationError
 
+from unwaver.intervals import LEVEL, normal_quantile
 from unwaver.records import Estimate
-from unwaver.study.stats import LEVEL, Floats, Label, Of, normal_quantile, rate
+from unwaver.study.stats import Floats, Label, Of, rate
 
 Part = Literal["reasoning", "answer"]
 PARTS: tuple[Part, Part] = ("reasoning", "answer")

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
+from unwaver.intervals import LEVEL, Interval, wilson
 from unwaver.study.stats import (
-    LEVEL,
     RESAMPLES,
     Floats,
-    Interval,
     Label,
     Score,
     finite,
@@ -26,7 +25,6 @@ from unwaver.study.stats import (
     replicates,
     standard_error,
     t_quantile,
-    wilson,
 )
 
 

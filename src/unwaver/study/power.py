@@ -13,7 +13,8 @@ from functools import lru_cache
 import numpy as np
 from scipy import stats
 
-from unwaver.study.stats import ALPHA, Floats, normal_quantile
+from unwaver.intervals import normal_quantile
+from unwaver.study.stats import ALPHA, Floats
 
 POWER = 0.8
 """How often a difference of the size called detectable would be found (Cohen 1988's convention)."""

@@ -18,14 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from unwaver.intervals import LEVEL, Interval, normal_quantile, score_ends
 from unwaver.records import Estimate
 
 Floats = NDArray[np.float64]
 Label = bool | None
 Score = float | None
-
-LEVEL = 0.95
-"""Level of every interval in this package."""
 
 ALPHA = 0.05
 """A difference is spoken of when its p, corrected for its family, is no larger."""
@@ -35,17 +33,6 @@ RESAMPLES = 10_000
 
 _CELLS = 100_000
 """Draws made at once: they stay in the processor's cache, three times as fast as two million."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A value and the ends of its interval; None where nothing was scored, or nothing varied to make an interval of."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    """Scored items."""
 
 
 @dataclass(frozen=True)
@@ -69,31 +56,9 @@ class Seeds:
         return float(np.std(list(self.by_seed.values()), ddof=1)) if len(self.by_seed) > 1 else None
 
 
-def normal_quantile(level: float) -> float:
-    """The z of a two-sided interval: 1.96 at 0.95."""
-    return float(special.ndtri(0.5 + level / 2))
-
-
 def t_quantile(level: float, df: float) -> float:
     """The t of a two-sided interval with `df` degrees of freedom."""
     return float(special.stdtrit(df, 0.5 + level / 2))
-
-
-def wilson(successes: int, n: int, level: float = LEVEL) -> Interval:
-    """A rate with its Wilson score interval (Wilson 1927); all None when n is 0."""
-    if not 0 <= successes <= n:
-        raise ValueError(f"{successes} successes of {n}")
-    if n == 0:
-        return Interval(None, None, None, 0)
-    low, high = _score_ends(successes / n, n, normal_quantile(level))
-    return Interval(successes / n, low, high, n)
-
-
-def _score_ends(rate: float, n: float, quantile: float) -> tuple[float, float]:
-    square = quantile**2 / n
-    centre = (rate + square / 2) / (1 + square)
-    half = math.sqrt(square * (rate * (1 - rate) + square / 4)) / (1 + square)
-    return (0.0 if rate == 0 else max(0.0, centre - half)), (1.0 if rate == 1 else min(1.0, centre + half))
 
 
 def clustered_rate(values: Mapping[str, Sequence[Score]], level: float = LEVEL) -> Interval:
@@ -117,7 +82,7 @@ def clustered_rate(values: Mapping[str, Sequence[Score]], level: float = LEVEL) 
         alike = rate * (1 - rate) / samples
         effective = samples * alike / max(variance, alike)
         effective *= (t_quantile(level, samples - 1) / t_quantile(level, prompts - 1)) ** 2
-    low, high = _score_ends(rate, effective, normal_quantile(level))
+    low, high = score_ends(rate, effective, normal_quantile(level))
     return Interval(rate, low, high, samples)
 
 
@@ -254,7 +219,7 @@ def rate_over_seeds(
     found = hierarchical_bootstrap(values)
     how = "hierarchical bootstrap 95 %"
     if found.value is not None and found.low is None:
-        low, high = _score_ends(found.value, found.n_prompts, normal_quantile(LEVEL))
+        low, high = score_ends(found.value, found.n_prompts, normal_quantile(LEVEL))
         found, how = replace(found, low=low, high=high), f"Wilson 95 % on {found.n_prompts} prompts"
     return _estimate(
         found, _unscored(_cells(values)), f"{how}, {_spread(found)}", metric=metric, arm=arm, slice=slice, of=of
