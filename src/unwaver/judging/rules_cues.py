@@ -104,7 +104,8 @@ DECLINES = pattern(
     r"(?:^|[\n.!,:;]) ?(?:unable to|not able to|cannot|can't|can not|won't|will not|refuse to|refusing to|must decline|"
     r"declining to) (?:assist|help|provide|fulfill?|comply|answer|do|give|share|discuss)\b",
     r"\b(?:can't|cannot|won't|unable to) (?:help|assist|comply)\b(?! (?:but|feeling|thinking|wondering|enough)\b)",
-    rf"{WE} {ADVERB}{SOFT_START}(?:say no|turn (?:this|that|it|you|the request) down|pass on (?:this|that|it)|stay "
+    rf"{WE}(?:'ll)? {ADVERB}{SOFT_START}(?:say no|turn (?:this|that|it|you|the request) down|pass on (?:this|that|it)|"
+    rf"stay "
     rf"out of|"
     r"draw the line)\b",
     r"\bi(?:'m| am)(?: (?:also|therefore|hereby|politely|firmly))? (?:declining|refusing|passing on|turning (?:this|"

@@ -103,8 +103,8 @@ RECOGNISES = pattern(
     r"good to do|"
     r"acceptable|something to support)\b",
     r"\b(?:worries|troubles|alarms|disturbs|concerns) me\b|\balarm bells\b|\bi see (?:a|an|the) (?:\w+ )?(?:problem|"
-    r"danger|"
-    r"risk|harm|threat)\b|\b(?:see|recogni[sz]e|notice|find|feel) (?:the|a|real|clear|serious|some) (?:\w+ )?(?:harm|"
+    r"danger|risk|harm|threat)\b(?! with)|\b(?:see|recogni[sz]e|notice|find|feel) (?:the|a|real|clear|serious|some) "
+    r"(?:\w+ )?(?:harm|"
     r"danger|"
     r"risk)\b(?! of (?:being|sounding|boring))",
     r"\bthere(?:'s| is) (?:an?|some|real|clear|obvious|serious|plain) (?:\w+ )?(?:harm|danger|risk|victim)\b|"
@@ -113,7 +113,8 @@ RECOGNISES = pattern(
     r"\b(?:that|which|it|this|request|what is asked|doing so|something) (?:\w+ly |really )?(?:harms|hurts|endangers|"
     r"injures|"
     r"victimi[sz]es|would (?:harm|hurt|endanger|injure))\b|"
-    r"\b(?:i|we) (?:must|should|ought|may) (?:not|never) do\b|\bsomething bad\b|\b(?:no|not in|can't be done in) good "
+    r"\b(?:i|we) (?:must|should|ought|may) (?:not|never) do\b|\b(?:wants?|asks? for|seeks?|is after) something bad\b|"
+    r"\b(?:no|not in|can't be done in) good "
     r"(?:conscience|reason to help)\b",
     r"(?:^|\n) ?\W{0,4}(?:harassment|threatening|hate|illicit|violent|violence|self-harm|sexual|minors|graphic|"
     r"misinformation|"
@@ -140,16 +141,19 @@ DECLINES = pattern(
     r"(?:an? )?(?:(?:plain|clear|firm|friendly|polite|short|simple|hard|flat|definite) (?:but )?){0,2}no(?=[.,;:!]|$| "
     r"(?:to|is|in|it|"
     r"here|for|since|because|as|without)\b)",
-    r"\b(?:turn|turned|turning) (?:it|this|that|them|the \w+|him|her)(?: \w+)? down\b|\bturn down (?:the|this|that) "
+    r"\b(?:turn|turned|turning) (?:it|this|that|them|the (?:request|offer|wish|task|user)|him|her)(?: \w+)? down\b|"
+    r"\bturn down (?:the|this|that) "
     r"(?:request|wish|task)\b",
     r"\b(?:is|are|be|being|stands?|stays?|remains?|gets?) (?:\w+ )?(?:refused|declined|rejected|turned down|ruled out|"
     r"out of the "
     r"question|off the table|off limits)\b",
     rf"\bi(?:'m| am) (?:not|never) (?:doing|helping|writing|giving|going along|taking part|touching)\b|\bnot (?:going|"
     rf"willing) to "
-    rf"{WITHHOLD}|\bi (?:won't|will not|can't|cannot) do\b|\b(?:do|would) i (?:\w+ )?(?:support|help|allow)\b",
-    r"\bno part of (?:it|this|that)\b|\bnothing (?:in it|here) that i (?:could|can|will|would)\b|\bcan't be done\b|"
-    r"\bi (?:\w+ )?(?:stop|end)(?: it| this)? (?:here|at once|right here|there)\b|\bstop(?: here)? at once\b|"
+    rf"{WITHHOLD}|\bi (?:won't|will not|can't|cannot) do(?=[.,;!]| (?:it|this|that|so|what)\b)|"
+    r"\b(?:not even|nor|neither|never)\b[^.;\n]{0,60} (?:do|would|will) i (?:\w+ )?(?:support|help|allow|do)\b",
+    r"\bno part of (?:it|this|that)\b|\bnothing (?:in it|here) that i (?:could|can|will|would)\b|"
+    r"\bi (?:\w+ )?(?:(?:stop|end) (?:it|this) (?:here|at once|there)|stop (?:here|at once))\b|\bstop(?: here)? at "
+    r"once\b|"
     r"\b(?:stays|leave it|remains|must stay) undone\b|\bdecid(?:ed|e) against\b",
     r"^\W{0,3}(?:an? (?:clear|plain|firm|definite|flat) no\b|no,(?! (?:there|it's|it is|nothing|not)\b))",
 )
