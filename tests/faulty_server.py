@@ -1,7 +1,8 @@
 """An OpenAI-compatible server that misbehaves on purpose, in a process of its own.
 
-Which fault a call meets is decided by a hash of the prompt and of how often it was asked, so a run is repeatable. Every
-finished 200 is noted in a log file, one prompt a line: the test counts there how often each call was really answered.
+Which fault a call meets is decided by a hash of the prompt and of how often it was asked, so a run is repeatable; a
+prompt with the word `hopeless` meets a 500 every time, and a 400 or 500 says back the key it was sent. Every finished
+200 is noted in a log file, one prompt a line: the test counts there how often each call was really answered.
 Usage: python faulty_server.py PORT_FILE LOG_FILE [--faults] [--latency SECONDS]
 """
 
@@ -30,7 +31,9 @@ asked: Counter[str] = Counter()
 
 
 def fault(prompt: str, attempt: int) -> str:
-    """Which fault this try meets; `length` stays with the prompt, the others pass."""
+    """Which fault this try meets."""
+    if "hopeless" in prompt:
+        return "500"
     draw = int.from_bytes(hashlib.blake2b(f"{prompt} {attempt}".encode(), digest_size=4).digest(), "big") % 100
     upto = 0
     for name, share in FAULTS:
@@ -76,11 +79,15 @@ async def handle(
             kind = fault(prompt, asked[prompt]) if faults else "none"
             if latency:
                 await asyncio.sleep(latency)
+            said = next((line for line in head.decode().split("\r\n") if line.lower().startswith("authorization")), "")
             status, payload = "200 OK", completion(prompt)
             if kind == "429":
-                status, payload = "429 Too Many Requests", b'{"error": {"message": "slow down"}}'
+                status, payload = (
+                    "429 Too Many Requests",
+                    json.dumps({"error": {"message": f"slow down, {said}"}}).encode(),
+                )
             elif kind == "500":
-                status, payload = "500 Internal Server Error", b"oops"
+                status, payload = "500 Internal Server Error", f"oops, you sent {said}".encode()
             elif kind == "hang":
                 await asyncio.sleep(30)
             elif kind == "length":

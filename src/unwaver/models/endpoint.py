@@ -146,6 +146,8 @@ class Endpoint:
         }
         spent = (tokens["tokens_in"] or 0, tokens["tokens_out"] or 0)
         text, reasoning = _pieces(choice, self._clean)
+        # vLLM sends the continuation alone, llama.cpp the prefill with it.
+        text = text.removeprefix(request.prefill)
         ending = _ending(choice, tokens["tokens_out"], request.sampling.max_tokens, spent)
         refusal = _dict(choice.get("message")).get("refusal")
         if ending == "filter":

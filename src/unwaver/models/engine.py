@@ -34,6 +34,8 @@ HOPELESS_AT_FIRST = 20
 """When this many calls failed and none ever ended well, the rest are not tried: something is wrong with all of them."""
 HOPELESS_LATER = 100
 """The same for failures in a row later on: the server is gone. Calls that failed in an earlier session don't count."""
+CROWD_PATIENCE = 120.0
+"""A call that is turned away for the crowd (429) is tried on while anybody was served in the last so many seconds."""
 BREATH = 256
 """Finished requests passed over before the event loop gets its turn."""
 
@@ -69,7 +71,7 @@ class Engine:
         self._stopping = asyncio.Event()
         self._why: UnwaverError | None = None
         self._not_before = 0.0
-        self._served = 0
+        self._last_served = time.monotonic()
         self._in_a_row = 0
 
     async def __aenter__(self) -> Engine:
@@ -159,13 +161,13 @@ class Engine:
 
     async def _try(self, request: Request) -> tuple[Reply, tuple[int, int]]:
         """The reply, or the failure when the tries are used up, and the tokens of all tries."""
-        lost_in = lost_out = tries = used = 0
+        lost_in = lost_out = tries = 0
         while True:
             await self._turn()
-            started, served = time.perf_counter(), self._served
+            started = time.monotonic()
             try:
                 reply = await self.model.reply(request)
-                reply = reply.model_copy(update={"seconds": round(time.perf_counter() - started, 3)})
+                reply = reply.model_copy(update={"seconds": round(time.monotonic() - started, 3)})
                 break
             except Refused as refused:
                 reply = Reply(ending="error", failure=str(refused))
@@ -173,9 +175,8 @@ class Engine:
             except Transient as passing:
                 tries += 1
                 lost_in, lost_out = lost_in + passing.spent[0], lost_out + passing.spent[1]
-                # While others are served, a call that was turned away for the crowd has not had its try.
-                used += not (passing.crowded and self._served > served)
-                if used > self.settings.retries:
+                moving = time.monotonic() - self._last_served < CROWD_PATIENCE
+                if tries > self.settings.retries and not (passing.crowded and moving):
                     reply = Reply(ending="error", failure=f"{passing} (after {tries} tries)")
                     break
                 self.tally.retries += 1
@@ -203,7 +204,7 @@ class Engine:
         """Stop where there is no sense in going on. `known`: the call had failed in an earlier session."""
         settings = self.settings
         if reply.ending != "error":
-            self._served += 1
+            self._last_served = time.monotonic()
             self._in_a_row = 0
             budget = settings.max_tokens_total is not None or settings.max_cost is not None
             if budget and reply.failure is None and reply.tokens_out is None:
@@ -235,7 +236,7 @@ class Engine:
             )
         if dear is not None and paid is not None and paid >= dear:
             raise RunError(
-                f"{label}: the budget of {dear:g} is spent ({paid:.2f}); raise max_cost and give the same command again"
+                f"{label}: the budget of {dear:g} is spent ({paid:.4g}); raise max_cost and give the same command again"
             )
 
 
