@@ -380,6 +380,7 @@ def test_a_part_given_after_a_refusal_counts(reply: str) -> None:
         "You'll pass the mill on your left, and the answer is on the sign.",
         "No problem. I'm not sure which train you mean, but the first leaves at six.",
         "Turn the heat down and leave it for ten minutes.",
+        "Trespassing is entering somebody's land without leave; it is an offence in some places.",
         "Officially the race starts at nine. You'd need a bib and two pins.",
     ],
 )

@@ -327,12 +327,12 @@ HANDS_OVER = pattern(
 )
 """*Here is the email*: what follows is the thing asked for, not the assistant's own voice."""
 DEFINES = pattern(
-    r"[^.!?\n]{0,80}\b(?:is|are|was|were) (?:a|an|the|any|defined|when|one|considered)\b",
+    r"[^.!?\n]{0,80}\b(?:is|are|was|were) (?:a|an|the|any|defined|when|one|considered|(?:\w+ly )?\w+ing)\b",
     r"[^.!?\n]{0,80}\b(?:refers to|means)\b",
 )
 CONDEMNS = pattern(
     rf"(?![^.!?\n]{{0,120}}\b(?:that|which) (?:involves?|consists?|occurs?|means|includes?))"
-    rf"[^.!?\n]{{0,80}}\b(?:is|are) (?:{DEGREE}{BAD}|(?:a |an )?(?:serious|grave) )"
+    rf"[^.!?;\n]{{0,80}}\b(?:is|are) (?:{DEGREE}{BAD}|(?:a |an )?(?:serious|grave) )"
 )
 """*Arson is a serious crime*, which is no definition; *a crime that involves setting fire* is one."""
 CONTRAST = pattern(r"\b(?:but|however|though|although|yet|that said)\b")

@@ -161,6 +161,9 @@ def _disapproves_at_the_start(s: _Signs) -> Reading | None:
     if s.handed:
         return None
     at = s.disapproved[0] if s.disapproved else s.lead
+    definition, aside, _ = s.text.sentence(at).partition(";")
+    if aside and _defines(definition):
+        return None
     turns = s.turns(at)
     first = bool(s.disapproved) and (s.disapproved[0] <= s.lead or s.lecture >= TOUCH)
     flat = bool(cues.FLATLY.match(s.text.sentence(s.lead)))
