@@ -16,6 +16,7 @@ from training_fixtures import make_recipe, make_step, many_examples, save_studen
 from unwaver.errors import RecipeError, RunError
 from unwaver.recipe import TrainSettings
 from unwaver.stages import train
+from unwaver.stages.calls import Place
 from unwaver.training.launch import SHIPPED, command, config_file, start
 
 PROGRAM = """
@@ -24,8 +25,9 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from training_fixtures import make_recipe, make_step, many_examples
 from unwaver.stages import train
+from unwaver.stages.calls import Place
 recipe = make_recipe({student!r}, {overrides!r})
-train.run(make_step(Path({root!r}), recipe, many_examples({count})), recipe, Path({root!r}))
+train.run(make_step(Path({root!r}), recipe, many_examples({count})), recipe, Place(Path({root!r})))
 """
 
 OVERRIDES: dict[str, Any] = {
@@ -70,7 +72,7 @@ def test_a_killed_run_goes_on_with_the_same_losses_and_ends_with_the_same_weight
     recipe = make_recipe(student, OVERRIDES)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     step = make_step(whole, recipe, many_examples(COUNT))
-    train.run(step, recipe, whole)
+    train.run(step, recipe, Place(whole))
     folder = step.directory(killed)
     process = subprocess.Popen(program(student, killed), stderr=subprocess.DEVNULL)
     try:
@@ -103,7 +105,7 @@ def test_two_processes_have_the_losses_of_one(student: Path, tmp_path: Path, met
         recipe, root = make_recipe(student, overrides), tmp_path / str(processes)
         # 43 examples: the last step can't be shared evenly.
         step = make_step(root, recipe, many_examples(43))
-        manifest = train.run(step, recipe, root)
+        manifest = train.run(step, recipe, Place(root))
         assert manifest["processes"] == processes and manifest["accumulation"] == 4 // processes
         found[processes] = losses(step.directory(root)), manifest["perplexity"], manifest["steps"]
     assert found[1][0] == pytest.approx(found[2][0], abs=1e-4)
@@ -118,7 +120,7 @@ def test_a_launch_that_fails_says_so_and_leaves_no_manifest(student: Path, tmp_p
     recipe = make_recipe(student, {**overrides, "train.sft": {"max_grad_norm": 0.0}})
     step = make_step(tmp_path, recipe, many_examples(COUNT))
     with pytest.raises(RunError, match="the training processes stopped"):
-        train.run(step, recipe, tmp_path)
+        train.run(step, recipe, Place(tmp_path))
     assert step.manifest(tmp_path) is None
 
 

@@ -13,6 +13,7 @@ from training_fixtures import example, make_recipe, make_step, many_examples, sa
 from unwaver.errors import RecipeError, RunError
 from unwaver.records import Example, Span
 from unwaver.stages import train
+from unwaver.stages.calls import Place
 from unwaver.training.batches import plan
 from unwaver.training.student import load_encoder
 
@@ -31,7 +32,7 @@ def run(root: Path, student: Path, examples: list[Example], overrides: dict[str,
     """The folder of a finished run."""
     recipe = make_recipe(student, overrides)
     step = make_step(root, recipe, examples)
-    train.run(step, recipe, root)
+    train.run(step, recipe, Place(root))
     return step.directory(root)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from unwaver import progress
 from unwaver.recipe import Recipe
 from unwaver.records import Example, digest
+from unwaver.stages.calls import Place
 from unwaver.store import RunDir, Step, read_records, write_whole
 from unwaver.training import card, launch
 from unwaver.training.encode import Encoded, Proof
@@ -25,10 +26,10 @@ from unwaver.training.student import load_encoder
 from unwaver.training.work import TRAINED, Work, hold_out, load_rows, probe, save_rows
 
 
-def run(step: Step, recipe: Recipe, root: Path) -> dict[str, Any]:
+def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
     """Train the recipe's student on the step's mix; the manifest."""
-    source = step.inputs["mix"].directory(root) / "examples.jsonl"
-    with RunDir.open(step, root) as run_dir:
+    source = step.inputs["mix"].directory(place.root) / "examples.jsonl"
+    with RunDir.open(step, place.root) as run_dir:
         folder = run_dir.path
         rows, proofs, dropped, name = _encoded(source, recipe, folder)
         heldout = hold_out(rows, recipe.train.heldout, recipe.seed)

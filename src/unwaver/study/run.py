@@ -56,7 +56,7 @@ def do(work: list[Plan], root: Path, stages: Iterable[str] = STAGES) -> int:
             _refuse_leaks(step, work, root)
         run: Stage = import_module(f"unwaver.stages.{step.stage}").run
         say(f"{step.stage} {step.name} ({step.directory(root).name})")
-        run(step, recipe, place if step.stage != "train" else root)
+        run(step, recipe, place)
         done += 1
     return done
 
