@@ -36,7 +36,7 @@ def llama(folder: Path, template: str, seed: int = 0) -> Path:
     return _save(folder, model, words)
 
 
-def guard(folder: Path, labels: tuple[str, str], texts: list[str], hidden: int = 64) -> Path:
+def guard(folder: Path, labels: tuple[str, str], texts: list[str], hidden: int = 64, layers: int = 2) -> Path:
     """A random classifier that says one of two labels and stops; which one depends on the whole prompt, half and half.
 
     `texts`: prompts like those it will see; its direction is chosen so that it tells them apart.
@@ -45,7 +45,7 @@ def guard(folder: Path, labels: tuple[str, str], texts: list[str], hidden: int =
 
     torch.manual_seed(1)
     words = tokenizer(PLAIN, labels, "\n".join(texts))
-    model = _model(len(words), hidden)
+    model = _model(len(words), hidden, layers)
     said = words.convert_tokens_to_ids(list(labels))
     with torch.no_grad():
         # The first dimension holds one thing alone: that the last token was a label. Then the end follows.
@@ -69,14 +69,14 @@ def guard(folder: Path, labels: tuple[str, str], texts: list[str], hidden: int =
     return _save(folder, model, words)
 
 
-def _model(vocabulary: int, hidden: int) -> Any:
+def _model(vocabulary: int, hidden: int, layers: int = 2) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=hidden,
         intermediate_size=2 * hidden,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         num_key_value_heads=2,
         max_position_embeddings=8192,

@@ -44,7 +44,8 @@ class LocalModel:
 
     async def _work(self) -> None:
         while self._waiting:
-            await asyncio.sleep(GATHER_SECONDS)
+            full = self._settings.door == "hf" and len(self._waiting) >= self._settings.batch_size
+            await asyncio.sleep(0 if full else GATHER_SECONDS)
             if self._backend is None:
                 self._backend = await asyncio.to_thread(_load, self._settings)
             batch = self._take()
@@ -62,19 +63,24 @@ class LocalModel:
                     future.set_result(reply)
 
     def _take(self) -> list[tuple[Request, asyncio.Future[Reply]]]:
-        """The next batch: alike in sampling, near in length; the longest first, so that a lack of memory shows at once."""
+        """The next batch: alike in sampling, near in length; the longest first, so that too little memory shows early."""
         assert self._backend is not None
         self._waiting = [item for item in self._waiting if not item[1].done()]
         if not self._waiting:
             return []
-        first = self._waiting[0][0].sampling.model_copy(update={"seed": None})
-        alike = [w for w in self._waiting if w[0].sampling.model_copy(update={"seed": None}) == first]
+        first = _drawn(self._waiting[0][0])
+        alike = [item for item in self._waiting if _drawn(item[0]) == first]
         alike.sort(key=lambda item: len(_text(item[0])), reverse=True)
         size = len(alike) if isinstance(self._backend, _Vllm) else self._settings.batch_size
         batch = alike[:size]
         taken = {id(item) for item in batch}
         self._waiting = [item for item in self._waiting if id(item) not in taken]
         return batch
+
+
+def _drawn(request: Request) -> tuple[float, float, int]:
+    """What a batch must share; seeds may differ."""
+    return request.sampling.temperature, request.sampling.top_p, request.sampling.max_tokens
 
 
 def _text(request: Request) -> str:
@@ -162,7 +168,7 @@ class _Transformers:
         if torch.cuda.is_available():
             load.setdefault("device_map", "auto")
         self._model: Any = AutoModelForCausalLM.from_pretrained(path, **load)
-        self._model.eval()
+        self._model.train(False)
         ends = self._model.generation_config.eos_token_id
         self._ends = set(ends if isinstance(ends, list) else [ends])
         self._ends.add(self._prompter.tokenizer.eos_token_id)
