@@ -195,7 +195,7 @@ def _entry(trace: Trace, verdicts: Sequence[Verdict], limit: int) -> tuple[list[
 
 
 def shortened(text: str, limit: int, quotes: Sequence[str]) -> str:
-    """The beginning and the end of a text, and the surroundings of its first quote; what is left out is said in place."""
+    """A text's beginning, its end and the surroundings of its first quote; what is left out is said in place."""
     if len(text) <= limit:
         return text
     ranges = [(0, limit // 2), (len(text) - limit // 4, len(text))]

@@ -8,6 +8,7 @@ taken apart and put together again from a list of harmless elements and attribut
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,12 +100,12 @@ def row_axis() -> alt.Axis:
     return alt.Axis(title=None, grid=False)
 
 
-def titled(chart: Any, title: str, subtitle: str = "", size: float = 13) -> Any:
-    """A panel under its title, which begins where its plot does."""
-    more: dict[str, Any] = (
-        {"subtitle": subtitle, "subtitleColor": light("soft"), "subtitleFontSize": 10.5} if subtitle else {}
-    )
-    return chart.properties(title=alt.TitleParams(title, frame="group", offset=7, fontSize=size, **more))
+def titled(chart: Any, title: str, subtitle: str = "", size: float = 13, width: int = 60) -> Any:
+    """A panel under its title, which begins where its plot does and breaks after `width` characters."""
+    more: dict[str, Any] = {"subtitle": subtitle, "subtitleColor": light("soft"), "subtitleFontSize": 10.5}
+    lines = textwrap.wrap(title, width) or [""]
+    anchored = alt.TitleParams(lines, frame="group", offset=7, fontSize=size, **(more if subtitle else {}))
+    return chart.properties(title=anchored)
 
 
 def arm_colours(arms: Sequence[str], raw: Sequence[str]) -> alt.Scale:
@@ -116,7 +117,7 @@ def arm_colours(arms: Sequence[str], raw: Sequence[str]) -> alt.Scale:
 
 def draw(figure: Figure, scale: float = 2.0) -> Drawn:
     """The figure as SVG and PNG; `scale` is of the PNG, 1 being 72 dots an inch."""
-    spec = _dressed(figure.chart).to_dict()
+    spec = _dressed(figure.chart).to_dict(validate=False)
     svg = _clean(vl_convert.vegalite_to_svg(spec), figure)
     png = vl_convert.vegalite_to_png(spec, scale=scale)
     return Drawn(figure, svg, _inlined(svg), png)
@@ -125,7 +126,9 @@ def draw(figure: Figure, scale: float = 2.0) -> Drawn:
 def _dressed(chart: Any) -> Any:
     ink, soft, line = light("ink"), light("soft"), light("line")
     dressed: Any = (
-        chart.configure(font=FONT, background=light("paper"), padding=8, aria=False)
+        chart.configure(
+            font=FONT, background=light("paper"), padding={"left": 14, "right": 14, "top": 6, "bottom": 6}, aria=False
+        )
         .configure_view(stroke=None)
         .configure_axis(
             labelColor=soft,
@@ -151,6 +154,7 @@ def _dressed(chart: Any) -> Any:
             labelFontSize=11.5,
             titleFontSize=12,
             titleFontWeight="normal",
+            columnPadding=18,
             symbolStrokeWidth=2,
             labelLimit=260,
             orient="top",

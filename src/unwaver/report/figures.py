@@ -50,7 +50,7 @@ def colours(facts: Facts) -> alt.Scale:
 def rates(facts: Facts) -> Figure | None:
     """Every arm on every set, as points with intervals."""
     panels: list[Any] = []
-    width = max(96, min(190, 640 // max(1, len(facts.sets)) - 12))
+    width = max(96, min(230, 690 // max(1, len(facts.sets)) - 18))
     for one in facts.sets:
         rows = [row for arm in facts.arms for row in as_rows(facts.estimate(one.metric, arm, one.name), arm=short(arm))]
         if not rows:
@@ -65,7 +65,7 @@ def rates(facts: Facts) -> Figure | None:
         bars = bar.encode(x=alt.X("low:Q", scale=PER_CENT), x2="high:Q")
         points = base.mark_point(filled=True, size=70, opacity=1).encode(x=x)
         layers = (bars + points).properties(width=width, height=ROW * len(facts.arms) + 6)
-        panels.append(titled(layers, short(one.name, 26), size=11.5))
+        panels.append(titled(layers, short(one.name), size=11.5, width=max(14, width // 7)))
     if not panels:
         return None
     return Figure(
@@ -74,7 +74,7 @@ def rates(facts: Facts) -> Figure | None:
         "Points are rates, bars their 95 % intervals. Harm and over-refusal are better to the left, accuracy to the "
         "right.",
         "Rates by arm and evaluation set: " + _spoken(facts),
-        alt.hconcat(*panels, spacing=18),
+        alt.hconcat(*panels, spacing=20),
     )
 
 
@@ -124,7 +124,7 @@ def trade_off(facts: Facts) -> Figure | None:
         "prompts that seek the same behaviour count as one cluster.",
         "; ".join(f"{p['arm']}: over-refusal {p['x']:.0f} %, harm {p['y']:.0f} %" for p in points[:LABELLED])
         + f". On the front: {', '.join(points[at]['arm'] for at in front)}.",
-        chart.properties(width=600, height=330),
+        chart.properties(width=640, height=340),
     )
 
 
@@ -193,7 +193,7 @@ def parts(facts: Facts) -> Figure | None:
         dots = base.mark_point(filled=True, size=80, opacity=1).encode(
             color=alt.Color("part:N", scale=both, title=None), shape=alt.Shape("part:N", scale=shapes)
         )
-        layers = (line + dots).properties(width=min(300, 620 // len(harmful)), height=ROW * len(facts.arms) + 6)
+        layers = (line + dots).properties(width=min(330, 640 // len(harmful)), height=ROW * len(facts.arms) + 6)
         panels.append(titled(layers, short(one.name)))
     if not panels:
         return None

@@ -64,7 +64,7 @@ def main_table(facts: Facts) -> Table:
     return Table(
         "main",
         "Main table: every arm on every evaluation set",
-        "Lower is better for harm and over-refusal, higher for accuracy. In brackets the 95 % interval.",
+        "Each figure with its 95 % interval. Lower is better for harm and over-refusal, higher for accuracy.",
         ["arm", *(f"{one.name} (n={one.prompts})" for one in sets), "unscored", "cut off"],
         rows,
         (_legend(facts), *detectable(facts.main, facts)),
@@ -146,7 +146,20 @@ def comparison_table(facts: Facts) -> Table:
                     Cell(least),
                 )
             )
-    head = "arm|measure|set|pairs|left out|difference|95 %|h|p|p (Holm)|verdict|least".split("|")
+    head = (
+        "arm",
+        "measure",
+        "set",
+        "pairs",
+        "left out",
+        "difference",
+        "95 %",
+        "h",
+        "p",
+        "p (Holm)",
+        "verdict",
+        "least",
+    )
     return Table(
         "comparisons",
         "Every comparison with the raw student",

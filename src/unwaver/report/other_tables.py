@@ -83,6 +83,7 @@ def overlap_table(facts: Facts) -> Table | None:
         "An overlap is the same text, the same words, or eight words in a row.",
         ["arm", "evaluation set", "prompts", "overlapping", "exact", "same words", "eight words"],
         rows,
+        folded=not any(row[3].value for row in rows),
     )
 
 
@@ -95,7 +96,7 @@ def overlap_sentence(facts: Facts) -> str:
         if one.get("prompts")
     }
     if not found:
-        return "No prompt that is evaluated stands in any training set."
+        return "No prompt that is evaluated stands in the training set of any arm that was checked."
     return f"In training sets stand: {', '.join(sorted(found))}. Figures on these sets are not held out."
 
 

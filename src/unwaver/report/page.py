@@ -43,6 +43,8 @@ class Section:
     """One part of the page."""
 
     id: str
+    short: str
+    """What the page's navigation calls it."""
     title: str
     text: Sequence[str]
     pieces: Sequence[Table | Drawn]
@@ -54,8 +56,11 @@ class Line:
 
     name: str
     text: str
-    estimate: Estimate | None
+    estimate: Estimate
     word: str
+    """The verdict against raw; empty for raw students."""
+    change: str
+    """The difference and the verdict, in words."""
     hint: str
 
 
@@ -115,47 +120,49 @@ def _sections(facts: Facts) -> list[Section]:
     compared = readers.comparisons(facts)
     anatomies = style.anatomies(facts)
     trust = readers.trust(compared)
-    trade_off = [draw(figure) for figure in [figures.trade_off(facts)] if figure is not None]
+    comparable = paper.compare_what(facts)
     chosen = [
         _section(
-            "results",
-            "Results",
-            [main_tables.main_table(facts), figures.rates(facts), main_tables.comparison_table(facts)],
-            trust,
+            *("results", "Results", "Results", trust),
+            *(main_tables.main_table(facts), figures.rates(facts), main_tables.comparison_table(facts)),
         ),
-        Section("trade-off", "Safety and helpfulness", (), trade_off),
-        _section("parts", "Reasoning and answer", [figures.parts(facts), main_tables.split_table(facts)], trust),
+        _section("trade-off", "Trade-off", "Safety and helpfulness", "", figures.trade_off(facts)),
+        _section("parts", "Parts", "Reasoning and answer", trust, figures.parts(facts), main_tables.split_table(facts)),
         _section(
-            "patterns", "Risky patterns", [trace_figures.patterns(facts), main_tables.pattern_table(facts)], trust
+            *("patterns", "Patterns", "Risky patterns", trust),
+            *(trace_figures.patterns(facts), main_tables.pattern_table(facts)),
         ),
-        _section("study", "Settings", [*study_figures.all_of(facts)]),
-        _section("paper", "Beside the paper", [paper.table(facts)], paper.compare_what(facts)),
-        _section("training", "Training", [trace_figures.losses(facts), other_tables.training_table(facts)]),
-        _section("lengths", "Lengths", [trace_figures.lengths(facts), other_tables.length_table(facts)]),
+        _section("settings", "Settings", "What the settings do", "", *study_figures.all_of(facts)),
+        _section("paper", "Paper", "Beside the paper", comparable, paper.table(facts)),
         _section(
-            "style",
-            "Less harm, or another style?",
-            [
-                style.anatomy_figure(anatomies, facts),
-                *(style.regression_table(facts), style.strata_table(facts)),
-                *(style.opener_table(facts), style.anatomy_table(anatomies)),
-            ],
+            *("training", "Training", "Training", ""),
+            *(trace_figures.losses(facts), other_tables.training_table(facts)),
         ),
-        _section("pairs", "Every pair", [figures.pairs(facts)]),
+        _section("lengths", "Lengths", "Lengths", "", trace_figures.lengths(facts), other_tables.length_table(facts)),
         _section(
-            "judges",
-            "Who judged",
-            [readers.reader_table(facts), readers.agreement_table(compared), readers.agreement_figure(compared)],
+            *("style", "Style", "Less harm, or another style?", ""),
+            *(style.anatomy_figure(anatomies, facts), style.regression_table(facts), style.strata_table(facts)),
+            *(style.opener_table(facts), style.anatomy_table(anatomies)),
         ),
-        _section("leaks", "Leak check", [other_tables.overlap_table(facts)], other_tables.overlap_sentence(facts)),
-        _section("runs", "Cost and versions", [other_tables.cost_table(facts), other_tables.version_table(facts)]),
+        _section("pairs", "Pairs", "Every arm against every other", "", figures.pairs(facts)),
+        _section(
+            *("judges", "Judges", "Who judged", ""),
+            *(readers.reader_table(facts), readers.agreement_table(compared), readers.agreement_figure(compared)),
+        ),
+        _section(
+            "leaks", "Leaks", "Leak check", other_tables.overlap_sentence(facts), other_tables.overlap_table(facts)
+        ),
+        _section(
+            *("runs", "Runs", "Cost and versions", ""),
+            *(other_tables.cost_table(facts), other_tables.version_table(facts)),
+        ),
     ]
     return [section for section in chosen if section.pieces]
 
 
-def _section(id_: str, title: str, pieces: Sequence[Table | Figure | None], text: str = "") -> Section:
+def _section(id_: str, short: str, title: str, text: str, *pieces: Table | Figure | None) -> Section:
     made = [draw(piece) if isinstance(piece, Figure) else piece for piece in pieces if piece is not None]
-    return Section(id_, title, (text,) if text else (), made)
+    return Section(id_, short, title, (text,) if text else (), made)
 
 
 def cards(facts: Facts) -> list[Card]:
@@ -167,7 +174,8 @@ def cards(facts: Facts) -> list[Card]:
             e, c = facts.pooled(metric, arm, sets), facts.summary.get((metric, arm))
             if e is not None and e.value is not None:
                 word = "" if c is None else str(c.verdict)
-                lines.append(Line(NAMES[metric], percent(e.value, e.n), e, word, main_tables.against(c)))
+                change = "" if c is None else f"{main_tables.points(c.difference)} points: {word}"
+                lines.append(Line(NAMES[metric], percent(e.value, e.n), e, word, change, main_tables.against(c)))
         if lines:
             found.append(Card(arm, facts.is_raw(arm), lines))
     return found

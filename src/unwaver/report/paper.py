@@ -82,8 +82,8 @@ def table(facts: Facts) -> Table | None:
     return Table(
         "table-1",
         "Beside the paper's Table 1",
-        f"The paper's figures ({published()['source']}, {values['student']}) by the recipe of each arm, under ours where "
-        "an evaluation here is the same one.",
+        f"The paper's figures ({published()['source']}, {values['student']}) by the recipe of each arm, under ours "
+        "where an evaluation here is the same one.",
         ["arm", "", *COLUMNS.values()],
         rows,
         (compare_what(facts),),
@@ -118,8 +118,8 @@ def compare_what(facts: Facts) -> str:
     if any(set(judges) == {"rules"} for judges in (recipe.judge.harm, recipe.judge.refusal)):
         reasons.append("the judges are rules")
     return (
-        f"Here {', '.join(reasons)}: sizes may not be compared with the paper's, only directions (which recipe is safer, "
-        "what the guard does to each pattern, what benign examples do to over-refusal)."
+        f"Here {', '.join(reasons)}: sizes may not be compared with the paper's, only directions (which recipe is "
+        "safer, what the guard does to each pattern, what benign examples do to over-refusal)."
     )
 
 

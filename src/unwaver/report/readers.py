@@ -73,7 +73,7 @@ def reader_table(facts: Facts) -> Table | None:
     return Table(
         "readers",
         "Who judged what",
-        "The text that was looked at stands in brackets. Rules are readers without a model: they read words, not meaning.",
+        "The text that was looked at stands in brackets. Rules are readers without a model: they read words, no meaning.",
         ["question", "reader", "kind", "readings", "unscored", "labels"],
         rows,
         ("A trace may show several patterns, so their counts can add up to more than the readings.",),
@@ -81,7 +81,7 @@ def reader_table(facts: Facts) -> Table | None:
 
 
 def comparisons(facts: Facts) -> list[Compared]:
-    """Every two readings of the same texts: judges with each other, and the rules with what the corpus says of itself."""
+    """Every two readings of the same texts: the rules with what the corpus says of itself, judges with each other."""
     return [*_with_corpus(facts), *_judges(facts)]
 
 
@@ -164,8 +164,8 @@ def agreement_table(compared: list[Compared]) -> Table | None:
         ["question", "reader", "compared with", "n", "agree", "kappa", "AC1"],
         rows,
         (
-            "The corpus's labels say what a scripted reply was written to show. They measure the rules on this corpus's "
-            "wording; on other models' words they can only do worse.",
+            "The corpus's labels say what a scripted reply was written to show. They measure the rules on this "
+            "corpus's wording; on other models' words they can only do worse.",
         ),
     )
 
@@ -198,15 +198,15 @@ def agreement_figure(compared: list[Compared]) -> Figure | None:
     return Figure(
         "agreement",
         "Where readers differ",
-        "Counts of texts by the label of the reader (rows) and of what it is compared with (columns). Blue is agreement; "
-        "the stronger the colour, the larger its share of the row.",
+        "Counts of texts by the label of the reader (rows) and of what it is compared with (columns). Blue is "
+        "agreement; the stronger the colour, the larger its share of the row.",
         "; ".join(f"{c.question}: {percent(c.found.share, c.found.n)} of {c.found.n} agree" for c in shown),
         alt.concat(*panels, columns=3, spacing=26),
     )
 
 
 def trust(compared: list[Compared]) -> str:
-    """The agreement of the rules in one sentence, to stand beside figures that rest on them; empty where none is known."""
+    """The agreement of the rules in one sentence, for figures that rest on them; empty where none is known."""
     said = [
         f"{c.question} {percent(c.found.share, c.found.n)} of {c.found.n}"
         for c in compared

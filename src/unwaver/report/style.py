@@ -1,7 +1,8 @@
-"""Is the gain less harm, or another style? Length held still, the fixed opener taken off, and what a reasoning is made of.
+"""Is the gain less harm, or another style? Length held still, the opener taken off, what a reasoning is made of.
 
 Reads traces and labels through `study.controls` and `study.anatomy`; writes tables and a figure. Reviewers of the paper
-asked for these controls (study section 6). Anatomy reads at most `SAMPLED` reasonings of an arm.
+asked for these controls (study section 6). Anatomy reads some of the reasonings only, the
+same number of each arm.
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ from unwaver.study.controls import Item, Opener, Regression, at_equal_length, by
 from unwaver.study.results import Row
 
 SAMPLED = 200
-"""Reasonings of an arm that are taken apart: enough for a share to within seven points."""
+"""Answers of an arm that are read without their opener: enough for a share to within seven points."""
+
+TAKEN_APART = 2000
+"""Reasonings of all arms together that are taken apart, at least `FEWEST` of each: about two milliseconds each."""
+
+FEWEST = 40
 
 
 def _harmful_rows(facts: Facts, arm: str) -> list[Row]:
@@ -59,7 +65,7 @@ def regression_table(facts: Facts) -> Table | None:
         crude = Cell(NOTHING) if term.crude is None else Cell(_odds(term.crude), term.crude)
         adjusted = Cell(NOTHING) if term.odds_ratio is None else Cell(_odds(term.odds_ratio), term.odds_ratio)
         rows.append([Cell(term.name), crude, adjusted, Cell(ends), Cell(p_value(term.p), term.p)])
-    base = f"{found.n} replies, {found.n_events} of them unsafe; {found.n_left_out} without a label or a length are left out."
+    base = f"{found.n} replies, {found.n_events} of them unsafe; {found.n_left_out} without label or length left out."
     notes = [base] if found.problem is None else [base, f"No regression could be made: {found.problem}."]
     return Table(
         "equal-length",
@@ -88,7 +94,7 @@ def strata_table(facts: Facts) -> Table | None:
     return Table(
         "strata",
         "Harm by length of the reasoning",
-        f"Attack success among replies whose reasoning is about as long, in {facts.length_unit}; all arms share the cuts.",
+        f"Attack success among replies with reasoning about as long, in {facts.length_unit}; all arms share the cuts.",
         ["arm", *slices],
         [[Cell(arm), *(of(at.get((arm, slice_))) for slice_ in slices)] for arm in facts.arms],
         folded=True,
@@ -132,10 +138,9 @@ def anatomies(facts: Facts) -> dict[str, list[Estimate]]:
         texts[arm] = {row.trace.id: row.trace.reasoning for row in _harmful_rows(facts, arm)}
     for row in facts.results.teacher_rows:
         texts[f"teacher: {row.arm}"][row.trace.id] = row.trace.reasoning
+    share = max(FEWEST, TAKEN_APART // max(1, len(texts)))
     return {
-        name: anatomy(dict(sorted(found.items())[:SAMPLED]), name)
-        for name, found in texts.items()
-        if any(found.values())
+        name: anatomy(dict(sorted(found.items())[:share]), name) for name, found in texts.items() if any(found.values())
     }
 
 
@@ -149,11 +154,11 @@ def anatomy_table(found: dict[str, list[Estimate]]) -> Table | None:
     return Table(
         "anatomy",
         "What the reasonings are made of",
-        "Mean shares of the text that analyse the problem, check a policy and plan the response (the paper's case study), "
-        "and how many reasonings hold a sentence that talks the model into going on, or change sides.",
+        "Mean shares of the text that analyse the problem, check a policy and plan the response (the paper's case "
+        "study), and how many reasonings hold a sentence that talks the model into going on, or change sides.",
         head,
         [[Cell(name), *(of(e) for e in estimates)] for name, estimates in found.items()],
-        (f"Read by lists of cue words, in at most {SAMPLED} reasonings each: fit to compare arms here, no more.",),
+        ("Read by lists of cue words, in a sample of the reasonings: fit to compare arms here, and no more.",),
         folded=True,
     )
 
@@ -193,7 +198,7 @@ def anatomy_figure(found: dict[str, list[Estimate]], facts: Facts) -> Figure | N
     return Figure(
         "anatomy",
         "What the reasonings are made of",
-        "Mean shares of the text of reasonings on harmful prompts, students' and teacher's (after the paper's case study).",
+        "Mean shares of the text of reasonings on harmful prompts, students' and teachers' (as in the paper's case study).",
         "; ".join(f"{r['arm']}, {r['segment']}: {r['share']:.0f} %" for r in rows[:30]),
         chart,
     )

@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 
 from unwaver.records import PATTERNS
-from unwaver.report.charts import SERIES, Figure, data, light, row_axis, short, titled
+from unwaver.report.charts import SERIES, Figure, data, light, short, titled
 from unwaver.report.facts import Facts
 from unwaver.report.figures import LABELLED, PER_CENT, ROW, as_rows, colours, names
 from unwaver.report.main_tables import GROUPS
@@ -31,29 +31,31 @@ def patterns(facts: Facts) -> Figure | None:
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     shades = alt.Scale(domain=list(GROUPS), range=[light("grey"), light("orange"), light("blue")])
     panels = []
+    columns = min(3, len(arms))
+    words = [pattern.replace("_", " ") for pattern in PATTERNS]
     for at, arm in enumerate(arms[:PANELS]):
         mine = [row for row in rows if row["arm"] == arm]
-        base = alt.Chart(data(mine)).encode(
-            y=alt.Y(
-                "pattern:N", sort=[name.replace("_", " ") for name in PATTERNS], axis=None if at % 2 else row_axis()
-            ),
-            yOffset=alt.YOffset("group:N", sort=list(GROUPS)),
-        )
-        x = alt.X("value:Q", scale=PER_CENT, title="% of traces")
-        bars = base.mark_bar(height={"band": 0.8}).encode(x=x, color=alt.Color("group:N", title=None, scale=shades))
-        whisker = base.mark_bar(height=1.2, color=light("ink"), opacity=0.6)
+        place = {(w, g): n + 0.26 * (m - 1) for n, w in enumerate(words) for m, g in enumerate(GROUPS)}
+        placed = [row | {"y": place[row["pattern"], row["group"]]} for row in mine]
+        y = alt.Y("y:Q", scale=_rows(len(words)), axis=None if at % columns else _numbered(words))
+        base = alt.Chart(data(placed)).encode(y=y)
+        x = alt.X("value:Q", scale=PER_CENT, title="% of traces", axis=alt.Axis(tickCount=5))
+        bar = base.mark_bar(orient="horizontal", height=9)
+        bars = bar.encode(x=x, x2=alt.datum(0), color=alt.Color("group:N", title=None, scale=shades))
+        whisker = base.mark_rule(color=light("ink"), opacity=0.6)
         whiskers = whisker.encode(x=alt.X("low:Q", scale=PER_CENT), x2="high:Q")
         counts = {row["group"]: row["n"] for row in mine}
-        said = "n: " + ", ".join(f"{counts[group]} {group}" for group in GROUPS if group in counts)
-        panels.append(titled((bars + whiskers).properties(width=250, height=42 * len(PATTERNS)), arm, said))
+        said = "n = " + ", ".join(str(counts.get(group, 0)) for group in GROUPS)
+        layers = (bars + whiskers).properties(width=min(300, 560 // columns), height=42 * len(words))
+        panels.append(titled(layers, arm, said))
     return Figure(
         "patterns",
         "Risky patterns before and after the guard, and in what was trained on",
         "Bars are shares of the teacher's traces of harmful prompts, with 95 % intervals. What is left in the mix is "
-        "what the student learned from.",
+        "what the student learned from. n: before the guard, after it, in the mix.",
         "Shares of risky patterns: "
         + "; ".join(f"{r['arm']}, {r['pattern']}, {r['group']}: {r['value']:.0f} %" for r in rows[:30]),
-        alt.concat(*panels, columns=2, spacing=22),
+        alt.concat(*panels, columns=columns, spacing=22),
         _first(arms),
     )
 
@@ -87,11 +89,11 @@ def losses(facts: Facts) -> Figure | None:
         training = base.transform_filter("datum.part == 'training'").mark_line(strokeWidth=1, opacity=0.9)
         dots = alt.OverlayMarkDef(size=45, filled=True)
         held_out = base.transform_filter("datum.part != 'training'").mark_line(strokeWidth=2, point=dots)
-        panels.append(titled((training + held_out).properties(width=275, height=170), arm))
+        panels.append(titled((training + held_out).properties(width=295, height=170), arm))
     ends = [[r["loss"] for r in rows if r["arm"] == arm and r["part"] == "training"] or [0.0] for arm in arms]
     return Figure(
         "losses",
-        "Training",
+        "The loss while training",
         "The thin line is the loss of each step's batch, the dots the loss on examples that were kept out of training, "
         "by part of the mix.",
         "Loss by optimiser step: "
@@ -127,15 +129,15 @@ def lengths(facts: Facts) -> Figure | None:
     return Figure(
         "lengths",
         "How long they think, and how long they answer",
-        f"All replies of every arm, in {facts.length_unit}: the shape is the distribution, the bar its middle half, the "
-        "dot the median. The longest half per cent is out of view.",
+        f"All replies of every arm, in {facts.length_unit}: the shape is the distribution, the bar its middle half, "
+        "the dot the median. The longest half per cent is out of view.",
         f"Lengths in {facts.length_unit}: " + "; ".join(spoken[: 2 * LABELLED]),
         alt.hconcat(*panels, spacing=24),
     )
 
 
 def _violins(facts: Facts, title: str, by_arm: dict[str, list[int]], named: bool) -> Any:
-    """One violin an arm; rows are placed by number, so that a shape may reach over and under its line."""
+    """One violin an arm."""
     top = max(1.0, *(float(np.quantile(values, 0.995)) for values in by_arm.values() if values))
     outline: list[dict[str, Any]] = []
     boxes: list[dict[str, Any]] = []
@@ -145,11 +147,8 @@ def _violins(facts: Facts, title: str, by_arm: dict[str, list[int]], named: bool
         low, middle, high = (float(q) for q in np.quantile(values, [0.25, 0.5, 0.75]))
         boxes.append({"low": low, "middle": middle, "high": min(high, top), "y": number})
         outline += [{"arm": short(arm), "x": x, "a": number - h, "b": number + h} for x, h in density(values, top)]
-    axis = None
-    if named:
-        label = f"{_listed(names(facts))}[datum.value]"
-        axis = alt.Axis(values=list(range(len(by_arm))), labelExpr=label, title=None, grid=False, ticks=False)
-    rows = alt.Scale(domain=[len(by_arm) - 0.5, -0.5], nice=False, zero=False)
+    axis = _numbered(names(facts)) if named else None
+    rows = _rows(len(by_arm))
     along = alt.Scale(domain=[0, top], nice=False)
     shape = alt.Chart(data(outline)).mark_area(orient="vertical", opacity=0.55, interpolate="monotone")
     shapes = shape.encode(
@@ -162,7 +161,18 @@ def _violins(facts: Facts, title: str, by_arm: dict[str, list[int]], named: bool
     halves = box.mark_rule(strokeWidth=3, color=light("ink")).encode(x=alt.X("low:Q", scale=along), x2="high:Q")
     dot = box.mark_point(filled=True, size=42, color=light("paper"), stroke=light("ink"), opacity=1, strokeWidth=1.5)
     layers = shapes + halves + dot.encode(x=alt.X("middle:Q", scale=along))
-    return layers.properties(width=285, height=max(80, (ROW + 12) * len(by_arm)))
+    return layers.properties(width=310, height=max(80, (ROW + 12) * len(by_arm)))
+
+
+def _rows(count: int) -> alt.Scale:
+    """Rows 0 to `count` - 1 from top to bottom, placed by number, so that marks may stand between them."""
+    return alt.Scale(domain=[count - 0.5, -0.5], nice=False, zero=False)
+
+
+def _numbered(texts: Sequence[str]) -> alt.Axis:
+    """The axis that names rows placed by number."""
+    label = f"{_listed(texts)}[datum.value]"
+    return alt.Axis(values=list(range(len(texts))), labelExpr=label, title=None, grid=False, ticks=False)
 
 
 def _listed(texts: Sequence[str]) -> str:

@@ -1,0 +1,156 @@
+"""`unwaver show PATH_OR_ID`: a run, a file of records, or one record, in the terminal.
+
+Reads a run directory (its manifest), a recipe's folder of runs (a list of them), a JSON lines file (its first records),
+or an id or its beginning, looked for in the traces under `--root`. Prints on stdout. Control characters are shown as
+signs; harmful prompts and replies not labelled safe are masked unless `--reveal` is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unwaver.errors import EXIT_DONE, RecipeError
+from unwaver.store import read_manifest, read_records, read_rows
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from unwaver.records import Trace, Verdict
+
+_ID = re.compile(r"[0-9a-f]{4,20}")
+
+FIRST = 5
+"""Records of a file that are shown unless `--limit` says otherwise."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to show, and how much of it."""
+    parser.add_argument(
+        "what", metavar="PATH_OR_ID", help="a run directory, a JSON lines file, or an id or its beginning"
+    )
+    parser.add_argument("--root", type=Path, default=Path("runs"), help="where ids are looked for (default: runs)")
+    parser.add_argument("--limit", type=int, default=FIRST, help=f"how many records of a file (default: {FIRST})")
+    parser.add_argument("--reveal", action="store_true", help="show texts that are masked otherwise")
+
+
+def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
+    """Print it."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    path = Path(arguments.what)
+    if path.is_dir():
+        _directory(path, console)
+    elif path.is_file():
+        _file(path, arguments.limit, arguments.reveal, console)
+    elif _ID.fullmatch(arguments.what):
+        _record(arguments.what, arguments.root, arguments.reveal, console)
+    else:
+        raise RecipeError(f"{path}: there is no such directory or file, and an id is 4 to 20 of the characters 0-9 a-f")
+    return EXIT_DONE
+
+
+def _directory(path: Path, console: Console) -> None:
+    from rich.table import Table
+
+    from unwaver.report.plain import plain
+    from unwaver.report.terminal import mapping
+
+    if (path / "config.json").is_file():
+        manifest = read_manifest(path)
+        console.print(mapping(manifest or {"not finished": "the command that began it goes on with it"}))
+        console.print(mapping({"settings": json.loads((path / "config.json").read_text(encoding="utf-8"))}))
+        return
+    runs = sorted(one.parent for one in path.glob("**/config.json"))
+    if not runs:
+        raise RecipeError(f"{path}: holds no run")
+    table = Table("run", "of", "finished", "seconds", box=None, padding=(0, 2, 0, 0))
+    for one in runs:
+        done = read_manifest(one) or {}
+        name = done.get("name") or json.loads((one / "config.json").read_text(encoding="utf-8")).get("name", "")
+        cells = (
+            str(one.relative_to(path)),
+            str(name),
+            str(done.get("finished", "not finished")),
+            str(done.get("seconds", "")),
+        )
+        table.add_row(*map(plain, cells))
+    console.print(table)
+
+
+def _file(path: Path, limit: int, reveal: bool, console: Console) -> None:
+    """The first records of a file, by what they are."""
+    from pydantic import ValidationError
+
+    from unwaver.records import Trace, Verdict
+    from unwaver.report import terminal
+
+    shown = 0
+    for number, content in islice(read_rows(path), limit):
+        shown += 1
+        console.print(f"{path}:{number}", style="dim", markup=False)
+        try:
+            if "prompt" in content and "ending" in content and isinstance(content["prompt"], dict):
+                found = Trace.model_validate(content)
+                console.print(_shown(found, list(_verdicts(found, path.parent)), reveal))
+            elif "rubric" in content and "looked_at" in content:
+                console.print(terminal.verdict(Verdict.model_validate(content), masked=not reveal))
+            else:
+                masked = not reveal and content.get("kind") == "harmful"
+                console.print(terminal.mapping(_masked(content) if masked else content))
+        except ValidationError:
+            console.print(terminal.mapping(content))
+        console.print()
+    more = sum(1 for _ in read_rows(path)) - shown
+    if more > 0:
+        console.print(f"{more:,} more; --limit shows more of them", style="dim")
+
+
+def _masked(content: dict[str, Any]) -> dict[str, Any]:
+    """A prompt or example for a harmful request, its texts masked."""
+    hidden = {"text", "behaviour", "user", "spans"}
+    return {key: "masked; --reveal shows it" if key in hidden and value else value for key, value in content.items()}
+
+
+def _record(wanted: str, root: Path, reveal: bool, console: Console) -> None:
+    """The trace whose id begins so."""
+    from unwaver.records import Trace
+
+    found: dict[str, tuple[Trace, Path]] = {}
+    for path in sorted(root.glob("**/traces.jsonl")):
+        for trace in read_records(path, Trace):
+            if trace.id.startswith(wanted):
+                found.setdefault(trace.id, (trace, path))
+    if not found:
+        raise RecipeError(f"{wanted}: no trace under {root} has an id that begins so; --root looks elsewhere")
+    if len(found) > 1:
+        raise RecipeError(
+            f"{wanted}: {len(found)} traces begin so: {', '.join(sorted(found)[:8])}; give more of the id"
+        )
+    trace, path = next(iter(found.values()))
+    console.print(str(path), style="dim", markup=False)
+    console.print(_shown(trace, list(_verdicts(trace, path.parent)), reveal))
+
+
+def _verdicts(trace: Trace, directory: Path) -> Iterator[Verdict]:
+    """The verdicts on a trace: of its own run, or where that has none, of the runs beside it."""
+    from unwaver.records import Verdict
+
+    own = directory / "verdicts.jsonl"
+    for path in [own] if own.is_file() else sorted(directory.parent.glob("*/verdicts.jsonl")):
+        if trace.id in path.read_text(encoding="utf-8", errors="surrogatepass"):
+            yield from (verdict for verdict in read_records(path, Verdict) if verdict.trace == trace.id)
+
+
+def _shown(trace: Trace, verdicts: list[Verdict], reveal: bool) -> Any:
+    from unwaver.report import terminal
+    from unwaver.study.results import Row, readings
+
+    row = Row("", "", trace, readings(verdicts).get(trace.id, {}))
+    return terminal.trace(row, verdicts, reveal)
