@@ -63,7 +63,7 @@ class LocalModel:
                     future.set_result(reply)
 
     def _take(self) -> list[tuple[Request, asyncio.Future[Reply]]]:
-        """The next batch: alike in sampling, near in length; the longest first, so that too little memory shows early."""
+        """The next batch: alike in sampling, near in length; longest first, so that a lack of memory shows at once."""
         assert self._backend is not None
         self._waiting = [item for item in self._waiting if not item[1].done()]
         if not self._waiting:
