@@ -143,16 +143,19 @@ class Ledger:
             ) from None
 
     def _put(self, number: int, line: Line) -> None:
-        place = (number << _SHARD_BITS) + line.place
-        if line.ok:
-            self._done[line.name] = place
-            self._failed.pop(line.name, None)
-        elif line.name not in self._done:
-            self._failed[line.name] = place
-        spent = self._spent.setdefault(line.name[:_MODEL_BYTES], Spent())
-        spent.finished += line.ok
-        spent.tokens_in += line.tokens_in
-        spent.tokens_out += line.tokens_out
+        name, ok, tokens_in, tokens_out, place, _ = line
+        if ok:
+            self._done[name] = (number << _SHARD_BITS) + place
+            if self._failed:
+                self._failed.pop(name, None)
+        elif name not in self._done:
+            self._failed[name] = (number << _SHARD_BITS) + place
+        spent = self._spent.get(name[:_MODEL_BYTES])
+        if spent is None:
+            spent = self._spent[name[:_MODEL_BYTES]] = Spent()
+        spent.finished += ok
+        spent.tokens_in += tokens_in
+        spent.tokens_out += tokens_out
 
     def _index(self, number: int, path: Path) -> None:
         end = 0

@@ -42,8 +42,11 @@ NO_PATTERN = "none"
 
 def digest(content: Any, size: int = 20) -> str:
     """Hex digest of `size` characters of anything JSON can hold; keys are sorted, so their order does not matter."""
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = _CANONICAL.encode(content)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size // 2).hexdigest()
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 class Record(BaseModel):
@@ -177,10 +180,8 @@ class Request(Record):
     @cached_property
     def id(self) -> str:
         """20 hex characters from the content; by hand: pydantic's dump takes twice as long, and there may be a million."""
-        s = self.sampling
         turns = [(message.role, message.content) for message in self.messages]
-        drawn = (s.temperature, s.top_p, s.max_tokens, s.seed)
-        return digest([turns, self.rendered, self.prefill, drawn, self.sample, self.json_schema])
+        return digest([turns, self.rendered, self.prefill, self.sampling.id, self.sample, self.json_schema])
 
     def key(self, model: str) -> str:
         """The name of this call in the ledger: 12 hex characters of the model's label, 20 of the request."""
