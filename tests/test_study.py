@@ -1,0 +1,73 @@
+"""A study file becomes arms that share whatever they have in common."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from unwaver.errors import RecipeError
+from unwaver.study import grid
+from unwaver.study.plan import plan
+
+ROOT = Path(__file__).parent.parent
+
+
+def study(folder: Path, tables: str, more: str = "") -> Path:
+    path = folder / "study.toml"
+    path.write_text(f'name = "try"\nrecipe = "{ROOT / "recipes/quickstart.toml"}"\n{more}\n[tables]\n{tables}\n')
+    return path
+
+
+def cells(path: Path) -> list[grid.Cell]:
+    return grid.cells(grid.load(path), path)
+
+
+def test_the_paper_fits_in_forty_lines_and_shares_its_work() -> None:
+    path = ROOT / "studies/paper.toml"
+    assert len(path.read_text().splitlines()) <= 40
+    found = cells(path)
+    tables = {table for cell in found for table in cell.tables}
+    assert {"Table 1", "Table 2", "Figure 2", "Figure 3", "Figure 4", "Figure 5"} <= tables
+    steps = {step.digest: step for one in grid.plans(found) for step in one.steps()}
+    stages = Counter(step.stage for step in steps.values())
+    # Sizes, rates, seeds and students share the distillations: one for each recipe and source, and one of benign prompts.
+    assert stages["distil"] < 15
+    assert stages["train"] > 100
+
+
+def test_seeds_share_the_distillation_and_the_greedy_evaluation_of_the_raw_student(tmp_path: Path) -> None:
+    found = cells(study(tmp_path, '"T" = { "distil.instruction" = ["improved"] }', "seeds = [1, 2, 3]"))
+    assert [cell.seed for cell in found] == [1, 2, 3]
+    plans = grid.plans(found)
+    assert len({p.judge["safety"].digest for p in plans}) == 1
+    assert len({p.raw["harmful-unseen"].digest for p in plans}) == 1
+    assert len({p.mix.digest for p in plans}) == len({p.train.digest for p in plans}) == 3
+
+
+def test_a_larger_mix_reads_the_same_traces(tmp_path: Path) -> None:
+    found = cells(study(tmp_path, '"F" = { "mix.parts.safety" = [20, 40] }'))
+    small, large = (plan(cell.recipe, cell.name) for cell in found)
+    assert small.judge["safety"].digest == large.judge["safety"].digest
+    assert small.mix.digest != large.mix.digest
+
+
+def test_a_part_of_none_is_left_out(tmp_path: Path) -> None:
+    (cell,) = cells(study(tmp_path, '"F" = { "mix.parts.plain" = [0] }'))
+    assert "plain" not in plan(cell.recipe, cell.name).judge
+
+
+@pytest.mark.parametrize(
+    ("tables", "more", "expected"),
+    [
+        ('"T" = { recipe = ["nope"] }', '[choices.recipe]\nshort = { "distil.instruction" = "short" }', "no `nope`"),
+        ('"T" = { "distil.instruction" = [] }', "", "at least one value"),
+        ('"T" = { "distil.instrction" = ["short"] }', "", "instrction"),
+        ('"T" = { "distil.instruction" = ["short"] }', "sedes = [1]", "did you mean `seeds`"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, tables: str, more: str, expected: str) -> None:
+    path = study(tmp_path, tables, more)
+    with pytest.raises(RecipeError, match=expected):
+        cells(path)
