@@ -17,6 +17,7 @@ from unwaver.errors import RecipeError, RunError
 from unwaver.recipe import TrainSettings
 from unwaver.stages import train
 from unwaver.stages.calls import Place
+from unwaver.stages.calls import Place
 from unwaver.training.launch import SHIPPED, command, config_file, start
 
 PROGRAM = """
@@ -25,6 +26,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from training_fixtures import make_recipe, make_step, many_examples
 from unwaver.stages import train
+from unwaver.stages.calls import Place
 from unwaver.stages.calls import Place
 recipe = make_recipe({student!r}, {overrides!r})
 train.run(make_step(Path({root!r}), recipe, many_examples({count})), recipe, Place(Path({root!r})))

@@ -1,52 +1,23 @@
-"""One training run in one process of possibly several: TRL's `SFTTrainer` over rows that are tokens already.
-
-Reads a folder prepared by `stages.train` (`work.json` and the encoded examples), writes `checkpoints/`, `loss.jsonl`,
-`model/` (or `adapter/`) and last `trained.json`. Started again after any interruption it goes on from the newest
-complete checkpoint, with the same batches and random state, and cuts `loss.jsonl` back to it first.
-
-Trained weights are float32 and matrix products bfloat16 where the machine has it: at the paper's learning rate an
-update is smaller than a bfloat16 weight can show, so weights in bfloat16 alone would hardly move.
-"""
+"""TRL's `SFTTrainer` over rows that are tokens already, with our batches and no more logits than are needed."""
 
 from __future__ import annotations
 
-import ctypes
 import inspect
-import json
-import math
-import os
-import platform
-import shutil
-import sys
-import time
 from collections.abc import Sequence
-from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
-from transformers import AutoTokenizer, PrinterCallback, TrainerCallback
+from transformers import PrinterCallback
 from trl.trainer.sft_trainer import SFTTrainer
 
-from unwaver import progress
-from unwaver.errors import RecipeError, RunError
-from unwaver.models.weights import locate
-from unwaver.store import read_rows, to_line, write_whole
-from unwaver.training import attention, settings
-from unwaver.training.batches import Plan, plan
+from unwaver.errors import RecipeError
+from unwaver.training import attention
+from unwaver.training.batches import Plan
 from unwaver.training.encode import IGNORED, Encoded
-from unwaver.training.work import TRAINED, Work, by_part, load_rows
-
-COMPLETE = "complete"
-"""The file that is written into a checkpoint last."""
-
-LOSS = "loss.jsonl"
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""The numbers of two options in glibc's malloc.h."""
+from unwaver.training.work import by_part
 
 GAP_FLOAT32, GAP_BFLOAT16 = 1e-3, 0.05
 """What rounding alone changes of a token's log probability, generously; a neighbour that is seen changes far more."""
@@ -133,208 +104,21 @@ class SpanTrainer(SFTTrainer):
         model.train(was_training)
         return found
 
+    def prove_apart(self) -> float | None:
+        """The measured gap of `attention.gap_in_row`, in nats a token; RecipeError where it is more than rounding. None
+        where rows are padded, or the weights are not whole in this process.
+        """
+        model: Any = self.model
+        if not self.padding_free or self.is_fsdp_enabled or model.device != self.args.device:
+            return None
+        with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=self.args.bf16):
+            gap = attention.gap_in_row(model, self.data_collator)
+        if not gap <= (GAP_BFLOAT16 if self.args.bf16 else GAP_FLOAT32):
+            raise RecipeError(
+                f"{model.config.model_type}: examples in one row change one another by {gap:.2g} nats a token; set "
+                'models.student.load.attn_implementation = "sdpa" to train with padding'
+            )
+        return gap
+
     def _send_telemetry(self) -> None:
         """Nothing is told to anyone about a training run."""
-
-
-class _Keeper(TrainerCallback):
-    """Writes `loss.jsonl`, marks checkpoints complete, measures the held-out loss, and stops at a loss that is none."""
-
-    def __init__(self, folder: Path, work: Work, the_plan: Plan, rows: Sequence[Encoded], bar: progress.Bar) -> None:
-        self.trainer: SpanTrainer
-        self.folder, self.work, self.plan, self.bar = folder, work, the_plan, bar
-        self.trained = [sum(rows[i].trained_tokens for i in the_plan.examples(s)) for s in range(len(the_plan.steps))]
-        seen = list(accumulate(len(the_plan.examples(s)) for s in range(len(the_plan.steps))))
-        self.epochs = [0.0, *(round(count / the_plan.examples_per_epoch, 4) for count in seen)]
-        self.last = len(the_plan.steps)
-        self.facts: dict[str, Any] = {}
-        self.started, self.before = time.time(), 0.0
-
-    def rewind(self, step: int) -> None:
-        """Cut `loss.jsonl` back to a step, from which training goes on."""
-        path = self.folder / LOSS
-        kept = [row for _, row in read_rows(path) if row["step"] <= step] if path.is_file() and step else []
-        self.before = max((row["seconds"] for row in kept if "seconds" in row), default=0.0)
-        write_whole(path, "".join(to_line(row) for row in kept))
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.global_step == 0:
-            if self.work.train.perplexity:
-                found = self.trainer.part_losses(self.work.probed)
-                self.facts["perplexity"] = {
-                    part: {"perplexity": math.exp(entry["loss"]), **entry} for part, entry in found.items()
-                }
-                if state.is_world_process_zero:
-                    write_whole(self.folder / "perplexity.json", json.dumps(self.facts["perplexity"], indent=1))
-            self._measure(state)
-        self.started = time.time()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.global_step in (math.ceil(self.last / 2), self.last):
-            self._measure(state)
-        if state.global_step == self.last:
-            control.should_save = False  # the model itself is written next
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if not logs or "loss" not in logs:
-            return
-        step = state.global_step
-        for what in ("loss", "grad_norm"):
-            if not math.isfinite(logs.get(what, 0.0)):
-                raise RunError(
-                    f"{self.folder}: step {step}: the {what.replace('_', ' ')} is {logs[what]}; nothing was saved "
-                    'after the step before. Lower train.learning_rate, or set train.dtype = "float32", and start again'
-                )
-        self._write(
-            state,
-            {
-                "step": step,
-                "epoch": self.epochs[step],
-                "loss": logs["loss"],
-                "learning_rate": logs["learning_rate"],
-                "grad_norm": logs.get("grad_norm"),
-                "trained_tokens": sum(self.trained[:step]),
-                "seconds": round(self.before + time.time() - self.started, 2),
-            },
-        )
-        self.bar.advance()
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.trainer.accelerator.wait_for_everyone()
-        if state.is_world_process_zero:
-            write_whole(self.folder / "checkpoints" / f"checkpoint-{state.global_step}" / COMPLETE, "")
-
-    def _measure(self, state: Any) -> None:
-        if not self.work.heldout:
-            return
-        step = state.global_step
-        for part, entry in self.trainer.part_losses(self.work.heldout).items():
-            row = {"step": step, "epoch": self.epochs[step], "part": part}
-            self._write(state, {**row, "heldout_loss": entry.pop("loss"), **entry})
-
-    def _write(self, state: Any, row: dict[str, Any]) -> None:
-        if state.is_world_process_zero:
-            with (self.folder / LOSS).open("a", encoding="utf-8") as out:
-                out.write(to_line(row))
-
-
-def fit(folder: Path) -> None:
-    """Train what the folder says, or go on with it; every process of a launch calls this."""
-    work, started = Work.load(folder), time.time()
-    rows = load_rows(folder / work.rows)
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    the_plan = training_plan(work, rows, processes)
-    wants_rows = attention.rows_without_padding(work.student)
-    config = settings.sft_config(work, the_plan, folder, wants_rows)
-    first = config.process_index == 0
-    if config.device.type == "cpu":
-        _keep_freed_memory()
-    if first:
-        told = ", ".join(f"{what}: {value}" for what, value in settings.machine().items() if what != "QLoRA")
-        progress.say(f"train: loading {work.student.label} ({told})")
-    tokenizer = AutoTokenizer.from_pretrained(locate(work.student.target), revision=work.student.revision)
-    model = settings.load_student(work.student, work.train)
-    done = _newest_checkpoint(folder, first)
-    with progress.bar("train", len(the_plan.steps) if first else 0) as bar:
-        keeper = _Keeper(folder, work, the_plan, rows, bar)
-        trainer = SpanTrainer(
-            rows,
-            the_plan,
-            model=model,
-            args=config,
-            processing_class=tokenizer,
-            peft_config=settings.lora_config(work.train),
-            callbacks=[keeper],
-        )
-        keeper.trainer = trainer
-        gap = _proven_apart(trainer, model)
-        step = int(done.name.rpartition("-")[2]) if done else 0
-        if first:
-            keeper.rewind(step)
-            bar.advance(step)
-        trainer.accelerator.wait_for_everyone()
-        trainer.train(resume_from_checkpoint=str(done) if done else None)
-    name = "model" if work.train.method == "full" else "adapter"
-    trainer.save_model(str(folder / f"{name}.part"))
-    trainer.accelerator.wait_for_everyone()
-    if first:
-        shutil.rmtree(folder / name, ignore_errors=True)
-        # The one pickle the trainer leaves; it says nothing that the manifest doesn't.
-        (folder / f"{name}.part" / "training_args.bin").unlink(missing_ok=True)
-        (folder / f"{name}.part").rename(folder / name)
-        facts = {
-            "dtype": str(settings.matmul_dtype(work.train)).removeprefix("torch."),
-            "attention": model.config._attn_implementation,
-            "padding_free": trainer.padding_free,
-            "gap_in_row": gap,
-            "device": str(config.device),
-            "processes": processes,
-            "accumulation": the_plan.accumulation,
-            "steps": len(the_plan.steps),
-            "trained_tokens": sum(keeper.trained),
-            "tokens": sum(len(rows[i].input_ids) for s in range(len(the_plan.steps)) for i in the_plan.examples(s)),
-            "perplexity": keeper.facts.get("perplexity") or _read_perplexity(folder),
-            "resumed_at": step or None,
-            "train_seconds": round(keeper.before + time.time() - keeper.started, 2),
-            "load_seconds": round(keeper.started - started, 2),
-        }
-        write_whole(folder / TRAINED, json.dumps(facts, indent=1))
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    trainer.accelerator.wait_for_everyone()
-    trainer.accelerator.free_memory()
-
-
-def _proven_apart(trainer: SpanTrainer, model: Any) -> float | None:
-    """The measured gap of `attention.gap_in_row`; None where rows are padded, or the weights are not whole here yet."""
-    if not trainer.padding_free or trainer.is_fsdp_enabled or model.device != trainer.args.device:
-        return None
-    rounding = GAP_BFLOAT16 if trainer.args.bf16 else GAP_FLOAT32
-    with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=trainer.args.bf16):
-        gap = attention.gap_in_row(model, trainer.data_collator)
-    if not gap <= rounding:
-        raise RecipeError(
-            f"{model.config.model_type}: examples in one row change one another by {gap:.2g} nats a token; set "
-            'models.student.load.attn_implementation = "sdpa" to train with padding'
-        )
-    return gap
-
-
-def _keep_freed_memory() -> None:
-    """Have glibc keep what is freed: each step asks for the same again, and fetching it anew from the system costs a
-    fifth of a step on a CPU.
-    """
-    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
-        library = ctypes.CDLL("libc.so.6")
-        for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
-            library.mallopt(option, 2**31 - 1)
-
-
-def training_plan(work: Work, rows: Sequence[Encoded], processes: int) -> Plan:
-    """The plan for the rows that are not held out; its indices are those of all rows."""
-    out = set(work.heldout)
-    kept = [index for index in range(len(rows)) if index not in out]
-    made = plan(
-        [len(rows[i].input_ids) for i in kept],
-        [(rows[i].part, rows[i].kind) for i in kept],
-        work.train,
-        processes,
-        work.seed,
-    )
-    return made.renumbered([*kept, len(rows)])
-
-
-def _newest_checkpoint(folder: Path, first: bool) -> Path | None:
-    """The newest checkpoint that was written to its end; what was not is removed."""
-    complete = []
-    for path in (folder / "checkpoints").glob("checkpoint-*"):
-        if (path / COMPLETE).is_file():
-            complete.append(path)
-        elif first:
-            shutil.rmtree(path)
-    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-
-
-def _read_perplexity(folder: Path) -> dict[str, Any] | None:
-    path = folder / "perplexity.json"
-    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    return found

@@ -16,7 +16,7 @@ def main(folder: Path) -> int:
         wanted, started = Work.load(folder).train.processes, int(os.environ.get("WORLD_SIZE", "1"))
         if wanted != started:
             raise RunError(f"train.processes is {wanted}, but the launcher started {started}")
-        from unwaver.training.trainer import fit
+        from unwaver.training.fit import fit
 
         fit(folder)
     except UnwaverError as error:

@@ -1,6 +1,6 @@
 """Starting the training processes: this one, or several through torchrun or accelerate.
 
-Several processes run `python -m unwaver.training.worker FOLDER`, which is `trainer.fit` and nothing else; encoding,
+Several processes run `python -m unwaver.training.worker FOLDER`, which is `fit.fit` and nothing else; encoding,
 proofs and the manifest stay with the process that starts them. The configurations beside this file are of accelerate's
 own kind.
 """
@@ -22,7 +22,7 @@ def start(folder: Path, settings: TrainSettings) -> None:
     if settings.launch == "none":
         if settings.processes > 1:
             raise RecipeError(f'train.processes: {settings.processes} need train.launch = "torchrun" or "accelerate"')
-        from unwaver.training.trainer import fit
+        from unwaver.training.fit import fit
 
         fit(folder)
         return
