@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 from unwaver.judging import Grader, ModelReader, RuleReader
 from unwaver.recipe import JudgeSettings, ModelSettings
@@ -25,14 +25,14 @@ def rule_reader(rubric: str, looked_at: LookedAt | None = None) -> RuleReader:
 
 
 def grader(rubric: str) -> AbstractContextManager[Grader]:
-    """The grader of `maths` or `code`, which hold worker processes while they are open."""
+    """The grader of `maths`, which holds worker processes while it is open, or of `code`."""
     if rubric == "maths":
         from unwaver.judging.maths import MathsGrader
 
         return MathsGrader()
     from unwaver.judging.code import CodeGrader
 
-    return CodeGrader()
+    return nullcontext(CodeGrader())
 
 
 def model_reader(
