@@ -135,27 +135,33 @@ def many_examples(count: int, seed: int = 0) -> list[Example]:
     return made
 
 
-def save_student(folder: Path, family: str = "smollm2", **changes: Any) -> Path:
+SIZES = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 2048,
+    "tie_word_embeddings": True,
+}
+
+
+def save_config(folder: Path, vocabulary: int, end: int) -> Path:
+    """The configuration of a tiny Llama, without weights."""
+    about = {**SIZES, "model_type": "llama", "vocab_size": vocabulary, "eos_token_id": end}
+    (folder / "config.json").write_text(json.dumps(about), encoding="utf-8")
+    return folder
+
+
+def save_student(folder: Path, family: str = "smollm2") -> Path:
     """A Llama of two layers with random weights, its tokenizer and template, as a folder."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     tokenizer = make_tokenizer(family)
     torch.manual_seed(0)
-    options = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": 64,
-        "intermediate_size": 128,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 2048,
-        "eos_token_id": tokenizer.eos_token_id,
-        "bos_token_id": tokenizer.bos_token_id,
-        "tie_word_embeddings": True,
-        **changes,
-    }
-    LlamaForCausalLM(LlamaConfig(**options)).save_pretrained(folder)
+    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    LlamaForCausalLM(LlamaConfig(**SIZES, **ends, vocab_size=len(tokenizer))).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -166,7 +172,7 @@ def make_recipe(student: str | Path, overrides: dict[str, Any] | None = None) ->
         "name": "tiny",
         "models": {"student": f"hf:{student}"},
         "prompts": {"safety": {"source": "corpus"}, "benign": {"source": "corpus"}},
-        "mix": {"parts": {"safety": 0, "benign": 0}},
+        "mix": {"parts": {"safety": "all", "benign": "all"}},
         "train": {
             "global_batch": 8,
             "micro_batch": 4,

@@ -6,10 +6,10 @@ writes nothing but the page it prints. What training would refuse to start with,
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from rich.console import Console
 from rich.text import Text
@@ -19,8 +19,10 @@ from unwaver.recipe import Recipe
 from unwaver.records import Example, Span
 from unwaver.store import read_records
 from unwaver.training.encode import Proof
+from unwaver.training.launch import SHIPPED
+from unwaver.training.memory import Sharding, estimate
 from unwaver.training.select import choose
-from unwaver.training.student import load_encoder
+from unwaver.training.student import load_encoder, load_shape
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Checked:
     """Whether the examples were made up here, because there is no mix yet."""
     keeps_reasoning: bool
     """Whether the chat template would keep the reasoning, were it handed a whole conversation."""
+    memory: float | None
+    """Bytes one process would need to train, by `training.memory`; None where the student's shape is not understood."""
     proofs: list[Proof]
 
 
@@ -47,17 +51,38 @@ def check_student(recipe: Recipe, examples: list[Example] | None = None) -> Chec
     encoder = load_encoder(recipe.models["student"])
     given = examples if examples is not None else stand_ins(recipe)
     rows, proofs, dropped = choose(given, encoder, recipe)
+    lengths = sorted((len(row.input_ids) for row in rows), reverse=True)
     return Checked(
         student=encoder.name,
         examples=len(given),
         usable=len(rows),
         dropped=dropped,
-        longest=max(len(row.input_ids) for row in rows),
-        trained_share=sum(row.trained_tokens for row in rows) / sum(len(row.input_ids) for row in rows),
+        longest=lengths[0],
+        trained_share=sum(row.trained_tokens for row in rows) / sum(lengths),
         stand_ins=examples is None,
         keeps_reasoning=encoder.keeps_reasoning(),
+        memory=_memory(recipe, lengths),
         proofs=proofs,
     )
+
+
+def _memory(recipe: Recipe, lengths: list[int]) -> float | None:
+    """With the longest examples in one forward pass; sharded as the launch says."""
+    import torch
+
+    shape, settings = load_shape(recipe.models["student"]), recipe.train
+    if shape is None:
+        return None
+    sharding = settings.launch_config if settings.launch_config in SHIPPED else "none"
+    needed = estimate(
+        shape,
+        settings,
+        lengths[: settings.micro_batch],
+        processes=settings.processes,
+        sharding=cast(Sharding, sharding),
+        on_cpu=not torch.cuda.is_available(),
+    )
+    return needed.total
 
 
 def stand_ins(recipe: Recipe) -> list[Example]:
@@ -81,7 +106,7 @@ def run(recipe: Recipe, examples: Path | None = None) -> None:
     """Print the page for a recipe, with the examples of a mix where its file is given."""
     found = check_student(recipe, None if examples is None else list(read_records(examples, Example)))
     console = Console(soft_wrap=True, highlight=False)
-    for line in _head(found):
+    for line in _head(found, console.is_terminal):
         console.print(Text(line))
     for proof in found.proofs:
         console.print()
@@ -91,10 +116,9 @@ def run(recipe: Recipe, examples: Path | None = None) -> None:
             characters="-",
         )
         console.print(_coloured(proof) if console.is_terminal else Text(proof.text))
-    sys.stdout.flush()
 
 
-def _head(found: Checked) -> list[str]:
+def _head(found: Checked, coloured: bool) -> list[str]:
     dropped = ", ".join(f"{count} {why}" for why, count in found.dropped.items()) or "none"
     opened = found.proofs[0].opened
     lines = [
@@ -102,6 +126,11 @@ def _head(found: Checked) -> list[str]:
         + ("opens the reasoning block itself" if opened else "leaves the opening tag to the reply"),
         f"{found.usable} of {found.examples} examples usable; dropped: {dropped}; longest {found.longest} tokens; "
         f"{found.trained_share:.0%} of all tokens are trained",
+        *(
+            [f"training needs about {found.memory / 1e9:.1f} GB in each process, beside the libraries themselves"]
+            if found.memory is not None
+            else []
+        ),
         "the loss is on the reasoning, the closing tag, the answer and the end token, and not on the prompt",
     ]
     if found.stand_ins:
@@ -111,7 +140,7 @@ def _head(found: Checked) -> list[str]:
             "note: this chat template drops the reasoning of an assistant turn; a trainer that is handed whole "
             "conversations would never train on it (here it is not handed any)"
         )
-    lines.append("context is dim, trained text is bright" if sys.stdout.isatty() else "trained text is between ⟦ and ⟧")
+    lines.append("context is dim, trained text is bright" if coloured else "trained text is between ⟦ and ⟧")
     return lines
 
 

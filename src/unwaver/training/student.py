@@ -11,6 +11,7 @@ from unwaver.models.weights import locate
 from unwaver.reasoning import FAMILIES
 from unwaver.recipe import ModelSettings
 from unwaver.training.encode import Encoder
+from unwaver.training.memory import Shape
 
 
 def load_encoder(student: ModelSettings) -> Encoder:
@@ -36,6 +37,17 @@ def load_encoder(student: ModelSettings) -> Encoder:
         stops=_stops(path, student.revision),
         name=student.name,
     )
+
+
+def load_shape(student: ModelSettings) -> Shape | None:
+    """The sizes of a recipe's student; None where its configuration is not of the Llama kind."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(locate(student.target), revision=student.revision)
+    try:
+        return Shape.of(config.get_text_config().to_dict())
+    except KeyError:
+        return None
 
 
 def _stops(path: str, revision: str | None) -> frozenset[int]:
