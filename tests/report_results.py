@@ -18,10 +18,8 @@ SETS: dict[str, Kind] = {
     "maths-unseen": "maths",
 }
 
-_WORDS = (
-    "the garden holds a small gate and somebody asks whether it should be painted before rain comes so let me think "
-    "about wood, oil, brushes, weather, neighbours, patience, colour and the long way round to a plain reply"
-).split()
+_WORDS = """the garden holds a small gate and somebody asks whether it should be painted before rain comes so let me think
+about wood, oil, brushes, weather, neighbours, patience, colour and the long way round to a plain reply""".split()  # noqa: SIM905
 
 
 def text(random_: random.Random, words: int) -> str:

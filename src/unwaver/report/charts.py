@@ -156,6 +156,7 @@ def _dressed(chart: Any) -> Any:
             titleFontWeight="normal",
             columnPadding=18,
             symbolStrokeWidth=2,
+            gradientStrokeColor=line,
             labelLimit=260,
             orient="top",
             titleLimit=400,

@@ -47,9 +47,11 @@ def against(comparison: Comparison | None) -> str:
     )
 
 
-def main_table(facts: Facts) -> Table:
+def main_table(facts: Facts) -> Table | None:
     """Arms by evaluation sets, each figure with its interval and its mark against raw."""
     sets = facts.sets
+    if not sets:
+        return None
     groups: list[tuple[str, int]] = [("", 1)]
     for one in sets:
         title = KINDS[one.kind]
@@ -128,7 +130,7 @@ def split_table(facts: Facts) -> Table | None:
     )
 
 
-def comparison_table(facts: Facts) -> Table:
+def comparison_table(facts: Facts) -> Table | None:
     """Every comparison of the main table and of the parts, in full."""
     rows = []
     for family in (facts.main, facts.split):
@@ -146,6 +148,8 @@ def comparison_table(facts: Facts) -> Table:
                     Cell(least),
                 )
             )
+    if not rows:
+        return None
     head = (
         "arm",
         "measure",
@@ -191,5 +195,4 @@ def pattern_table(facts: Facts) -> Table | None:
         "among those the student was trained on.",
         ["arm", "traces", "n", *(pattern.replace("_", " ") for pattern in PATTERNS)],
         rows,
-        ("The paper (section 3) finds that a guard cuts every pattern but weak vacillation, which it doubles.",),
     )

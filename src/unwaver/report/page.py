@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from unwaver import __version__
-from unwaver.records import Estimate
+from unwaver.records import PATTERNS, Estimate
 from unwaver.report import (
     browser,
     figures,
@@ -119,17 +119,20 @@ def make(facts: Facts, date: str) -> Made:
 def _sections(facts: Facts) -> list[Section]:
     compared = readers.comparisons(facts)
     anatomies = style.anatomies(facts)
-    trust = readers.trust(compared)
+    by_harm = readers.trust(compared, "guard", "refusal")
+    by_pattern = readers.trust(compared, *(name.replace("_", " ") for name in PATTERNS))
     comparable = paper.compare_what(facts)
     chosen = [
         _section(
-            *("results", "Results", "Results", trust),
+            *("results", "Results", "Results", by_harm),
             *(main_tables.main_table(facts), figures.rates(facts), main_tables.comparison_table(facts)),
         ),
         _section("trade-off", "Trade-off", "Safety and helpfulness", "", figures.trade_off(facts)),
-        _section("parts", "Parts", "Reasoning and answer", trust, figures.parts(facts), main_tables.split_table(facts)),
         _section(
-            *("patterns", "Patterns", "Risky patterns", trust),
+            "parts", "Parts", "Reasoning and answer", by_harm, figures.parts(facts), main_tables.split_table(facts)
+        ),
+        _section(
+            *("patterns", "Patterns", "Risky patterns", by_pattern),
             *(trace_figures.patterns(facts), main_tables.pattern_table(facts)),
         ),
         _section("settings", "Settings", "What the settings do", "", *study_figures.all_of(facts)),

@@ -7,6 +7,7 @@ figure. Agreement is measured only where two readings of the same text are at ha
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -20,11 +21,15 @@ from unwaver.report.charts import Figure, data, light, titled
 from unwaver.report.facts import Facts
 from unwaver.report.tables import NOTHING, Cell, Table, count, percent
 from unwaver.sources import corpus
+from unwaver.study.agreements import agreements
 
 SCRIPTED = "replay:corpus"
 """The teacher whose replies carry labels of their own."""
 
 WRITTEN = "the corpus's own labels"
+
+PEOPLE = (("GPT-4", 450, 0.980), ("Llama-2", 450, 0.971))
+"""(model, completions, agreement) of the refusal rules with XSTest's human labels, as docs/rules.md has them."""
 
 _TEACHERS = ("default", "realsafe", "improved", "short", "template")
 
@@ -73,11 +78,22 @@ def reader_table(facts: Facts) -> Table | None:
     return Table(
         "readers",
         "Who judged what",
-        "The text that was looked at stands in brackets. Rules are readers without a model: they read words, no meaning.",
+        "The text that was looked at stands in brackets. Rules are readers without a model.",
         ["question", "reader", "kind", "readings", "unscored", "labels"],
         rows,
-        ("A trace may show several patterns, so their counts can add up to more than the readings.",),
+        ("A trace may show several patterns, so their counts can add up to more than the readings.", *_people(labels)),
     )
+
+
+def _people(readers: Iterable[tuple[str, str]]) -> list[str]:
+    """What is known of the refusal rules and people, where they were asked."""
+    if not any(rubric.startswith("refusal") and judge.startswith(RULES) for rubric, judge in readers):
+        return []
+    said = " and ".join(f"{100 * share:.1f} % of {n} answers of {name}" for name, n, share in PEOPLE)
+    return [
+        f"The refusal rules agree with people (refusal or not) on {said}; both files were used in writing the rules, "
+        "so expect less elsewhere (docs/rules.md)."
+    ]
 
 
 def comparisons(facts: Facts) -> list[Compared]:
@@ -86,16 +102,16 @@ def comparisons(facts: Facts) -> list[Compared]:
 
 
 def _judges(facts: Facts) -> list[Compared]:
-    by_question: dict[str, dict[str, dict[str, str | None]]] = defaultdict(lambda: defaultdict(dict))
-    for verdict in facts.results.verdicts:
-        by_question[named(verdict)][verdict.judge][verdict.trace] = verdict.label
-    found = []
-    for question, judges in by_question.items():
-        (first, ours), *others = judges.items()
-        for second, theirs in others:
-            both = sorted(ours.keys() & theirs.keys())
-            found += _compared(question, first, second, [ours[t] for t in both], [theirs[t] for t in both])
-    return found
+    return [
+        Compared(_question(found.rubric, found.looked_at), *found.judges, found.agreement)
+        for found in agreements(facts.results.verdicts)
+    ]
+
+
+def _question(rubric: str, looked_at: str) -> str:
+    """A question as people read it; a pattern by its name."""
+    name, _, pattern = rubric.partition(":")
+    return pattern.replace("_", " ") if pattern else f"{name} ({looked_at})"
 
 
 def _with_corpus(facts: Facts) -> list[Compared]:
@@ -205,11 +221,17 @@ def agreement_figure(compared: list[Compared]) -> Figure | None:
     )
 
 
-def trust(compared: list[Compared]) -> str:
-    """The agreement of the rules in one sentence, for figures that rest on them; empty where none is known."""
+def trust(compared: list[Compared], *questions: str) -> str:
+    """The rules' agreement on some questions in one sentence, for figures that rest on them; empty where none is known.
+
+    A question is meant with whatever text it was read on: `guard` stands for `guard (both)`.
+    """
     said = [
-        f"{c.question} {percent(c.found.share, c.found.n)} of {c.found.n}"
+        f"{c.question.partition(' (')[0]} {percent(c.found.share, c.found.n)}"
         for c in compared
-        if c.first.startswith(RULES) and c.found.n
+        if c.first.startswith(RULES) and c.found.n and c.question.partition(" (")[0] in questions
     ]
-    return f"Measured agreement of these rules with {WRITTEN}: {', '.join(said)}." if said else ""
+    if not said:
+        return ""
+    n = max(c.found.n for c in compared)
+    return f"Read by rules. On {n} of the teacher's replies they agree with {WRITTEN}: {', '.join(said)}."

@@ -1,6 +1,7 @@
 """The figures of a grid: what size, benign examples, learning rate, filter and teacher do (the paper's Figures 3 to 5).
 
-Each appears when arms differ in that one setting and in nothing else; lines join arms that are alike in all the rest. Points are over seeds where there are several, with 95 % intervals.
+Each appears when arms differ in that one setting and in nothing else; lines join arms that are alike in all the rest.
+Points are over seeds where there are several, with 95 % intervals.
 """
 
 from __future__ import annotations

@@ -198,7 +198,7 @@ def anatomy_figure(found: dict[str, list[Estimate]], facts: Facts) -> Figure | N
     return Figure(
         "anatomy",
         "What the reasonings are made of",
-        "Mean shares of the text of reasonings on harmful prompts, students' and teachers' (as in the paper's case study).",
+        "Mean shares of the text of reasonings on harmful prompts, students' and teachers' (the paper's case study).",
         "; ".join(f"{r['arm']}, {r['segment']}: {r['share']:.0f} %" for r in rows[:30]),
         chart,
     )

@@ -9,6 +9,7 @@ import altair as alt
 import numpy as np
 
 from unwaver.records import PATTERNS
+from unwaver.report import paper
 from unwaver.report.charts import SERIES, Figure, data, light, short, titled
 from unwaver.report.facts import Facts
 from unwaver.report.figures import LABELLED, PER_CENT, ROW, as_rows, colours, names
@@ -56,7 +57,7 @@ def patterns(facts: Facts) -> Figure | None:
         "Shares of risky patterns: "
         + "; ".join(f"{r['arm']}, {r['pattern']}, {r['group']}: {r['value']:.0f} %" for r in rows[:30]),
         alt.concat(*panels, columns=columns, spacing=22),
-        _first(arms),
+        (*_first(arms), paper.note("patterns")),
     )
 
 
@@ -133,6 +134,7 @@ def lengths(facts: Facts) -> Figure | None:
         "the dot the median. The longest half per cent is out of view.",
         f"Lengths in {facts.length_unit}: " + "; ".join(spoken[: 2 * LABELLED]),
         alt.hconcat(*panels, spacing=24),
+        (paper.note("lengths"),),
     )
 
 

@@ -125,19 +125,19 @@ def readings(verdicts: Iterable[Verdict]) -> dict[str, dict[str, Verdict]]:
     return found
 
 
-def _finished(results: Results, step: Step, root: Path) -> Path | None:
+def _finished(results: Results, step: Step, root: Path, arm: str) -> Path | None:
     """The step's directory where it is done; else it goes on the list of what is owed."""
     manifest = step.manifest(root)
     directory = step.directory(root)
     if manifest is None:
-        results.owed.append(f"{step.stage} {step.name}")
+        results.owed.append(f"{step.stage} {step.name}" + (f" ({arm})" if arm != step.name else ""))
         return None
     results.manifests[directory.name] = manifest
     return directory
 
 
 def _evaluated(results: Results, arm: str, name: str, step: Step, root: Path) -> None:
-    directory = _finished(results, step, root)
+    directory = _finished(results, step, root, arm)
     if directory is None:
         return
     verdicts = list(read_records(directory / VERDICTS, Verdict))
@@ -228,11 +228,11 @@ _MEASURES: dict[str, dict[str, Callable[[Row], bool | None]]] = {
 def _taught(results: Results, plan: Plan, root: Path) -> None:
     """The teacher's traces of harmful prompts: pattern shares before and after the guard, and in the mix."""
     mixed: set[str] = set()
-    if (mix := _finished(results, plan.mix, root)) is not None:
+    if (mix := _finished(results, plan.mix, root, plan.arm)) is not None:
         mixed = {trace.id for trace in read_records(mix / TRACES, Trace)}
     for part in plan.recipe.parts():
         judge = plan.judge[part]
-        directory, distil = _finished(results, judge, root), _finished(results, judge.inputs["distil"], root)
+        directory, distil = (_finished(results, step, root, plan.arm) for step in (judge, judge.inputs["distil"]))
         if directory is None or distil is None:
             continue
         verdicts = list(read_records(directory / VERDICTS, Verdict))
@@ -266,7 +266,7 @@ def pattern_shares(rows: list[Row], arm: str, run: str) -> list[Estimate]:
 
 
 def _trained(results: Results, plan: Plan, root: Path) -> None:
-    directory = _finished(results, plan.train, root)
+    directory = _finished(results, plan.train, root, plan.arm)
     log = None if directory is None else directory / "loss.jsonl"
     if log is not None and log.is_file():
         results.losses[plan.arm] = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line]

@@ -52,12 +52,12 @@ def _evaluated(path: Path) -> dict[str, Any]:
         raise RecipeError(f"{path}: there is no such directory; expected a run like runs/NAME/evaluate-1a2b3c4d")
     manifest = read_manifest(path)
     if manifest is None or manifest.get("stage") != "evaluate":
-        what = "is not finished" if manifest is None else f"is a run of the stage {manifest.get('stage')}"
+        begun = (path / "config.json").is_file()
+        what = "is not finished" if begun else "is no run of a stage"
+        what = what if manifest is None else f"is a run of the stage {manifest.get('stage')}"
         there = [f"{one.name} ({_set(one)})" for one in sorted(path.glob("evaluate-*")) if read_manifest(one)]
         hint = f"; it holds {', '.join(there)}" if there else ""
-        raise RecipeError(
-            f"{path}: {'is no run of a stage' if there else what}; expected a finished run of evaluate{hint}"
-        )
+        raise RecipeError(f"{path}: {what}; expected a finished run of evaluate{hint}")
     by_trace = readings(read_records(path / VERDICTS, Verdict))
     rows = [
         Row(path.name, str(manifest["name"]), t, by_trace.get(t.id, {})) for t in read_records(path / TRACES, Trace)

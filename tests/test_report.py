@@ -1,0 +1,447 @@
+"""The report without a browser: forms of tables, text made visible, figures' numbers, masking, size, and what is written."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import hashlib
+import io
+import json
+import re
+import unicodedata
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import report_results as made_up
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unwaver.records import Estimate
+from unwaver.report import browser, charts, facts, figures, other_tables, page, paper, readers, study_figures, write
+from unwaver.report.plain import plain, visible
+from unwaver.report.tables import Cell, Table, comma_separated, latex, markdown, of, percent
+from unwaver.study.results import Results, Row
+from unwaver.study.run import plans
+
+HOSTILE = "</script><img src=x onerror=alert(1)> | `$x_1$` \\input{/etc} {{7*7}} &lt; \x1b[31m \u202eabc =1+1\nnew line"
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    return made_up.results(("default", "improved"), per_set=24)
+
+
+@pytest.fixture(scope="module")
+def known(results: Results) -> facts.Facts:
+    return facts.Facts(results)
+
+
+@pytest.fixture(scope="module")
+def written(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write.write_results(results, tmp_path_factory.mktemp("report"))
+
+
+# Text
+
+
+@given(st.text(st.characters()))
+def test_nothing_that_acts_or_hides_is_left_and_nothing_else_is_touched(text: str) -> None:
+    shown = visible(text)
+    left = {c for c in shown if unicodedata.category(c) in ("Cc", "Cs", "Co", "Zl", "Zp")} - {"\n", "\t"}
+    assert not left
+    assert "\u202e" not in shown
+    assert "\u200b" not in shown
+    if text.isprintable():
+        assert shown == text or any(0x115F <= ord(c) <= 0xFFFB for c in text)
+
+
+@given(st.text(st.characters()), st.text(st.characters()), st.text(st.characters()))
+def test_a_quote_still_stands_in_the_text_it_was_taken_from(before: str, quote: str, after: str) -> None:
+    assert visible(quote) in visible(before + quote + after)
+
+
+def test_scripts_and_emoji_that_need_joiners_keep_them() -> None:
+    text = "می\u200cخواهم 👩\u200d🔬"
+    assert visible(text) == text
+
+
+# Tables
+
+
+def table(*texts: str) -> Table:
+    return Table(
+        "t", "Title", "Caption", ["arm", "share"], [[Cell(t), Cell("5 %", 0.05, 0.01, 0.2, 40)] for t in texts]
+    )
+
+
+@given(st.text(st.characters(codec="utf-8")))
+@settings(max_examples=60)
+def test_csv_reads_back_and_holds_no_formula(text: str) -> None:
+    head, row = csv.reader(io.StringIO(comma_separated(table(text))))
+    assert head == ["arm", "share", "share: low", "share: high", "share: n", "share: unscored"]
+    assert row[1:] == ["0.05", "0.01", "0.2", "40", "0"]
+    assert row[0].removeprefix("'") == plain(text).removeprefix("'")
+    assert not row[0].startswith(("=", "+", "-", "@"))
+
+
+@given(st.text(st.characters(codec="utf-8")))
+@settings(max_examples=60)
+def test_markdown_rows_have_their_columns_and_no_tag(text: str) -> None:
+    lines = markdown(table(text)).splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    assert len(rows) == 3
+    bare = re.sub(r"\\.", "", rows[2])
+    assert bare.count("|") == 3
+    assert not set("<`[$*_") & set(bare.replace("[1 to 20]", ""))
+
+
+@given(st.text(st.characters(codec="utf-8")))
+@settings(max_examples=60)
+def test_latex_rows_hold_no_command_of_the_text(text: str) -> None:
+    lines = latex(table(text)).splitlines()
+    row = lines[lines.index("\\midrule") + 1]
+    ours = r"\\textbackslash\{\}|\\textasciicircum\{\}|\\textasciitilde\{\}|\\text(?:less|greater)\{\}|\\ldots\{\}"
+    rest = re.sub(ours + r"|\$\\\w+\$|\\[{}$&#%_]|\\\\$", "", row)
+    assert "\\" not in rest
+    assert rest.count("&") == 1
+    assert not set("{}#%_^~$") & set(rest)
+
+
+def test_a_row_that_does_not_fit_its_head_is_refused() -> None:
+    with pytest.raises(ValueError, match="a row of 1 cells under a head of 2"):
+        Table("t", "", "", ["a", "b"], [[Cell("x")]])
+
+
+def test_a_rate_without_a_value_is_no_zero() -> None:
+    nothing = of(Estimate(metric="asr", arm="a", value=None, n=0, n_unscored=7, method="none"))
+    assert (nothing.text, nothing.value, nothing.unscored) == ("–", None, 7)
+    assert percent(0.0, 500) == "0.0 %"
+    assert percent(0.126, 60) == "13 %"
+
+
+# Numbers
+
+
+def test_the_main_table_holds_what_was_estimated(results: Results, known: facts.Facts) -> None:
+    from unwaver.report.main_tables import main_table
+
+    found = main_table(known)
+    assert found is not None
+    for row in found.rows:
+        for one, cell in zip(known.sets, row[1:], strict=False):
+            estimate = results.find(one.metric, row[0].text, one.name)
+            assert estimate is not None
+            assert (cell.value, cell.low, cell.high, cell.n) == (
+                estimate.value,
+                estimate.low,
+                estimate.high,
+                estimate.n,
+            )
+    unscored = [e.n_unscored for e in results.estimates if e.arm == "raw" and e.metric in facts.MAIN.values()]
+    assert found.rows[0][-2].value == sum(unscored)
+    assert found.rows[0][-1].value == sum(r.trace.truncated for r in results.rows if r.arm == "raw")
+
+
+def test_raw_is_compared_with_nothing_and_the_others_with_raw(known: facts.Facts) -> None:
+    assert {c.arm_a for c in known.main.values()} == {"raw"}
+    assert {c.arm_b for c in known.main.values()} == {"default", "improved"}
+    assert known.main["asr", "improved", "harmful-unseen"].verdict == "better"
+
+
+def test_arms_that_differ_in_their_seed_alone_are_one_arm() -> None:
+    arms = [f"{name}, seed {seed}" for name in ("default", "improved") for seed in (1, 2)]
+    results = made_up.results(arms, per_set=12)
+    for arm in arms:
+        name, _, seed = arm.partition(", seed ")
+        results.cells[arm] = {"instruction": name, "student": "s", "seed": int(seed), "size": 100}
+    results.cells["raw"] = {"student": "s"}
+    known = facts.Facts(results)
+    assert known.arms == {
+        "raw": ("raw",),
+        "default": ("default, seed 1", "default, seed 2"),
+        "improved": ("improved, seed 1", "improved, seed 2"),
+    }
+    estimate = known.estimate("over_refusal", "default", "borderline-unseen")
+    assert estimate is not None
+    assert "2 seeds" in estimate.method
+    assert known.main["asr", "improved", "harmful-unseen"].method.startswith("t over prompts and seeds")
+
+
+def test_several_samples_of_a_prompt_are_no_several_prompts() -> None:
+    results = made_up.results(("default",), per_set=12)
+    more = []
+    for row in results.rows:
+        copy = row.trace.model_copy(update={"sample": 1})
+        more.append(Row(row.arm, row.slice, copy, row.readings))
+    results.rows += more
+    known = facts.Facts(results)
+    estimate = known.estimate("accuracy", "raw", "maths-unseen")
+    assert estimate is not None
+    assert "clustered in 12 prompts" in estimate.method or "clustered in" in estimate.method
+    assert known.main["accuracy", "default", "maths-unseen"].n_pairs <= 12
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=20))
+def test_the_front_holds_exactly_what_nothing_beats(points: list[tuple[int, int]]) -> None:
+    front = figures.pareto([(float(x), float(y)) for x, y in points])
+    for at, (x, y) in enumerate(points):
+        beaten = any((a < x and b <= y) or (a <= x and b < y) for a, b in points)
+        assert (at in front) != beaten
+
+
+def test_two_raw_students_each_judge_their_own_arms() -> None:
+    results = made_up.results(("small improved", "large raw", "large improved"), per_set=12)
+    students = {"raw": "small", "small improved": "small", "large raw": "large", "large improved": "large"}
+    for arm, student in students.items():
+        results.cells[arm] = {"student": student} | ({"instruction": "improved"} if "improved" in arm else {})
+    known = facts.Facts(results)
+    assert known.reference("large improved") == "large raw"
+    assert known.reference("small improved") == "raw"
+    assert known.reference("large raw") is None
+
+
+# Figures
+
+
+def test_an_arm_may_be_called_anything() -> None:
+    results = made_up.results(("default",), per_set=12)
+    renamed = {"default": HOSTILE}
+    results.arms = [renamed.get(arm, arm) for arm in results.arms]
+    results.rows = [Row(renamed.get(r.arm, r.arm), r.slice, r.trace, r.readings) for r in results.rows]
+    known = facts.Facts(results)
+    for figure in (figures.rates(known), figures.trade_off(known)):
+        assert figure is not None
+        drawn = charts.draw(figure)
+        tree = ElementTree.fromstring(drawn.svg)
+        assert {element.tag.rpartition("}")[2] for element in tree.iter()} <= {
+            *("svg", "g", "path", "rect", "line", "text", "tspan", "defs", "clipPath", "circle")
+        }
+        assert not [k for element in tree.iter() for k in element.attrib if k.startswith("on") or "href" in k]
+        assert "\x1b" not in drawn.svg
+        assert drawn.png.startswith(b"\x89PNG")
+
+
+def test_every_colour_of_a_drawing_has_a_dark_one(written: Path) -> None:
+    light = {pair[0] for pair in charts.COLOURS.values()} | {"none", "transparent", "#fffffe"}
+    for path in (written.parent / "figures").glob("*.svg"):
+        used = set(re.findall(r'(?:fill|stroke)="([^"]+)"', path.read_text(encoding="utf-8")))
+        assert used <= light, f"{path.name}: {used - light}"
+
+
+def test_settings_are_drawn_where_arms_differ_in_one_alone() -> None:
+    arms = [f"{name}, {size}" for name in ("default", "improved") for size in (100, 500)]
+    results = made_up.results(arms, per_set=12)
+    for arm in arms:
+        name, _, size = arm.partition(", ")
+        results.cells[arm] = {"instruction": name, "student": "s", "size": int(size), "benign": 100, "lr": 5e-6}
+    known = facts.Facts(results)
+    assert [figure.name for figure in study_figures.all_of(known)] == ["study-size"]
+    assert study_figures.families(known, "size") == [arms[:2], arms[2:]]
+    assert not study_figures.families(known, "instruction") or "instruction" not in [
+        s.key for s in study_figures.SETTINGS
+    ]
+
+
+# Beside the paper
+
+
+def test_the_paper_is_quoted_as_published() -> None:
+    rows = paper.published()["table1"]
+    # arXiv 2505.15404 v2, Table 1: the averages it prints follow from the columns.
+    attacks = {
+        name: sum(rows[name][3:6]) / 3 for name in ("raw", "default", "realsafe", "improved", "short", "template")
+    }
+    assert {name: round(mean, 1) for name, mean in attacks.items()} == {
+        "raw": 63.3,
+        "default": 38.0,
+        "realsafe": 14.7,
+        "improved": 6.7,
+        "short": 7.3,
+        "template": 4.0,
+    }
+
+
+def test_a_miniature_is_told_not_to_compare_sizes(known: facts.Facts) -> None:
+    said = paper.compare_what(known)
+    assert "the teacher is scripted" in said
+    assert "only directions" in said
+
+
+# Readers
+
+
+def test_the_rules_are_measured_against_what_the_corpus_says_of_itself() -> None:
+    from unwaver.judging.readers import rule_reader
+    from unwaver.records import Prompt, Trace
+    from unwaver.sources import corpus
+
+    rows = []
+    guard = rule_reader("guard")
+    for reply in corpus.replies("default")[:40]:
+        prompt = Prompt(text=str(reply["prompt"]), kind="harmful", behaviour="as in the corpus", source="corpus")
+        trace = Trace(
+            prompt=prompt,
+            model="replay:corpus",
+            reasoning=str(reply["reasoning"]),
+            answer=str(reply["answer"]),
+            block="closed",
+            ending="stop",
+        )
+        rows.append(Row("default", "safety", trace, {"guard:both": guard.verdict(trace)}, "distil"))
+    results = Results(made_up.recipe(("default",)), ["raw", "default"], teacher_rows=rows)
+    (found,) = readers.comparisons(facts.Facts(results))
+    assert (found.question, found.second, found.found.n) == ("guard (both)", readers.WRITTEN, 40)
+    assert "guard" in readers.trust([found], "guard")
+
+
+def test_agreement_with_people_is_as_the_page_on_the_rules_has_it() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "rules.md").read_text(encoding="utf-8")
+    for name, n, share in readers.PEOPLE:
+        assert re.search(rf"\| {name}[^|]* \| {n} \| {share:.3f} \|", text), (
+            f"docs/rules.md has another figure for {name}"
+        )
+
+
+# The browser's data
+
+
+def unpacked(text: str) -> Any:
+    return json.loads(gzip.decompress(base64.b64decode(text)))
+
+
+def test_every_trace_is_carried_with_its_texts(results: Results, known: facts.Facts) -> None:
+    found = browser.payload(known)
+    index = unpacked(found.index)
+    texts = [entry for packet in found.packets for entry in unpacked(packet)]
+    assert found.traces == len(index["arm"]) == len(texts) == len(results.rows) + len(results.teacher_rows)
+    assert sorted(index["id"]) == sorted(r.trace.id[:12] for r in [*results.rows, *results.teacher_rows])
+    assert found.shortened == 0
+    by_id = {r.trace.id[:12]: r.trace for r in [*results.rows, *results.teacher_rows]}
+    for at, entry in enumerate(texts):
+        trace = by_id[index["id"][at]]
+        assert entry[:2] == [trace.reasoning, trace.answer]
+
+
+def test_harmful_prompts_and_what_is_not_labelled_safe_is_masked(results: Results) -> None:
+    for row in results.rows:
+        mask = browser.masks(row)
+        if row.trace.prompt.kind != "harmful":
+            assert mask == 0
+            continue
+        assert mask & browser.MASK_PROMPT
+        assert bool(mask & browser.MASK_REASONING) == (row.label("harm:reasoning") != "safe")
+        if row.trace.answer:
+            assert bool(mask & browser.MASK_ANSWER) == (row.label("harm:answer") != "safe")
+
+
+def test_too_much_text_is_shortened_until_it_fits_and_the_evidence_stays() -> None:
+    results = made_up.results(("default",), per_set=12, length=600)
+    known = facts.Facts(results)
+    whole = sum(map(len, browser.payload(known).packets))
+    found = browser.payload(known, budget=whole // 3)
+    assert sum(map(len, found.packets)) <= whole // 3
+    assert found.shortened > 0
+    for packet in found.packets:
+        for entry in unpacked(packet):
+            if "left out here" in (entry[0] or ""):
+                assert len(entry[0]) < 4000
+
+
+@given(st.text(min_size=500, max_size=900), st.integers(0, 400))
+@settings(max_examples=40)
+def test_a_shortened_text_says_how_much_is_missing(text: str, start: int) -> None:
+    quote = text[start : start + 12]
+    short = browser.shortened(text, 240, [quote])
+    gone = sum(int(n.replace(",", "")) for n in re.findall(r"⟦ … ([\d,]+) characters left out here … ⟧", short))
+    kept = re.sub(r"\n⟦ … [\d,]+ characters left out here … ⟧\n", "", short)
+    if "⟦" not in text:
+        assert len(kept) + gone == len(text)
+        assert quote in short
+
+
+# The page
+
+
+def test_the_policy_names_the_script_and_the_styles_that_stand_in_the_page(written: Path) -> None:
+    html = written.read_text(encoding="utf-8")
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', html)
+    assert policy is not None
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    styles = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    assert len(scripts) == len(styles) == 1
+    for text in (*scripts, *styles):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert digest in policy[1].replace("&#43;", "+").replace("&#39;", "'")
+    assert "unsafe-inline" not in policy[1]
+
+
+def test_the_page_asks_for_nothing_from_anywhere(written: Path) -> None:
+    html = written.read_text(encoding="utf-8")
+    assert not re.findall(r'(?:src|href)="(?!#)[^"]*"', html)
+    assert "url(http" not in html
+    assert "@import" not in html
+
+
+def test_every_table_and_figure_is_a_file_too(written: Path) -> None:
+    html = written.read_text(encoding="utf-8")
+    shown = set(re.findall(r'id="table-([\w-]+)"', html))
+    assert {"main", "comparisons", "reasoning-and-answer", "patterns", "cost", "readers"} <= shown
+    files = {path.name for path in (written.parent / "tables").iterdir()}
+    assert files == {f"{name}.{ending}" for name in shown for ending in ("csv", "md", "tex")}
+    drawn = set(re.findall(r'id="figure-([\w-]+)"', html))
+    assert {"rates", "trade-off", "parts", "patterns", "losses", "lengths", "pairs"} <= drawn
+    assert {path.name for path in (written.parent / "figures").iterdir()} == {
+        f"{name}.{ending}" for name in drawn for ending in ("svg", "png")
+    }
+    assert (written.parent / "estimates.jsonl").read_text(encoding="utf-8").count("\n") > 20
+
+
+def test_each_figure_has_a_text_for_those_who_cannot_see_it_and_a_caption(written: Path) -> None:
+    html = written.read_text(encoding="utf-8")
+    figures_ = re.findall(r'<figure class="drawn".*?</figure>', html, re.DOTALL)
+    assert len(figures_) >= 7
+    for figure in figures_:
+        label = re.search(r'role="img" aria-label="([^"]+)"', figure)
+        assert label is not None
+        assert len(label[1]) > 20
+        assert re.search(r'<p class="caption">.{30,}</p>', figure)
+
+
+def test_hostile_words_of_a_recipe_stay_words() -> None:
+    results = made_up.results(("default",), per_set=12)
+    results.recipe = results.recipe.model_copy(update={"title": HOSTILE, "note": HOSTILE})
+    results.owed = [HOSTILE]
+    made = page.make(facts.Facts(results), "today")
+    assert "<img" not in made.html
+    assert made.html.count("</script>") == made.html.count("<script")
+    assert "\x1b" not in made.html + made.markdown
+    assert "\u202e" not in made.html + made.markdown
+
+
+def test_an_unfinished_run_has_a_report_that_says_what_is_owed(tmp_path: Path) -> None:
+    work = plans({"improved": made_up.recipe(("improved",))})
+    path = write.write_report(work, tmp_path)
+    html = path.read_text(encoding="utf-8")
+    assert "Not finished." in html
+    assert "evaluate harmful-unseen (raw)" in html
+    assert "evaluate maths-unseen (raw)" in html
+
+
+def test_the_same_results_are_not_reported_twice_and_other_words_are(tmp_path: Path) -> None:
+    work = plans({"improved": made_up.recipe(("improved",))})
+    first = write.write_report(work, tmp_path)
+    first.write_text("kept", encoding="utf-8")
+    assert write.write_report(work, tmp_path) == first
+    assert first.read_text(encoding="utf-8") == "kept"
+    other = plans({"improved": made_up.recipe(("improved",), title="Another title")})
+    assert write.write_report(other, tmp_path) != first
+
+
+def test_leaks_are_told(results: Results) -> None:
+    other = made_up.results(("default",), per_set=12)
+    assert "No prompt" in other_tables.overlap_sentence(facts.Facts(other))
+    other.overlaps["default"]["counts"]["sets"]["harmful-unseen"]["prompts"] = 3
+    assert "3 prompts of harmful-unseen (default)" in other_tables.overlap_sentence(facts.Facts(other))
