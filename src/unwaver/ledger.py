@@ -4,7 +4,7 @@ A line is `{"key":"<32 hex>","ok":1,"spent":[in,out],"reply":{...}}`, appended i
 `spent` are the tokens of all its tries, so that a budget outlives a session. A call that failed has `ok` 0: it is
 known, but owed again when the command is given again; one that the provider's filter withheld is finished. A torn last
 line (power cut, full disk) is cut off when the file is opened, and that call is owed again. In memory there is only
-key -> place, about 200 bytes a call. Several shards (one per worker process) in one folder are read together.
+key -> place, about 130 bytes a call. Several shards (one per worker process) in one folder are read together.
 """
 
 from __future__ import annotations

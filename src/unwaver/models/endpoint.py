@@ -12,6 +12,7 @@ import asyncio
 import json
 import math
 import os
+import ssl
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -36,6 +37,8 @@ ENDINGS: dict[str, Ending] = {
 }
 """What servers call the end of a reply, in small letters; anything else is no end we know."""
 
+POOL = 16
+"""Connections of one client: with more, its search for a free one takes longer than all the rest of a call."""
 MAY_PASS = (408, 409, 425, 429)
 FILTER_CODES = frozenset(
     ("content_filter", "content_policy_violation", "responsibleaipolicyviolation", "data_inspection_failed",
@@ -65,26 +68,24 @@ class Endpoint:
                 f"{settings.name}: base_url: expected http(s)://HOST/PATH without a password or a key in it; "
                 "a key belongs in the environment (`key_env`)"
             )
-        limits = httpx2.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency)
-        self._client = openai.AsyncOpenAI(
-            api_key=self._key or "none",
-            base_url=settings.base_url or VENDOR,
-            timeout=None,
-            max_retries=0,
-            http_client=openai.DefaultAsyncHttpxClient(limits=limits, timeout=None),
-        )
+        pools = -(-settings.concurrency // POOL)
+        trusted = httpx2.create_ssl_context()  # once, as it reads the certificates of the world
+        self._clients = [_client(self._key, settings.base_url or VENDOR, trusted) for _ in range(pools)]
+        self._free = [client for client in self._clients for _ in range(POOL)]
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        for client in self._clients:
+            await client.close()
 
     async def reply(self, request: Request) -> Reply:
         """One chat completion, or one plain completion where the request is already rendered."""
         plain = request.rendered is not None
         path, body = ("/completions", self._plain(request)) if plain else ("/chat/completions", self._chat(request))
+        client = self._free.pop() if self._free else self._clients[0]
         try:
             async with asyncio.timeout(self._settings.timeout):
-                raw = await self._client.post(path, cast_to=bytes, body=body)
+                raw = await client.post(path, cast_to=bytes, body=body)
         except TimeoutError:
             raise Transient(f"no reply within {self._settings.timeout:g} s") from None
         except openai.APIStatusError as error:
@@ -93,6 +94,8 @@ class Endpoint:
             raise Transient(self._tell(f"no connection: {error.__cause__ or error}")) from None
         except UnicodeEncodeError:
             raise Refused("the prompt holds half a surrogate pair, which can't be sent") from None
+        finally:
+            self._free.append(client)
         return self._read(raw, request)
 
     def _chat(self, request: Request) -> dict[str, Any]:
@@ -195,6 +198,13 @@ class Endpoint:
         """A server's words on one line of a message: short, and nothing in it that steers a terminal."""
         line = " ".join(self._clean(text).split())[:300]
         return "".join(char for char in line if char.isprintable()) or "no reason given"
+
+
+def _client(key: str, base_url: str, trusted: ssl.SSLContext) -> openai.AsyncOpenAI:
+    """A client that leaves time-outs and retries to us."""
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=POOL)
+    http = openai.DefaultAsyncHttpxClient(verify=trusted, timeout=None, limits=limits)
+    return openai.AsyncOpenAI(api_key=key or "none", base_url=base_url, timeout=None, max_retries=0, http_client=http)
 
 
 def _first_choice(body: object) -> dict[str, Any] | None:
