@@ -215,6 +215,7 @@ def test_a_log_shows_reasoning_verdicts_and_quotes(tmp_path: Path) -> None:
     scores = [sample.scores["harm:both"] for sample in samples if sample.scores]
     assert [s.value for s in scores[:2]] == ["safe", "unsafe"] and all(s.value != s.value for s in scores[2:])
     assert "> hurt <b>somebody</b>" in (scores[1].explanation or "") and (scores[1].metadata or {})["judge"] == "g@1"
+    assert [event.event for event in samples[1].events] == ["model", "score"], "the viewer opens at the transcript"
     assert samples[2].output.stop_reason == "max_tokens" and samples[2].metadata["truncated"] is True
     assert samples[3].error is not None and samples[3].error.message == "HTTP 500" and len(samples[3].messages) == 1
     assert log.results is not None

@@ -35,6 +35,7 @@ try:
     from anyio.to_thread import run_sync
     from inspect_ai import Task, task
     from inspect_ai.dataset import MemoryDataset, Sample
+    from inspect_ai.event import ModelEvent, ScoreEvent
     from inspect_ai.model import (
         ChatCompletionChoice,
         ChatMessageAssistant,
@@ -283,14 +284,31 @@ def _sample(row: Row) -> Any:
     )
     failed = given.ending == "error"
     choice = ChatCompletionChoice(message=reply, stop_reason=STOP_REASONS[given.ending])
+    output = ModelOutput(model=_clean(given.model), choices=[] if failed else [choice], usage=usage)
+    scores = {key: _score(verdict) for key, verdict in row.readings.items()}
+    # The viewer opens a sample at its transcript, which is made of events.
+    events: list[Any] = [
+        ModelEvent(
+            model=output.model,
+            input=[asked],
+            tools=[],
+            tool_choice="none",
+            config=GenerateConfig(),
+            output=output,
+            error=_clean(given.failure or "") or None,
+            working_start=0.0,
+        )
+    ]
+    events += [ScoreEvent(score=score, scorer=key, working_start=0.0) for key, score in scores.items()]
     return logs.EvalSample(
         id=prompt.id,
         epoch=given.sample + 1,
         input=_clean(prompt.text or prompt.behaviour or ""),
         target=_clean(prompt.target or ""),
         messages=[asked] if failed else [asked, reply],
-        output=ModelOutput(model=_clean(given.model), choices=[] if failed else [choice], usage=usage),
-        scores={key: _score(verdict) for key, verdict in row.readings.items()},
+        output=output,
+        scores=scores,
+        events=events,
         metadata={
             "trace": given.id,
             "kind": prompt.kind,
