@@ -5,10 +5,11 @@ Everything becomes `rich.text.Text`, which takes no markup from its content; con
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
@@ -22,7 +23,15 @@ from unwaver.report.tables import NOTHING, percent
 from unwaver.study.compare import Comparison
 from unwaver.study.results import Row
 
+WIDE = 200
+"""Columns where there is no terminal."""
+
 STYLES = {"better": "green", "worse": "red", "unsafe": "red", "safe": "green"}
+
+
+def console() -> Console:
+    """Where results are printed: as wide as a terminal is, and wide enough for any table elsewhere."""
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
 
 
 def comparison_table(
@@ -30,16 +39,16 @@ def comparison_table(
 ) -> RenderableType:
     """Two runs, measure by measure."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for head in ("measure", "pairs", "left out", "A", "B", "difference", "95 %", "p", "p (Holm)", "B is", "least"):
-        table.add_column(head, justify="left" if head in ("measure", "B is") else "right")
+    for head in ("measure", "A", "B", "B - A", "95 %", "p (Holm)", "B is", "pairs", "left out", "least"):
+        words = head in ("measure", "B is")
+        table.add_column(head, justify="left" if words else "right", no_wrap=head == "B is")
     for c, rates in rows:
         ends = NOTHING if c.low is None or c.high is None else f"{points(c.low)} to {points(c.high)}"
         least = NOTHING if c.smallest_detectable is None else f"{100 * c.smallest_detectable:.0f}"
         table.add_row(
-            *(NAMES.get(c.metric, c.metric), str(c.n_pairs), str(c.n_left_out)),
-            *(percent(e.value, e.n) for e in rates),
-            *(points(c.difference), ends, p_value(c.p), p_value(c.p_holm)),
-            *(Text(c.verdict, STYLES.get(c.verdict, "")), least),
+            *(NAMES.get(c.metric, c.metric), *(percent(e.value, e.n) for e in rates)),
+            *(points(c.difference), ends, p_value(c.p_holm)),
+            *(Text(c.verdict, STYLES.get(c.verdict, "")), str(c.n_pairs), str(c.n_left_out), least),
         )
     return Group(*(Text(f"{key}: {plain(name)}") for key, name in names.items()), Text(), table)
 

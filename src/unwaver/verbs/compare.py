@@ -27,17 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
     """Print the table."""
-    from rich.console import Console
-
-    from unwaver.report.terminal import comparison_table
+    from unwaver.report.terminal import comparison_table, console
 
     sides = [_evaluated(path) for path in (arguments.first, arguments.second)]
     rows, notes = _compared(*sides)
-    console = Console(highlight=False)
     names = {"A": sides[0]["name"], "B": sides[1]["name"]}
-    console.print(comparison_table(rows, names))
+    out = console()
+    out.print(comparison_table(rows, names), soft_wrap=False)
     for note in notes:
-        console.print(note, markup=False, soft_wrap=True)
+        out.print(note, markup=False)
     return EXIT_DONE
 
 

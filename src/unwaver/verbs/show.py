@@ -41,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
     """Print it."""
-    from rich.console import Console
+    from unwaver.report.terminal import console as opened
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = opened()
     path = Path(arguments.what)
     if path.is_dir():
         _directory(path, console)
@@ -81,7 +81,7 @@ def _directory(path: Path, console: Console) -> None:
             str(done.get("seconds", "")),
         )
         table.add_row(*map(plain, cells))
-    console.print(table)
+    console.print(table, soft_wrap=False)
 
 
 def _file(path: Path, limit: int, reveal: bool, console: Console) -> None:
