@@ -30,12 +30,25 @@ SMALL = {
 
 def command(root: Path, verb: str = "run") -> list[str]:
     flags = [word for key, value in SMALL.items() for word in (f"--{key}", str(value))]
-    return [sys.executable, "-m", "unwaver.cli", verb, str(ROOT / "recipes/quickstart.toml"), "--root", str(root), *flags]
+    return [
+        sys.executable,
+        "-m",
+        "unwaver.cli",
+        verb,
+        str(ROOT / "recipes/quickstart.toml"),
+        "--root",
+        str(root),
+        *flags,
+    ]
 
 
 def inside(root: Path) -> dict[str, bytes]:
     """Every manifest and ledger: what must not change when nothing is owed."""
-    return {str(p.relative_to(root)): p.read_bytes() for pattern in ("*/manifest.json", "*/replies/*.jsonl") for p in root.glob(pattern)}
+    return {
+        str(p.relative_to(root)): p.read_bytes()
+        for pattern in ("*/manifest.json", "*/replies/*.jsonl")
+        for p in root.glob(pattern)
+    }
 
 
 @pytest.mark.real

@@ -17,7 +17,6 @@ from unwaver.errors import RecipeError, RunError
 from unwaver.recipe import TrainSettings
 from unwaver.stages import train
 from unwaver.stages.calls import Place
-from unwaver.stages.calls import Place
 from unwaver.training.launch import SHIPPED, command, config_file, start
 
 PROGRAM = """

@@ -14,7 +14,6 @@ from unwaver.errors import RecipeError, RunError
 from unwaver.records import Example, Span
 from unwaver.stages import train
 from unwaver.stages.calls import Place
-from unwaver.stages.calls import Place
 from unwaver.training.batches import plan
 from unwaver.training.student import load_encoder
 

@@ -179,7 +179,7 @@ class Request(Record):
 
     @cached_property
     def id(self) -> str:
-        """20 hex characters from the content; by hand: pydantic's dump takes twice as long, and there may be a million."""
+        """20 hex characters from the content; by hand: pydantic's dump is half as fast, and there may be a million."""
         turns = [(message.role, message.content) for message in self.messages]
         return digest([turns, self.rendered, self.prefill, self.sampling.id, self.sample, self.json_schema])
 
