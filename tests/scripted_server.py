@@ -2,7 +2,7 @@
 
 What it says is a hash of what it was asked, so a run is repeatable. Words in the behaviour choose the part: under
 `stubborn` the attacker always declines, under `weak` the judge rates some attacks 10, under `slow` every attacker call
-takes half a second longer. Every call is noted as a line of JSON when its reply is sent.
+takes a second and a half longer. Every call is noted as a line of JSON when its reply is sent.
 Usage: python scripted_server.py PORT_FILE LOG_FILE [--latency SECONDS]
 """
 
@@ -84,7 +84,7 @@ async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, log
             )
             body = json.loads(await reader.readexactly(length))
             said = "\n".join(message["content"] for message in body["messages"])
-            slow = 0.5 if body["model"] == "attacker" and "slow" in said else 0.0
+            slow = 1.5 if body["model"] == "attacker" and "slow" in said else 0.0
             await asyncio.sleep(latency + slow)
             if body["model"] == "broken":
                 status, payload = "400 Bad Request", b'{"error": {"message": "no such model"}}'

@@ -174,7 +174,7 @@ def test_a_behaviour_without_an_attack_is_unscored_and_never_asked_as_it_stands(
 
 def test_nothing_waits_for_a_slow_prompt(tmp_path: Path, serve: Server) -> None:
     port, log = serve()
-    entry = "attack = 'pair'\nattack_settings = { n_streams = 2, n_iterations = 2, max_tries = 1 }"
+    entry = "attack = 'pair'\nattack_settings = { n_streams = 3, n_iterations = 1, max_tries = 1 }"
     evaluate(write(tmp_path, port, rumours("slow", "plain"), entry))
     searched = [row for row in calls(log) if row["max_tokens"] in (500, 150, 1536)]
     order = ["slow" in row["said"] for row in searched]
