@@ -108,11 +108,11 @@ def titled(chart: Any, title: str, subtitle: str = "", size: float = 13, width: 
     return chart.properties(title=anchored)
 
 
-def arm_colours(arms: Sequence[str], raw: Sequence[str]) -> alt.Scale:
-    """A colour for each arm: grey for raw students, then the series; from the eighth on they begin again."""
-    trained = [arm for arm in arms if arm not in raw]
-    colours = {arm: light(SERIES[at % len(SERIES)]) for at, arm in enumerate(trained)}
-    return alt.Scale(domain=[short(arm) for arm in arms], range=[colours.get(arm, light("grey")) for arm in arms])
+def hues(groups: Sequence[str | None]) -> list[str]:
+    """A colour for each group of arms, in order of appearance; grey for None, blue for all where there are too many."""
+    known = list(dict.fromkeys(group for group in groups if group is not None))
+    few = len(known) <= len(SERIES)
+    return [light("grey") if g is None else light(SERIES[known.index(g)] if few else SERIES[0]) for g in groups]
 
 
 def draw(figure: Figure, scale: float = 2.0) -> Drawn:

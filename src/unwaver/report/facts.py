@@ -8,14 +8,15 @@ arms and sets of it. Pure.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 from typing import Literal
 
-from unwaver.records import Estimate, Kind, Trace
+from unwaver.records import PATTERNS, Estimate, Kind, Trace
+from unwaver.report.plain import plain
 from unwaver.study.compare import Between, Comparison, compare_means, compare_over_seeds, compare_rates, corrected
 from unwaver.study.plan import RAW
 from unwaver.study.results import Results, Row, outcomes
@@ -46,6 +47,9 @@ NAMES: Mapping[str, str] = {
 }
 """Measures as people call them."""
 
+GROUPS = ("before the guard", "after the guard", "in the mix")
+"""The teacher's traces a pattern's share is taken of (`study.results.pattern_shares`)."""
+
 Part = Literal["reasoning", "answer"]
 
 Outcomes = Mapping[str, Sequence[Label]]
@@ -53,6 +57,9 @@ Outcomes = Mapping[str, Sequence[Label]]
 
 ALL = "all sets"
 """The slice of a figure pooled over sets."""
+
+LONGEST_LABEL = 34
+"""Characters of an arm's name in a chart."""
 
 _SEED = re.compile(r"[\s,;:/_-]*\bseed[\s=_-]*\d+\b", re.IGNORECASE)
 
@@ -103,6 +110,29 @@ class Facts:
             found.append(EvaluationFacts(name, rows[0].trace.prompt.kind, prompts, round(len(rows) / max(prompts, 1))))
         return found
 
+    @cached_property
+    def _found(self) -> dict[tuple[str, str, str], Estimate]:
+        return {(e.metric, e.arm, e.slice): e for e in self.results.estimates}
+
+    def patterns(self, arm: str, group: str) -> list[Estimate | None]:
+        """The shares of the risky patterns among an arm's teacher traces, in the paper's order; of its first seed."""
+        return [self._found.get((f"pattern:{pattern}", self.arms[arm][0], group)) for pattern in PATTERNS]
+
+    @cached_property
+    def taught(self) -> list[str]:
+        """The arms whose teacher's traces were read, but for those that share all of it with an earlier arm."""
+        found: dict[str, str] = {}
+        for arm in self.arms:
+            shares = [e for group in GROUPS for e in self.patterns(arm, group)]
+            if any(e is not None and e.n for e in shares):
+                found.setdefault(repr([None if e is None else (e.value, e.n) for e in shares]), arm)
+        return list(found.values())
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """The arms as charts call them: short, and no two alike."""
+        return labelled(list(self.arms))
+
     def of_kind(self, *kinds: Kind) -> list[EvaluationFacts]:
         """The sets whose prompts are of these kinds."""
         return [one for one in self.sets if one.kind in kinds]
@@ -117,7 +147,7 @@ class Facts:
         for number, member in enumerate(self.arms[arm]):
             labels = self._outcomes.get((member, set_), {}).get(metric)
             if labels:
-                found[int(self.results.cells.get(member, {}).get("seed", number))] = labels
+                found[self._seed(member, number)] = labels
         return found
 
     def reference(self, arm: str) -> str | None:
@@ -153,22 +183,42 @@ class Facts:
         return rate_over_seeds(over, metric, arm, set_, n_truncated=truncated)
 
     def pooled(self, metric: str, arm: str, sets: Iterable[EvaluationFacts]) -> Estimate | None:
-        """One rate over several sets; prompts that seek the same behaviour are one cluster."""
+        """One rate over several sets, of one run or over seeds; prompts that seek one behaviour are one cluster."""
         found = self.pooled_values(metric, arm, sets)
-        return rate(found, metric, arm, ALL) if found else None
+        if not found:
+            return None
+        if len(found) == 1:
+            return rate(next(iter(found.values())), metric, arm, ALL)
+        return mean_over_seeds({seed: by_prompt(_scores(one)) for seed, one in found.items()}, metric, arm, ALL)
 
-    def pooled_values(self, metric: str, arm: str, sets: Iterable[EvaluationFacts]) -> dict[str, list[Label]]:
-        """Labels of several sets by behaviour (or prompt), over all seeds."""
-        names = {one.name for one in sets}
-        found: dict[str, list[Label]] = defaultdict(list)
-        for member in self.arms[arm]:
-            for (other, name), rows in self.rows.items():
-                if other != member or name not in names:
-                    continue
-                for row in rows:
-                    key = row.trace.prompt.behaviour or row.trace.prompt.text
-                    found[key] += next(iter(outcomes([row]).get(metric, {}).values()), [])
-        return dict(found)
+    def pooled_values(self, metric: str, arm: str, sets: Iterable[EvaluationFacts]) -> dict[int, Outcomes]:
+        """By seed, the labels of several sets by behaviour (or prompt)."""
+        names = [one.name for one in sets]
+        found: dict[int, Outcomes] = {}
+        for number, member in enumerate(self.arms[arm]):
+            merged: dict[str, list[Label]] = defaultdict(list)
+            for name in names:
+                for behaviour, labels in self._behaviours.get((member, name), {}).get(metric, {}).items():
+                    merged[behaviour] += labels
+            if merged:
+                found[self._seed(member, number)] = dict(merged)
+        return found
+
+    @cached_property
+    def _behaviours(self) -> dict[tuple[str, str], dict[str, dict[str, list[Label]]]]:
+        """The measures' labels by (arm, set), then by the behaviour that is sought, or the prompt where none is."""
+        found: dict[tuple[str, str], dict[str, dict[str, list[Label]]]] = {}
+        for key, rows in self.rows.items():
+            measures: dict[str, dict[str, list[Label]]] = defaultdict(lambda: defaultdict(list))
+            for row in rows:
+                behaviour = row.trace.prompt.behaviour or row.trace.prompt.text
+                for metric, by_key in outcomes([row]).items():
+                    measures[metric][behaviour] += next(iter(by_key.values()))
+            found[key] = measures
+        return found
+
+    def _seed(self, member: str, number: int) -> int:
+        return int(self.results.cells.get(member, {}).get("seed", number))
 
     @cached_property
     def main(self) -> dict[tuple[str, str, str], Comparison]:
@@ -197,25 +247,20 @@ class Facts:
         for metric, sets in self.summed:
             for arm in self.arms:
                 reference = self.reference(arm)
-                if reference is not None:
-                    a, b = (self._pooled_means(metric, name, sets) for name in (reference, arm))
-                    found[metric, arm] = compare_means(a, b, metric=metric, slice=ALL, arm_a=reference, arm_b=arm)
+                if reference is None:
+                    continue
+                a, b = (self.pooled_values(metric, name, sets) for name in (reference, arm))
+                if a and b:
+                    found[metric, arm] = compared(a, b, (metric, ALL, reference, arm))
         return dict(zip(found, corrected(list(found.values())), strict=True))
-
-    def _pooled_means(self, metric: str, arm: str, sets: Iterable[EvaluationFacts]) -> dict[str, float | None]:
-        return by_prompt(_scores(self.pooled_values(metric, arm, sets)))
 
     @cached_property
     def pairs(self) -> list[Comparison]:
         """Every arm against every later one on attack success over all harmful prompts, corrected together."""
         harmful = self.of_kind("harmful")
-        means = {arm: self._pooled_means("asr", arm, harmful) for arm in self.arms}
-        found = [
-            compare_means(means[a], means[b], metric="asr", slice=ALL, arm_a=a, arm_b=b)
-            for a, b in combinations(self.arms, 2)
-            if means[a] and means[b]
-        ]
-        return corrected(found)
+        values = {arm: self.pooled_values("asr", arm, harmful) for arm in self.arms}
+        two = [(a, b) for a, b in combinations(self.arms, 2) if values[a] and values[b]]
+        return corrected([compared(values[a], values[b], ("asr", ALL, a, b)) for a, b in two])
 
     @cached_property
     def harmless(self) -> list[EvaluationFacts]:
@@ -285,6 +330,30 @@ def compared(a: Mapping[int, Outcomes], b: Mapping[int, Outcomes], between: tupl
 
 def _scores(found: Outcomes) -> dict[str, list[float | None]]:
     return {key: [None if label is None else float(label) for label in labels] for key, labels in found.items()}
+
+
+def labelled(arms: Sequence[str], longest: int = LONGEST_LABEL) -> dict[str, str]:
+    """Names short enough for a chart, no two alike.
+
+    Where one is too long, settings that most arms share are left out of all, the first piece excepted, if the names
+    stay different; what is too long then loses its middle.
+    """
+    pieces = {arm: plain(arm).split(", ") for arm in arms}
+    if any(len(", ".join(parts)) > longest for parts in pieces.values()):
+        often = Counter(part for parts in pieces.values() for part in set(parts[1:]))
+        usual = {part for part, count in often.items() if count > len(arms) / 2}
+        brief = {arm: [parts[0], *(part for part in parts[1:] if part not in usual)] for arm, parts in pieces.items()}
+        if len({tuple(parts) for parts in brief.values()}) == len(pieces):
+            pieces = brief
+    found: dict[str, str] = {}
+    for arm, parts in pieces.items():
+        text = ", ".join(parts)
+        text = text if len(text) <= longest else f"{text[: longest - 12]}…{text[-11:]}"
+        base, number = text, 2
+        while text in found.values():
+            text, number = f"{base} ({number})", number + 1
+        found[arm] = text
+    return found
 
 
 def gathered(results: Results) -> dict[str, tuple[str, ...]]:

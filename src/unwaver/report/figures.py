@@ -7,13 +7,14 @@ how many prompts it rests; every rate has its 95 % interval.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from string import ascii_uppercase
 from typing import Any
 
 import altair as alt
 
 from unwaver.records import Estimate
 from unwaver.report import paper
-from unwaver.report.charts import COST, Figure, arm_colours, data, light, row_axis, short, titled
+from unwaver.report.charts import COST, SERIES, Figure, data, hues, light, row_axis, short, titled
 from unwaver.report.facts import Facts
 from unwaver.report.tables import percent
 
@@ -21,7 +22,7 @@ ROW = 22
 """Height of one arm's row."""
 
 LABELLED = 12
-"""Most arms that are named in the scatter; above, only the front and the raw students are."""
+"""Most arms that are named in the scatter; above, the front has letters and the raw students their names."""
 
 PER_CENT = alt.Scale(domain=[0, 100])
 
@@ -40,12 +41,15 @@ def as_rows(estimate: Estimate | None, **more: Any) -> list[dict[str, Any]]:
 
 def names(facts: Facts) -> list[str]:
     """The arms as charts call them."""
-    return [short(arm) for arm in facts.arms]
+    return list(facts.labels.values())
 
 
 def colours(facts: Facts) -> alt.Scale:
-    """A colour for each arm."""
-    return arm_colours(list(facts.arms), [arm for arm in facts.arms if facts.is_raw(arm)])
+    """Grey for raw students, a colour for each arm; where those are too many, one for each recipe."""
+    groups: list[str | None] = [None if facts.is_raw(arm) else arm for arm in facts.arms]
+    if len(groups) > len(SERIES):
+        groups = [None if facts.is_raw(arm) else str(facts.cell(arm).get("instruction", arm)) for arm in facts.arms]
+    return alt.Scale(domain=names(facts), range=hues(groups))
 
 
 def rates(facts: Facts) -> Figure | None:
@@ -53,7 +57,11 @@ def rates(facts: Facts) -> Figure | None:
     panels: list[Any] = []
     width = max(96, min(230, 690 // max(1, len(facts.sets)) - 18))
     for one in facts.sets:
-        rows = [row for arm in facts.arms for row in as_rows(facts.estimate(one.metric, arm, one.name), arm=short(arm))]
+        rows = [
+            row
+            for arm in facts.arms
+            for row in as_rows(facts.estimate(one.metric, arm, one.name), arm=facts.labels[arm])
+        ]
         if not rows:
             continue
         base = alt.Chart(data(rows)).encode(
@@ -112,22 +120,32 @@ def trade_off(facts: Facts) -> Figure | None:
         color=light("soft"), strokeDash=[5, 4], strokeWidth=1.5
     )
     dots = base.mark_point(filled=True, size=130, opacity=1, stroke=light("ink"), strokeWidth=0.8)
-    named = [p for at, p in enumerate(points) if len(points) <= LABELLED or at in front or p["raw"]]
+    named, key = _named(points, front)
     labels = alt.Chart(data(named)).mark_text(align="left", dx=9, dy=-9, fontSize=12, color=light("ink"))
     chart = across + upright + edge.encode(x=x, y=y, order=alt.Order("x:Q"))
     chart += dots.encode(x=x, y=y, **_cost_colour(points, facts.length_unit))
-    chart += labels.encode(x=x, y=y, text="arm:N")
+    chart += labels.encode(x=x, y=y, text="label:N")
     return Figure(
         "trade-off",
         "Harm against over-refusal",
         "Better is down and to the left. The dashed line joins the arms that no other arm beats in both; the colour is "
         f"the mean length of the reasoning on harmful prompts, in {facts.length_unit}. Whiskers are 95 % intervals; "
-        "prompts that seek the same behaviour count as one cluster.",
+        f"prompts that seek the same behaviour count as one cluster.{key}",
         "; ".join(f"{p['arm']}: over-refusal {p['x']:.0f} %, harm {p['y']:.0f} %" for p in points[:LABELLED])
         + f". On the front: {', '.join(points[at]['arm'] for at in front)}.",
         chart.properties(width=640, height=340),
         (paper.note("trade-off"),),
     )
+
+
+def _named(points: Sequence[dict[str, Any]], front: Sequence[int]) -> tuple[list[dict[str, Any]], str]:
+    """The points that are named in the chart, and the key to their letters where there are too many for names."""
+    if len(points) <= LABELLED:
+        return [point | {"label": point["arm"]} for point in points], ""
+    letters = {at: ascii_uppercase[n] for n, at in enumerate(front[: len(ascii_uppercase)])}
+    named = [p | {"label": p["arm"] if p["raw"] else letters[at]} for at, p in enumerate(points) if at in letters]
+    named += [p | {"label": p["arm"]} for at, p in enumerate(points) if p["raw"] and at not in letters]
+    return named, " " + "; ".join(f"{letter}: {points[at]['arm']}" for at, letter in letters.items()) + "."
 
 
 def _trade_offs(facts: Facts) -> list[dict[str, Any]]:
@@ -139,7 +157,11 @@ def _trade_offs(facts: Facts) -> list[dict[str, Any]]:
             continue
         x, y = across[0], up[0]
         lengths = facts.lengths(arm, "reasoning", "harmful")
-        point = {"arm": short(arm), "raw": facts.is_raw(arm), "cost": sum(lengths) / len(lengths) if lengths else None}
+        point = {
+            "arm": facts.labels[arm],
+            "raw": facts.is_raw(arm),
+            "cost": sum(lengths) / len(lengths) if lengths else None,
+        }
         point |= {"x": x["value"], "x1": x["low"], "x2": x["high"]}
         points.append(point | {"y": y["value"], "y1": y["low"], "y2": y["high"]})
     return points
@@ -183,7 +205,7 @@ def parts(facts: Facts) -> Figure | None:
             row
             for part in ("reasoning", "answer")
             for arm in facts.arms
-            for row in as_rows(facts.estimate(f"asr_{part}", arm, one.name), arm=short(arm), part=part)
+            for row in as_rows(facts.estimate(f"asr_{part}", arm, one.name), arm=facts.labels[arm], part=part)
         ]
         if not rows:
             continue
@@ -222,7 +244,7 @@ def pairs(facts: Facts) -> Figure | None:
             (c.arm_a, c.arm_b, turned.get(c.verdict, c.verdict), -1),
         ):
             text = "" if c.difference is None else f"{100 * sign * c.difference:+.0f}"
-            rows.append({"of": short(of), "against": short(against), "word": word, "text": text})
+            rows.append({"of": facts.labels[of], "against": facts.labels[against], "word": word, "text": text})
     large = len(facts.arms) <= 9
     top = alt.Axis(orient="top", labelAngle=-40, grid=False, ticks=False, domain=False)
     words = ["better", "worse", "not distinguishable", "too few scored"]

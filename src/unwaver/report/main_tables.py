@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from unwaver.records import PATTERNS
-from unwaver.report.facts import NAMES, SPLIT, EvaluationFacts, Facts
+from unwaver.report.facts import GROUPS, NAMES, SPLIT, EvaluationFacts, Facts
 from unwaver.report.tables import NOTHING, Cell, Table, count, of
 from unwaver.study.compare import Comparison
 
@@ -17,9 +17,6 @@ KINDS = {
     "code": "Accuracy",
 }
 """The line over the main table's head, by kind of prompt."""
-
-GROUPS = ("before the guard", "after the guard", "in the mix")
-"""The teacher's traces a pattern's share is taken of (`study.results.pattern_shares`)."""
 
 
 def p_value(p: float | None) -> str:
@@ -178,11 +175,10 @@ def comparison_table(facts: Facts) -> Table | None:
 
 def pattern_table(facts: Facts) -> Table | None:
     """Shares of the risky patterns among the teacher's traces of harmful prompts."""
-    results = facts.results
     rows = []
-    for arm in results.arms:
+    for arm in facts.taught:
         for group in GROUPS:
-            found = [results.find(f"pattern:{pattern}", arm, group) for pattern in PATTERNS]
+            found = facts.patterns(arm, group)
             if any(e is not None and e.n for e in found):
                 n = max(e.n + e.n_unscored for e in found if e is not None)
                 rows.append([Cell(arm), Cell(group), count(n), *(of(e) for e in found)])

@@ -188,8 +188,8 @@ def _cards_note(facts: Facts) -> str:
     said = [f"{NAMES[metric]}: {', '.join(one.name for one in sets)}" for metric, sets in facts.summed]
     more = f" The first {CARDS} of {len(facts.arms)} arms." if len(facts.arms) > CARDS else ""
     return (
-        f"Pooled over {'; '.join(said)}. Words compare with the raw student on the same prompts (paired t test over "
-        f"behaviours, corrected by Holm over these cards' comparisons).{more}"
+        f"Pooled over {'; '.join(said)}. Words compare with the raw student on the same prompts, paired by behaviour "
+        f"and corrected by Holm over these cards' comparisons.{more}"
     )
 
 

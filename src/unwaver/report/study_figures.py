@@ -6,6 +6,7 @@ Points are over seeds where there are several, with 95 % intervals.
 
 from __future__ import annotations
 
+import textwrap
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import altair as alt
 
 from unwaver.report import paper
-from unwaver.report.charts import SERIES, Figure, data, light, short, titled
-from unwaver.report.facts import Facts
+from unwaver.report.charts import Figure, data, hues, titled
+from unwaver.report.facts import Facts, labelled
 from unwaver.report.figures import as_rows
+from unwaver.report.plain import plain
 
 
 @dataclass(frozen=True)
@@ -73,18 +75,15 @@ def drawn(facts: Facts, setting: Setting) -> Figure | None:
     if not lines:
         return None
     panels = []
-    spoken = []
-    several = [len({str(facts.cell(arms[0]).get(key)) for arms in lines}) for key in ("instruction", "student")]
-    shades = [light(SERIES[at % len(SERIES)]) for at in range(len(lines))]
+    spoken: list[str] = []
+    called = _called(facts, lines, setting.key)
+    shades = hues(called)
     for metric, title in MEASURES:
         sets = facts.of_kind("harmful") if metric == "asr" else facts.harmless
         rows: list[dict[str, Any]] = []
-        for arms in lines:
+        for line, arms in zip(called, lines, strict=True):
             for arm in arms:
-                cell = facts.cell(arm)
-                value = cell[setting.key]
-                at = value if setting.scale else short(str(value), 24)
-                rows += as_rows(facts.pooled(metric, arm, sets), at=at, line=_line(facts, arms, several))
+                rows += as_rows(facts.pooled(metric, arm, sets), at=facts.cell(arm)[setting.key], line=line)
         if not rows:
             continue
         spoken += [f"{row['line']}, {setting.axis} {row['at']}: {title[:-3]} {row['value']:.0f} %" for row in rows]
@@ -113,32 +112,37 @@ def families(facts: Facts, key: str) -> list[list[str]]:
     return [arms for arms in groups.values() if len({str(facts.cell(arm)[key]) for arm in arms}) > 1]
 
 
-def _line(facts: Facts, arms: list[str], several: list[int]) -> str:
-    cell = facts.cell(arms[0])
-    said = [str(cell.get("instruction"))]
-    said += [str(cell.get("student"))] if several[1] > 1 else []
-    if several[0] * several[1] == 1:
-        return said[0]
-    return short(", ".join(said), 40)
+def _called(facts: Facts, lines: list[list[str]], key: str) -> list[str]:
+    """The lines by the recipe and whatever else sets them apart."""
+    cells = [facts.cell(arms[0]) for arms in lines]
+    others = [k for k in cells[0] if k not in (key, "seed", "instruction")]
+    apart = [k for k in others if len({str(cell.get(k)) for cell in cells}) > 1]
+    texts = [", ".join(str(cell.get(k)) for k in ("instruction", *apart)) for cell in cells]
+    called = labelled(list(dict.fromkeys(texts)), 40)
+    return [called[text] for text in texts]
 
 
 def _panel(rows: list[dict[str, Any]], setting: Setting, title: str, shades: list[str]) -> Any:
     lines = list(dict.fromkeys(row["line"] for row in rows))
-    colour = alt.Color("line:N", scale=alt.Scale(domain=lines, range=shades[: len(lines)]), title=None)
+    legend = alt.Legend(title=None, symbolOpacity=1)
+    colour = alt.Color("line:N", scale=alt.Scale(domain=lines, range=shades[: len(lines)]), legend=legend)
     y = alt.Y("value:Q", scale=alt.Scale(domain=[0, 100]), title=title)
-    base = alt.Chart(data(rows))
-    if setting.scale is None:
-        x: Any = alt.X("at:N", title=setting.axis, sort=None, axis=alt.Axis(labelAngle=0, grid=False, labelLimit=110))
-        offset = alt.XOffset("line:N")
-        whiskers = base.mark_rule(strokeWidth=2, opacity=0.5).encode(
-            x=x, xOffset=offset, y=alt.Y("low:Q"), y2="high:Q", color=colour
+    ends = {"y": alt.Y("low:Q"), "y2": "high:Q", "color": colour}
+    numbers = all(isinstance(row["at"], int | float) for row in rows)
+    if setting.scale is None or not numbers:
+        wrapped = [row | {"at": "\n".join(textwrap.wrap(plain(str(row["at"])).replace("-", " "), 16))} for row in rows]
+        axis = alt.Axis(labelAngle=0, grid=False, labelExpr="split(datum.label, '\\n')")
+        base = alt.Chart(data(wrapped)).encode(
+            x=alt.X("at:N", title=setting.axis, sort=None, axis=axis), xOffset=alt.XOffset("line:N")
         )
-        points = base.mark_point(filled=True, size=80, opacity=1).encode(x=x, xOffset=offset, y=y, color=colour)
-        return (whiskers + points).properties(width=280, height=210)
+        whiskers = base.mark_rule(strokeWidth=2, opacity=0.5).encode(**ends)
+        points = base.mark_point(filled=True, size=80, opacity=1).encode(y=y, color=colour)
+        return (whiskers + points).properties(width=290, height=210)
     values = sorted({row["at"] for row in rows})
     far = alt.Scale(type="log" if setting.scale == "log" and values[0] > 0 else "linear", nice=False, padding=14)
     form = "~e" if setting.key == "lr" else ",d"
     x = alt.X("at:Q", title=setting.axis, scale=far, axis=alt.Axis(values=values, grid=False, format=form))
-    band = base.mark_area(opacity=0.16).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour)
-    line = base.mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=60, filled=True)).encode(x=x, y=y, color=colour)
-    return (band + line).properties(width=280, height=210)
+    base = alt.Chart(data(rows)).encode(x=x)
+    band = base.mark_area(opacity=0.16).encode(**ends)
+    line = base.mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=60, filled=True)).encode(y=y, color=colour)
+    return (band + line).properties(width=290, height=210)

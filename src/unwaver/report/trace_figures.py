@@ -11,9 +11,8 @@ import numpy as np
 from unwaver.records import PATTERNS
 from unwaver.report import paper
 from unwaver.report.charts import SERIES, Figure, data, light, short, titled
-from unwaver.report.facts import Facts
+from unwaver.report.facts import GROUPS, Facts
 from unwaver.report.figures import LABELLED, PER_CENT, ROW, as_rows, colours, names
-from unwaver.report.main_tables import GROUPS
 
 PANELS = 8
 """Most arms that are drawn side by side; the tables have all."""
@@ -22,11 +21,10 @@ PANELS = 8
 def patterns(facts: Facts) -> Figure | None:
     """Shares of the risky patterns before and after the guard and in the mix."""
     rows: list[dict[str, Any]] = []
-    for arm in facts.results.arms:
-        for pattern in PATTERNS:
-            for group in GROUPS:
-                found = facts.results.find(f"pattern:{pattern}", arm, group)
-                rows += as_rows(found, arm=short(arm), pattern=pattern.replace("_", " "), group=group)
+    for arm in facts.taught:
+        for group in GROUPS:
+            for pattern, found in zip(PATTERNS, facts.patterns(arm, group), strict=True):
+                rows += as_rows(found, arm=facts.labels[arm], pattern=pattern.replace("_", " "), group=group)
     if not rows:
         return None
     arms = list(dict.fromkeys(row["arm"] for row in rows))
@@ -68,9 +66,9 @@ def _first(arms: Sequence[str]) -> tuple[str, ...]:
 def losses(facts: Facts) -> Figure | None:
     """Training loss and the loss on what was held out, part by part."""
     rows = [
-        {"arm": short(arm), **row}
-        for arm, log in facts.results.losses.items()
-        for entry in log
+        {"arm": facts.labels[arm], **row}
+        for arm, members in facts.arms.items()
+        for entry in facts.results.losses.get(members[0], ())
         for row in _losses(entry)
     ]
     if not rows:
@@ -148,7 +146,9 @@ def _violins(facts: Facts, title: str, by_arm: dict[str, list[int]], named: bool
             continue
         low, middle, high = (float(q) for q in np.quantile(values, [0.25, 0.5, 0.75]))
         boxes.append({"low": low, "middle": middle, "high": min(high, top), "y": number})
-        outline += [{"arm": short(arm), "x": x, "a": number - h, "b": number + h} for x, h in density(values, top)]
+        outline += [
+            {"arm": facts.labels[arm], "x": x, "a": number - h, "b": number + h} for x, h in density(values, top)
+        ]
     axis = _numbered(names(facts)) if named else None
     rows = _rows(len(by_arm))
     along = alt.Scale(domain=[0, top], nice=False)
