@@ -2,7 +2,8 @@
 
 A ledger of that many replies (1,000 characters each, a gigabyte and a half on disk) is written first. Then a process of
 its own opens it and goes through all the requests, made one by one, as a stage does that is given the same command
-again; its peak memory is the operating system's figure. Another reads every reply back; nothing is claimed for that.
+again; its peak memory is the operating system's figure. Another reads every reply back, and a third makes a fifth as
+many calls to a model that answers at once, to see that nothing grows but the index; nothing is claimed for these.
 
     python benchmarks/ledger.py [--calls 1000000]
 """
@@ -10,6 +11,7 @@ again; its peak memory is the operating system's figure. Another reads every rep
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from pathlib import Path
 from simulated_server import where
 
 from unwaver.ledger import Ledger
+from unwaver.models.engine import Engine
 from unwaver.recipe import ModelSettings
 from unwaver.records import Message, Reply, Request, Sampling
 from unwaver.stages.calls import Calls, Place
@@ -72,6 +75,30 @@ def read_back(root: Path, calls: int) -> None:
     print(json.dumps({"seconds": time.perf_counter() - begun}))
 
 
+class AtOnce:
+    """A model that takes no time."""
+
+    label = "m"
+
+    async def reply(self, request: Request) -> Reply:
+        return REPLY
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def make(root: Path, calls: int) -> None:
+    begun = time.perf_counter()
+
+    async def inside() -> None:
+        with Ledger(root / "made") as ledger:
+            async with Engine(AtOnce(), SETTINGS, ledger) as engine:
+                await engine.ask_all(requests(calls))
+
+    asyncio.run(inside())
+    print(json.dumps({"seconds": time.perf_counter() - begun}))
+
+
 MEASURED = """
 import json, resource, sys
 from pathlib import Path
@@ -101,10 +128,12 @@ def main() -> None:
         size = sum(path.stat().st_size for path in root.rglob("*.jsonl")) / 2**30
         again = measured("resume", root, calls)
         back = measured("read_back", root, calls)
+        made = measured("make", root, calls // 5)
     print(
         f"{where()} | {calls:,} finished calls, {size:.1f} GiB, appended in {written:.0f} s"
         f" | resume {again['seconds']:.1f} s (ledger opened in {again['opened']:.1f} s), peak {again['gb']:.2f} GiB"
         f" | all read back in {back['seconds']:.1f} s, peak {back['gb']:.2f} GiB"
+        f" | {calls // 5:,} calls to a model that takes no time in {made['seconds']:.1f} s, peak {made['gb']:.2f} GiB"
     )
     assert again["seconds"] < LIMIT_S
     assert again["gb"] < LIMIT_GB

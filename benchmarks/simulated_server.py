@@ -57,7 +57,7 @@ async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, med
             at = head.find(b"content-length:")
             length = 0 if at < 0 else int(head[at + 15 : head.index(b"\r\n", at)])
             body = json.loads(await reader.readexactly(length)) if length else {}
-            prompt = str(body["messages"][-1]["content"]) if "messages" in body else ""
+            prompt = str(body["messages"][-1]["content"]) if body.get("messages") else ""
             await asyncio.sleep(latency(prompt, median, spread))
             payload = completion(prompt)
             # The limits are for clients that won't start before they have seen some.
