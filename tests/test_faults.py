@@ -101,7 +101,7 @@ def test_every_prompt_has_one_record_after_faults_and_kills(work: Work) -> None:
     kills, killed = random.Random(7), 0
     for _ in range(KILLS):
         run = work.start("distil")
-        work.wait_for_answers(kills.randint(1, 20), run)
+        work.wait_for_answers(kills.randint(1, 12), run)
         run.send_signal(signal.SIGKILL)
         killed += work.finish(run)[0] == -signal.SIGKILL
     assert killed == KILLS, "a run was over before it could be killed"
