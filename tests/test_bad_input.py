@@ -100,7 +100,10 @@ def test_a_full_disk_is_unfinished_and_loses_nothing(tmp_path: Path) -> None:
         "from unwaver.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     full = subprocess.run(
-        [sys.executable, "-c", script, "distil", str(recipe), "--root", str(root)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, "distil", str(recipe), "--root", str(root)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     clear(full, 3, "same command again")
     assert all(path.read_bytes() == content for path, content in before.items())

@@ -20,7 +20,9 @@ from unwaver.store import RunDir, Step, read_records
 def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
     """Compare texts and write down what they share."""
     with RunDir.open(step, place.root) as out:
-        training = ((e.prompt, e.user) for e in read_records(step.inputs["mix"].directory(place.root) / EXAMPLES, Example))
+        training = (
+            (e.prompt, e.user) for e in read_records(step.inputs["mix"].directory(place.root) / EXAMPLES, Example)
+        )
         evaluated: dict[str, list[tuple[str, str]]] = {}
         for name, prompts in step.inputs.items():
             if name == "mix":

@@ -1,4 +1,4 @@
-"""How a stage has traces read: rules answer at once, models are asked through the stage's calls, one repair, then unscored."""
+"""How a stage has traces read: rules answer at once; models are asked, asked once more, then it is unscored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def read(
         if judge == RULES:
             verdicts += by_rules(rule_reader(rubric, looked_at), traces)
         else:
-            verdicts += by_model(model_reader(rubric, recipe.models[judge], recipe.judge, looked_at), judge, traces, recipe, calls)
+            verdicts += by_model(
+                model_reader(rubric, recipe.models[judge], recipe.judge, looked_at), judge, traces, recipe, calls
+            )
     return verdicts
 
 
@@ -43,7 +45,9 @@ def by_model(reader: ModelReader, role: str, traces: Sequence[Trace], recipe: Re
     verdicts: list[Verdict] = []
     repairs: list[tuple[int, Trace, Request]] = []
     for at, (trace, request) in enumerate(asked):
-        reply = calls.reply(settings, request) if request is not None else Reply(ending="error", failure="no text to read")
+        reply = (
+            calls.reply(settings, request) if request is not None else Reply(ending="error", failure="no text to read")
+        )
         verdict = reader.read(trace, reply, settings.label)
         verdicts.append(verdict)
         if verdict.label is None and request is not None and reply.failure is None:
