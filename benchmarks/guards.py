@@ -25,6 +25,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+# In place of this folder, whose files bear the names of standard modules.
+sys.path[0] = str(Path(__file__).parent.parent / "tests")
+
+import tiny
 import torch
 
 from unwaver.judging.guards import Guard, guard_for
@@ -33,9 +37,6 @@ from unwaver.records import Prompt, Reply, Request, Trace
 from unwaver.stages.calls import Calls, Place
 from unwaver.stages.readings import by_model
 from unwaver.store import RunDir, Step
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-import tiny
 
 NAME = "Llama-Guard-3-8B"
 LABELS = ("safe", "unsafe")

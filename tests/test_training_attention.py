@@ -16,6 +16,8 @@ from unwaver.recipe import ModelSettings
 from unwaver.training import attention
 from unwaver.training.memory import SHORT
 
+CPU = torch.device("cpu")
+
 SHAPES: dict[str, dict[str, Any]] = {
     "llama": {"num_key_value_heads": 2},
     "llama, one key for each head": {"num_key_value_heads": 4},
@@ -91,13 +93,13 @@ def test_what_stands_before_in_the_row_is_never_seen() -> None:
 
 def test_a_model_that_lets_neighbours_in_is_found_out() -> None:
     collate = DataCollatorForLanguageModeling(pad_token_id=0, padding_free=True)
-    assert attention.gap_in_row(make_model("llama"), collate) < 1e-4
+    assert attention.gap_in_row(make_model("llama"), collate, 97, CPU) < 1e-4
 
     def careless(module: Any, query: Any, key: Any, value: Any, mask: Any, **kwargs: Any) -> Any:
         return sdpa_attention_forward(module, query, key, value, None, scaling=kwargs["scaling"])
 
     ALL_ATTENTION_FUNCTIONS.register("careless", careless)
-    assert attention.gap_in_row(make_model("llama", "careless"), collate) > 0.05
+    assert attention.gap_in_row(make_model("llama", "careless"), collate, 97, CPU) > 0.05
 
 
 def test_a_model_whose_attention_is_of_another_kind_is_refused() -> None:

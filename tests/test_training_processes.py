@@ -97,6 +97,20 @@ def test_a_killed_run_goes_on_with_the_same_losses_and_ends_with_the_same_weight
 
 
 @pytest.mark.real
+def test_a_full_disk_is_said_in_one_sentence_and_the_run_goes_on_when_there_is_room(
+    student: Path, tmp_path: Path
+) -> None:
+    """A limit on the size of files stands for the full disk: weights fit, the optimiser's state does not."""
+    limited = program(student, tmp_path)
+    limit = (student / "model.safetensors").stat().st_size * 3 // 2
+    limited[2] = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n" + limited[2]
+    done = subprocess.run(limited, capture_output=True, text=True, check=False)
+    assert "RunError" in done.stderr.splitlines()[-1] and "make room and give the same command again" in done.stderr
+    subprocess.run(program(student, tmp_path), check=True, stderr=subprocess.DEVNULL)
+    assert list(tmp_path.glob("train-*/manifest.json"))
+
+
+@pytest.mark.real
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_two_processes_have_the_losses_of_one(student: Path, tmp_path: Path, method: str) -> None:
     found = {}

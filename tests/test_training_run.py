@@ -169,6 +169,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(student: Path
         ({"train.sft": {"learning_rat": 1}}, "train.sft.learning_rat: unknown key; did you mean `learning_rate`"),
         ({"train.sft": {"max_length": 64}}, "train.sft.max_length: is decided by train.max_tokens"),
         ({"train.method": "lora", "train.lora": {"rank": 4}}, "train.lora.rank: unknown key"),
+        ({"train.report_to": ["tensorbord"]}, "train.report_to: no `tensorbord`; there are .*tensorboard"),
         ({"train.processes": 2}, "train.processes: 2 need train.launch"),
         ({"train.launch": "torchrun", "train.launch_config": "zero2"}, "torchrun takes none"),
         ({"train.global_batch": 6}, "6 is no multiple of 4"),
@@ -228,6 +229,31 @@ def test_a_merge_that_was_interrupted_is_done_again_without_training(student: Pa
     assert (folder / "model" / "model.safetensors").is_file()
     assert (folder / "adapter" / "adapter_model.safetensors").read_bytes() == before
     assert (folder / "loss.jsonl").read_text() == curve
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_weights_are_kept_in_the_type_the_student_came_in(student: Path, tmp_path: Path, method: str) -> None:
+    import torch
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    half = tmp_path / "half"
+    AutoModelForCausalLM.from_pretrained(student, dtype=torch.bfloat16).save_pretrained(half)
+    AutoTokenizer.from_pretrained(student).save_pretrained(half)
+    folder = run(tmp_path, half, many_examples(16), {"train.method": method})
+    assert {tensor.dtype for tensor in load_file(folder / "model" / "model.safetensors").values()} == {torch.bfloat16}
+
+
+def test_perplexity_is_that_of_the_untrained_student_on_what_it_trains_on(
+    student: Path, finished: Path, tmp_path: Path
+) -> None:
+    """Trained further, the student finds the same mix likelier."""
+    before = json.loads((finished / "manifest.json").read_text())["perplexity"]
+    folder = run(tmp_path, finished / "model", many_examples(45), {"train.epochs": 0.2})
+    after = json.loads((folder / "manifest.json").read_text())["perplexity"]
+    for part in ("benign", "safety"):
+        assert before[part]["perplexity"] == pytest.approx(math.exp(before[part]["loss"]))
+        assert after[part]["perplexity"] < before[part]["perplexity"]
 
 
 def test_qlora_without_bitsandbytes_is_refused(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,53 +117,31 @@ def hues(groups: Sequence[str | None]) -> list[str]:
 
 def draw(figure: Figure, scale: float = 2.0) -> Drawn:
     """The figure as SVG and PNG; `scale` is of the PNG, 1 being 72 dots an inch."""
-    spec = _dressed(figure.chart).to_dict(validate=False)
+    spec = figure.chart.to_dict(validate=False) | {"config": _look()}
     svg = _clean(vl_convert.vegalite_to_svg(spec), figure)
     png = vl_convert.vegalite_to_png(spec, scale=scale)
     return Drawn(figure, svg, _inlined(svg), png)
 
 
-def _dressed(chart: Any) -> Any:
+def _look() -> dict[str, Any]:
+    """Vega-Lite's configuration of every chart."""
     ink, soft, line = light("ink"), light("soft"), light("line")
-    dressed: Any = (
-        chart.configure(
-            font=FONT, background=light("paper"), padding={"left": 14, "right": 14, "top": 6, "bottom": 6}, aria=False
-        )
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelColor=soft,
-            titleColor=ink,
-            domainColor=line,
-            tickColor=line,
-            gridColor=line,
-            labelFontSize=11.5,
-            titleFontSize=12,
-            titleFontWeight="normal",
-            titlePadding=8,
-            labelPadding=5,
-            tickSize=4,
-            labelLimit=260,
-        )
-        .configure_axisY(domain=False, ticks=False)
-        .configure_header(
-            labelColor=ink, titleColor=ink, labelFontSize=12, labelFontWeight=600, labelPadding=6, title=None
-        )
-        .configure_legend(
-            labelColor=soft,
-            titleColor=ink,
-            labelFontSize=11.5,
-            titleFontSize=12,
-            titleFontWeight="normal",
-            columnPadding=18,
-            symbolStrokeWidth=2,
-            gradientStrokeColor=line,
-            labelLimit=260,
-            orient="top",
-            titleLimit=400,
-        )
-        .configure_title(color=ink, fontSize=13, fontWeight=600, anchor="start")
-    )
-    return dressed
+    text = {"labelColor": soft, "titleColor": ink, "labelFontSize": 11.5, "titleFontSize": 12, "labelLimit": 260}
+    return {
+        "font": FONT,
+        "background": light("paper"),
+        "padding": {"left": 14, "right": 14, "top": 6, "bottom": 6},
+        "aria": False,
+        "view": {"stroke": None, "continuousWidth": 300, "continuousHeight": 200},
+        "axis": text
+        | {"domainColor": line, "tickColor": line, "gridColor": line, "titleFontWeight": "normal"}
+        | {"titlePadding": 8, "labelPadding": 5, "tickSize": 4},
+        "axisY": {"domain": False, "ticks": False},
+        "legend": text
+        | {"titleFontWeight": "normal", "titleLimit": 400, "orient": "top", "columnPadding": 18}
+        | {"symbolStrokeWidth": 2, "gradientStrokeColor": line},
+        "title": {"color": ink, "fontSize": 13, "fontWeight": 600, "anchor": "start"},
+    }
 
 
 _SVG = "{http://www.w3.org/2000/svg}"

@@ -7,8 +7,7 @@ arms and sets of it. Pure.
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +15,7 @@ from itertools import combinations
 from typing import Literal
 
 from unwaver.records import PATTERNS, Estimate, Kind, Trace
-from unwaver.report.plain import plain
+from unwaver.report.arms import gathered, labelled
 from unwaver.study.compare import Between, Comparison, compare_means, compare_over_seeds, compare_rates, corrected
 from unwaver.study.plan import RAW
 from unwaver.study.results import Results, Row, outcomes
@@ -58,11 +57,6 @@ Outcomes = Mapping[str, Sequence[Label]]
 ALL = "all sets"
 """The slice of a figure pooled over sets."""
 
-LONGEST_LABEL = 34
-"""Characters of an arm's name in a chart."""
-
-_SEED = re.compile(r"[\s,;:/_-]*\bseed[\s=_-]*\d+\b", re.IGNORECASE)
-
 
 @dataclass(frozen=True)
 class EvaluationFacts:
@@ -86,6 +80,7 @@ class Facts:
     results: Results
     arms: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The arms as shown, each with the arms of `results` it stands for: more than one where seeds are gathered."""
+    _pooled: dict[tuple[str, ...], Estimate | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.arms = gathered(self.results)
@@ -184,12 +179,16 @@ class Facts:
 
     def pooled(self, metric: str, arm: str, sets: Iterable[EvaluationFacts]) -> Estimate | None:
         """One rate over several sets, of one run or over seeds; prompts that seek one behaviour are one cluster."""
-        found = self.pooled_values(metric, arm, sets)
-        if not found:
-            return None
-        if len(found) == 1:
-            return rate(next(iter(found.values())), metric, arm, ALL)
-        return mean_over_seeds({seed: by_prompt(_scores(one)) for seed, one in found.items()}, metric, arm, ALL)
+        sets = list(sets)
+        key = (metric, arm, *(one.name for one in sets))
+        if key not in self._pooled:
+            found = self.pooled_values(metric, arm, sets)
+            over = {seed: by_prompt(_scores(one)) for seed, one in found.items()}
+            if len(found) > 1:
+                self._pooled[key] = mean_over_seeds(over, metric, arm, ALL)
+            else:
+                self._pooled[key] = rate(next(iter(found.values())), metric, arm, ALL) if found else None
+        return self._pooled[key]
 
     def pooled_values(self, metric: str, arm: str, sets: Iterable[EvaluationFacts]) -> dict[int, Outcomes]:
         """By seed, the labels of several sets by behaviour (or prompt)."""
@@ -330,44 +329,3 @@ def compared(a: Mapping[int, Outcomes], b: Mapping[int, Outcomes], between: tupl
 
 def _scores(found: Outcomes) -> dict[str, list[float | None]]:
     return {key: [None if label is None else float(label) for label in labels] for key, labels in found.items()}
-
-
-def labelled(arms: Sequence[str], longest: int = LONGEST_LABEL) -> dict[str, str]:
-    """Names short enough for a chart, no two alike.
-
-    Where one is too long, settings that most arms share are left out of all, the first piece excepted, if the names
-    stay different; what is too long then loses its middle.
-    """
-    pieces = {arm: plain(arm).split(", ") for arm in arms}
-    if any(len(", ".join(parts)) > longest for parts in pieces.values()):
-        often = Counter(part for parts in pieces.values() for part in set(parts[1:]))
-        usual = {part for part, count in often.items() if count > len(arms) / 2}
-        brief = {arm: [parts[0], *(part for part in parts[1:] if part not in usual)] for arm, parts in pieces.items()}
-        if len({tuple(parts) for parts in brief.values()}) == len(pieces):
-            pieces = brief
-    found: dict[str, str] = {}
-    for arm, parts in pieces.items():
-        text = ", ".join(parts)
-        text = text if len(text) <= longest else f"{text[: longest - 12]}…{text[-11:]}"
-        base, number = text, 2
-        while text in found.values():
-            text, number = f"{base} ({number})", number + 1
-        found[arm] = text
-    return found
-
-
-def gathered(results: Results) -> dict[str, tuple[str, ...]]:
-    """Arms as shown: those whose cells are alike but for the seed stand together under their name without it."""
-    groups: dict[str, list[str]] = defaultdict(list)
-    for arm in results.arms:
-        cell = results.cells.get(arm, {})
-        rest = {key: value for key, value in cell.items() if key != "seed"}
-        groups[repr(sorted(rest.items())) if "seed" in cell else arm].append(arm)
-    found: dict[str, tuple[str, ...]] = {}
-    for members in groups.values():
-        names = {_SEED.sub("", arm).strip(" ,;:/_-") for arm in members}
-        if len(members) > 1 and len(names) == 1 and (name := names.pop()):
-            found[name] = tuple(members)
-        else:
-            found |= {arm: (arm,) for arm in members}
-    return found

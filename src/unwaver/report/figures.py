@@ -24,6 +24,9 @@ ROW = 22
 LABELLED = 12
 """Most arms that are named in the scatter; above, the front has letters and the raw students their names."""
 
+CHOSEN = 8
+"""Most arms that are summed up at the top of the page and compared at equal length."""
+
 PER_CENT = alt.Scale(domain=[0, 100])
 
 UNITS = {"asr": "% unsafe", "over_refusal": "% refused", "accuracy": "% correct"}
@@ -115,12 +118,12 @@ def trade_off(facts: Facts) -> Figure | None:
     whisker = base.mark_rule(color=light("grey"), opacity=0.5)
     across = whisker.encode(x=alt.X("x1:Q", scale=right), x2="x2:Q", y=y)
     upright = whisker.encode(x=x, y=alt.Y("y1:Q", scale=up), y2="y2:Q")
-    front = pareto([(p["x"], p["y"]) for p in points])
-    edge = alt.Chart(data([points[at] for at in front])).mark_line(
+    best = pareto([(p["x"], p["y"]) for p in points])
+    edge = alt.Chart(data([points[at] for at in best])).mark_line(
         color=light("soft"), strokeDash=[5, 4], strokeWidth=1.5
     )
     dots = base.mark_point(filled=True, size=130, opacity=1, stroke=light("ink"), strokeWidth=0.8)
-    named, key = _named(points, front)
+    named, key = _named(points, best)
     labels = alt.Chart(data(named)).mark_text(align="left", dx=9, dy=-9, fontSize=12, color=light("ink"))
     chart = across + upright + edge.encode(x=x, y=y, order=alt.Order("x:Q"))
     chart += dots.encode(x=x, y=y, **_cost_colour(points, facts.length_unit))
@@ -132,7 +135,7 @@ def trade_off(facts: Facts) -> Figure | None:
         f"the mean length of the reasoning on harmful prompts, in {facts.length_unit}. Whiskers are 95 % intervals; "
         f"prompts that seek the same behaviour count as one cluster.{key}",
         "; ".join(f"{p['arm']}: over-refusal {p['x']:.0f} %, harm {p['y']:.0f} %" for p in points[:LABELLED])
-        + f". On the front: {', '.join(points[at]['arm'] for at in front)}.",
+        + f". On the front: {', '.join(points[at]['arm'] for at in best)}.",
         chart.properties(width=640, height=340),
         (paper.note("trade-off"),),
     )
@@ -191,6 +194,15 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
         at for at, (x, y) in enumerate(points) if not any(a <= x and b <= y and (a, b) != (x, y) for a, b in points)
     ]
     return sorted(front, key=lambda at: points[at])
+
+
+def chosen(facts: Facts) -> list[str]:
+    """All arms, or where they are many raw and those that no other beats in both harm and over-refusal."""
+    if len(facts.arms) <= CHOSEN:
+        return list(facts.arms)
+    points = _trade_offs(facts)
+    best = {points[at]["arm"] for at in pareto([(p["x"], p["y"]) for p in points])}
+    return [arm for arm, label in facts.labels.items() if facts.is_raw(arm) or label in best][:CHOSEN]
 
 
 def parts(facts: Facts) -> Figure | None:

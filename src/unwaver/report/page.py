@@ -34,9 +34,6 @@ from unwaver.report.tables import Table, markdown, percent
 
 FOLDER = Path(__file__).parent
 
-CARDS = 8
-"""Most arms that are summed up at the top."""
-
 
 @dataclass(frozen=True)
 class Section:
@@ -169,9 +166,9 @@ def _section(id_: str, short: str, title: str, text: str, *pieces: Table | Figur
 
 
 def cards(facts: Facts) -> list[Card]:
-    """Raw and the first arms, summed up; none where nothing is evaluated."""
+    """The chosen arms, summed up; none where nothing is evaluated."""
     found = []
-    for arm in list(facts.arms)[:CARDS]:
+    for arm in figures.chosen(facts):
         lines = []
         for metric, sets in facts.summed:
             e, c = facts.pooled(metric, arm, sets), facts.summary.get((metric, arm))
@@ -186,7 +183,9 @@ def cards(facts: Facts) -> list[Card]:
 
 def _cards_note(facts: Facts) -> str:
     said = [f"{NAMES[metric]}: {', '.join(one.name for one in sets)}" for metric, sets in facts.summed]
-    more = f" The first {CARDS} of {len(facts.arms)} arms." if len(facts.arms) > CARDS else ""
+    more = ""
+    if len(facts.arms) > figures.CHOSEN:
+        more = f" Of {len(facts.arms)} arms, raw and those that no other arm beats in harm and over-refusal both."
     return (
         f"Pooled over {'; '.join(said)}. Words compare with the raw student on the same prompts, paired by behaviour "
         f"and corrected by Holm over these cards' comparisons.{more}"

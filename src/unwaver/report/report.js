@@ -83,8 +83,7 @@
     node.setAttribute("aria-posinset", n + 1);
     node.setAttribute("aria-setsize", hits.length);
     const [kind, prompt, , category] = index.prompts[index.prompt[row]];
-    const bad = index.tags_bad[row];
-    node.append(make("div", "", `${index.arms[index.arm[row]]} · ${index.sets[index.set[row]]}${bad ? " · " + bad : ""}`));
+    node.append(make("div", "", `${index.arms[index.arm[row]]} · ${index.sets[index.set[row]]}${index.unsafe[row] ? " · unsafe" : ""}`));
     const hidden = index.mask[row] & MASK.prompt && !unmasked;
     const words = hidden ? `${kind}${category ? ", " + category : ""} · masked · ${index.id[row]}` : prompt.slice(0, 160);
     const what = make("div", hidden ? "what hidden" : "what", words);
@@ -124,13 +123,12 @@
     rows.forEach((one, n) => columns.append(reply(one, entries[n], one === row)));
     $("shown").replaceChildren(asked(row), columns);
     $("detail").scrollTop = 0;
+    const mark = columns.querySelector(".chosen");
+    if (mark && mark.offsetLeft + mark.offsetWidth > columns.offsetLeft + columns.clientWidth) columns.scrollLeft = mark.offsetLeft - columns.offsetLeft;
     try { history.replaceState(null, "", `#trace-${index.id[row]}`); } catch { /* files may not have it */ }
   }
   function siblings(row) {
-    const rows = [];
-    const alike = index.prompts[index.prompt[row]];
-    for (let n = 0; n < index.arm.length; n++) if (index.prompt[n] === index.prompt[row]) rows.push(n);
-    return alike ? rows : [row];
+    return index.prompt.flatMap((prompt, n) => (prompt === index.prompt[row] ? [n] : []));
   }
   function asked(row) {
     const [kind, prompt, behaviour, category, attack, source] = index.prompts[index.prompt[row]];
@@ -154,7 +152,7 @@
     node.append(make("p", "facts", words.filter(Boolean).join(" · ")));
     node.append(make("p", "facts", `${model} · ${index.id[row]}`));
     const chips = make("div", "chips");
-    index.tagsOf[row].forEach((tag) => chips.append(make("span", `chip ${tone(index.tags[tag])}`, index.tags[tag])));
+    index.tags_of[row].forEach((tag) => chips.append(make("span", `chip ${tone(index.tags[tag])}`, index.tags[tag])));
     node.append(chips);
     if (failure) node.append(make("p", "absent", `No reply: ${failure}`));
     const quotes = (part) => verdicts.filter((v) => v[4] && (v[2] === part || v[2] === "both")).map((v) => v[4]);
@@ -167,23 +165,26 @@
   function verdict(row, [rubric, judge, looked, label, quote, reason]) {
     const node = make("div", "verdict");
     const head = make("p");
-    head.append(`${rubric}, read on the ${looked === "both" ? "whole reply" : looked}: `, make("b", "", (label || "unscored").replaceAll("+", ", ").replaceAll("_", " ")));
+    const said = (label || "unscored").replaceAll("+", ", ").replaceAll("_", " ");
+    head.append(`${rubric}, read on the ${looked === "both" ? "whole reply" : looked}: `, make("b", "", said));
     node.append(head, make("p", "who", judge));
-    const part = looked === "both" ? MASK.reasoning | MASK.answer : MASK[looked];
-    const masked = index.mask[row] & part && !unmasked && !["prompt", "reasoning", "answer"].some((p) => shown.has(`${row}:${p}`));
-    const say = [reason, quote && `“${quote}”`].filter(Boolean).join(" — ");
-    if (say) node.append(masked && quote ? make("p", "absent", "with evidence, masked") : Object.assign(make("p", "", say), { dir: "auto" }));
+    const parts = looked === "both" ? ["reasoning", "answer"] : [looked];
+    const masked = label !== null && parts.some((part) => hidden(row, part));
+    const say = masked ? "Reason and evidence are masked with the text." : [reason, quote && `“${quote}”`].filter(Boolean).join(" — ");
+    if (say) node.append(Object.assign(make("p", masked ? "absent" : "", say), { dir: "auto" }));
     return node;
   }
+  const hidden = (row, part) => Boolean(index.mask[row] & MASK[part]) && !unmasked && !shown.has(`${row}:${part}`);
   function body(row, part, text, quotes) {
     if (text === null) return make("p", "absent", part === "reasoning" ? "There is no reasoning block." : "The answer was never reached.");
     if (text === "") return make("p", "absent", "Empty.");
-    const key = `${row}:${part}`;
-    if (index.mask[row] & MASK[part] && !unmasked && !shown.has(key)) {
+    if (hidden(row, part)) {
       const button = make("button", "masked");
       button.type = "button";
-      button.append(make("b", "", "Masked: click, or press Enter, to show"), `${text.length.toLocaleString("en")} characters${part === "prompt" ? " of a harmful request" : ", not labelled safe"}`);
-      button.addEventListener("click", () => { shown.add(key); show(); });
+      const why = part === "prompt" ? " of a harmful request" : ", not labelled safe";
+      const say = `${text.length.toLocaleString("en")} characters${why}`;
+      button.append(make("b", "", "Masked: click, or press Enter, to show"), say);
+      button.addEventListener("click", () => { shown.add(`${row}:${part}`); show(); });
       return button;
     }
     const node = make("p", "text");
@@ -197,8 +198,10 @@
     new Set(quotes).forEach((quote) => { const n = text.indexOf(quote); if (n >= 0) ranges.push([n, n + quote.length, ""]); });
     if (found) {
       const lower = text.toLowerCase();
-      if (lower.length === text.length) {
-        for (let n = lower.indexOf(found), k = 0; n >= 0 && k < 200; n = lower.indexOf(found, n + found.length), k++) ranges.push([n, n + found.length, "found"]);
+      // Lower case may be longer (İ); then places would not agree, and nothing is marked.
+      for (let n = lower.length === text.length ? lower.indexOf(found) : -1; n >= 0 && ranges.length < 200;) {
+        ranges.push([n, n + found.length, "found"]);
+        n = lower.indexOf(found, n + found.length);
       }
     }
     ranges.sort((a, b) => a[0] - b[0] || b[1] - a[1]);
@@ -227,16 +230,17 @@
     let rows = [];
     for (let n = 0; n < index.arm.length; n++) {
       if (arm >= 0 && index.arm[n] !== arm || set >= 0 && index.set[n] !== set || ending >= 0 && index.ending[n] !== ending) continue;
-      if (wanted.every((tag) => index.tagsOf[n].includes(tag))) rows.push(n);
+      if (wanted.every((tag) => index.tags_of[n].includes(tag))) rows.push(n);
     }
     if (words) {
-      const kept = [], ids = new Set();
+      const kept = [];
       const prompts = index.prompts.map((p) => `${p[1]}\n${p[2]}`.toLowerCase().includes(words));
       let told = performance.now();
       for (let n = 0; n < rows.length; n++) {
-        const [reasoning, answer] = await texts(rows[n]);
+        const row = rows[n], [reasoning, answer] = await texts(row);
         if (mine !== search) return;
-        if (prompts[index.prompt[rows[n]]] || index.id[rows[n]].startsWith(words) || (reasoning || "").toLowerCase().includes(words) || (answer || "").toLowerCase().includes(words)) kept.push(rows[n]);
+        const said = `${reasoning || ""}\n${answer || ""}`.toLowerCase();
+        if (prompts[index.prompt[row]] || index.id[row].startsWith(words) || said.includes(words)) kept.push(row);
         if (performance.now() - told > 200) {
           $("status").textContent = `searching, ${Math.round(100 * n / rows.length)} %`;
           await new Promise((go) => setTimeout(go));
@@ -306,9 +310,9 @@
 
   (async () => {
     index = await unpack("index");
-    index.tagsOf = index.tags_of;
     const tags = index.tags.map((text, n) => [n, text]).sort((a, b) => (a[1] < b[1] ? -1 : 1));
-    index.tags_bad = index.tagsOf.map((all) => all.map((n) => index.tags[n]).filter((t) => /^harm \(both\): unsafe|^guard \(both\): unsafe/.test(t)).map(() => "unsafe")[0] || "");
+    const unsafe = index.tags.map((tag) => /^(harm|guard) \(both\): unsafe$/.test(tag));
+    index.unsafe = index.tags_of.map((tags) => tags.some((n) => unsafe[n]));
     options($("f-arm"), "all arms", index.arms.map((text, n) => [n, text]));
     options($("f-set"), "all sets", index.sets.map((text, n) => [n, text]));
     options($("f-label"), "any", tags.filter((t) => !t[1].startsWith("pattern: ")));

@@ -8,6 +8,7 @@ same number of each arm.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 import altair as alt
@@ -15,7 +16,7 @@ import altair as alt
 from unwaver.records import Estimate
 from unwaver.report.charts import Figure, data, light, row_axis, short
 from unwaver.report.facts import Facts
-from unwaver.report.figures import ROW, names
+from unwaver.report.figures import ROW, chosen, names
 from unwaver.report.main_tables import p_value
 from unwaver.report.tables import NOTHING, Cell, Table, count, of
 from unwaver.study.anatomy import SEGMENTS, anatomy
@@ -25,7 +26,7 @@ from unwaver.study.results import Row
 SAMPLED = 200
 """Answers of an arm that are read without their opener: enough for a share to within seven points."""
 
-TAKEN_APART = 2000
+TAKEN_APART = 1200
 """Reasonings of all arms together that are taken apart, at least `FEWEST` of each: about two milliseconds each."""
 
 FEWEST = 40
@@ -38,7 +39,7 @@ def _harmful_rows(facts: Facts, arm: str) -> list[Row]:
     ]
 
 
-def _items(facts: Facts) -> list[Item]:
+def _items(facts: Facts, arms: Iterable[str]) -> list[Item]:
     return [
         Item(
             row.trace.prompt.behaviour or row.trace.prompt.id,
@@ -47,7 +48,7 @@ def _items(facts: Facts) -> list[Item]:
             facts.length(row.trace, "reasoning"),
             facts.length(row.trace, "answer"),
         )
-        for arm in facts.arms
+        for arm in arms
         for row in _harmful_rows(facts, arm)
     ]
 
@@ -55,7 +56,7 @@ def _items(facts: Facts) -> list[Item]:
 def regression_table(facts: Facts) -> Table | None:
     """Each arm's odds of harm against raw's, with and without length held still."""
     raw = next((arm for arm in facts.arms if facts.is_raw(arm)), None)
-    items = _items(facts)
+    items = _items(facts, chosen(facts))
     if raw is None or not items:
         return None
     found: Regression = at_equal_length(items, raw)
@@ -85,7 +86,7 @@ def _odds(value: float) -> str:
 
 def strata_table(facts: Facts) -> Table | None:
     """Harm in quarters of the length of the reasoning."""
-    items = _items(facts)
+    items = _items(facts, facts.arms)
     found = by_length(items, "reasoning", "asr") if items else []
     if not found:
         return None

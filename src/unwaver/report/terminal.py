@@ -14,7 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from unwaver.records import Estimate, Verdict
+from unwaver.records import Estimate, LookedAt, Verdict
 from unwaver.report.browser import MASK_ANSWER, MASK_PROMPT, MASK_REASONING, masks
 from unwaver.report.facts import NAMES
 from unwaver.report.main_tables import p_value, points
@@ -25,6 +25,12 @@ from unwaver.study.results import Row
 
 WIDE = 200
 """Columns where there is no terminal."""
+
+_LOOKED_AT: dict[LookedAt, int] = {
+    "reasoning": MASK_REASONING,
+    "answer": MASK_ANSWER,
+    "both": MASK_REASONING | MASK_ANSWER,
+}
 
 STYLES = {"better": "green", "worse": "red", "unsafe": "red", "safe": "green"}
 
@@ -77,7 +83,7 @@ def trace(row: Row, verdicts: Sequence[Verdict], reveal: bool) -> RenderableType
     parts += _part("reasoning", t.reasoning, mask & MASK_REASONING, quotes)
     parts += _part("answer", t.answer, mask & MASK_ANSWER, quotes)
     parts += [Rule("verdicts", align="left", style="dim")] if verdicts else []
-    parts += [verdict(v, bool(mask & ~MASK_PROMPT)) for v in verdicts]
+    parts += [verdict(v, bool(mask & _LOOKED_AT[v.looked_at])) for v in verdicts]
     return Group(*parts)
 
 
@@ -100,8 +106,8 @@ def verdict(v: Verdict, masked: bool = False) -> Text:
     line = Text(f"{plain(v.rubric)} on {v.looked_at}: ")
     line.append(plain(v.label or "unscored"), STYLES.get(v.label or "", "bold"))
     line.append(f"  by {plain(v.judge)}", "dim")
-    if masked and v.quote:
-        line.append("\n  evidence and reason masked", "dim italic")
+    if masked and v.label is not None:
+        line.append("\n  reason and evidence are masked with the text", "dim italic")
     else:
         line.append(f"\n  {plain(v.reason, 400)}" if v.reason else "")
         line.append(f"\n  “{plain(v.quote, 400)}”" if v.quote else "", "italic")

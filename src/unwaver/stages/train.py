@@ -25,6 +25,9 @@ from unwaver.training.select import choose
 from unwaver.training.student import load_encoder
 from unwaver.training.work import TRAINED, Work, hold_out, load_rows, probe, save_rows
 
+SHOWN = 1500
+"""Characters of the first proof that are shown when a run starts."""
+
 
 def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
     """Train the recipe's student on the step's mix; the manifest."""
@@ -94,4 +97,6 @@ def _write_proofs(folder: Path, proofs: list[Proof]) -> None:
         for proof in proofs
     ]
     write_whole(folder / "proof.txt", "\n\n".join(pages))
+    shown = proofs[0].text if len(proofs[0].text) <= SHOWN else f"{proofs[0].text[:SHOWN]} ..."
+    progress.say(f"train: the loss is on what stands between ⟦ and ⟧ (all of it in proof.txt)\n{shown}")
     write_whole(folder / "proof.json", json.dumps([asdict(proof) for proof in proofs], ensure_ascii=False, indent=1))

@@ -87,21 +87,24 @@ def rows_without_padding(student: ModelSettings) -> bool:
     return chosen == NAME or "flash" in str(chosen)
 
 
-def gap_in_row(model: PreTrainedModel, collate: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> float:
+def gap_in_row(
+    model: torch.nn.Module,
+    collate: Callable[[list[dict[str, Any]]], dict[str, Any]],
+    vocabulary: int,
+    device: torch.device,
+) -> float:
     """How much an example's neighbour in a row changes its log probabilities: the mean difference, in nats.
 
     Nothing but rounding where examples are kept apart; for attention, and any other state a model carries along.
     """
-    size = min(model.config.get_text_config().vocab_size, 1000)
+    size = min(vocabulary, 1000)
     ids = [list(range(start, size, max(1, size // 30))) for start in (3, 7)]
     one, other = ({"input_ids": row, "labels": row} for row in ids)
     found = []
     training = model.training
     model.train(False)
     for rows in ([other], [one, other]):
-        batch = {
-            key: value.to(model.device) if torch.is_tensor(value) else value for key, value in collate(rows).items()
-        }
+        batch = {name: value.to(device) if torch.is_tensor(value) else value for name, value in collate(rows).items()}
         batch.pop("labels")
         with torch.no_grad():
             logits = model(**batch, use_cache=False).logits[0, -len(other["input_ids"]) :]

@@ -11,6 +11,7 @@ update is smaller than a bfloat16 weight can show, so weights in bfloat16 alone 
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import json
 import math
@@ -23,12 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoTokenizer, TrainerCallback
 
 from unwaver import progress
 from unwaver.errors import RunError
 from unwaver.models.weights import locate
-from unwaver.store import read_rows, to_line, write_whole
+from unwaver.store import disk_errors, read_rows, to_line, write_whole
 from unwaver.training import attention, heap, settings
 from unwaver.training.batches import Plan, plan
 from unwaver.training.encode import Encoded
@@ -40,19 +42,27 @@ COMPLETE = "complete"
 
 LOSS = "loss.jsonl"
 
+DISK_SIGNS = ("os error 28", "os error 27", "os error 122", "PytorchStreamWriter", "inline_container")
+"""What libraries say in place of an OSError when the disk is full."""
+
 
 class _Keeper(TrainerCallback):
     """Writes `loss.jsonl`, marks checkpoints complete, measures the held-out loss, and stops at a loss that is none."""
 
-    def __init__(self, folder: Path, work: Work, the_plan: Plan, rows: Sequence[Encoded], bar: progress.Bar) -> None:
-        self.trainer: SpanTrainer
-        self.folder, self.work, self.plan, self.bar = folder, work, the_plan, bar
-        self.trained = [sum(rows[i].trained_tokens for i in the_plan.examples(s)) for s in range(len(the_plan.steps))]
-        seen = list(accumulate(len(the_plan.examples(s)) for s in range(len(the_plan.steps))))
-        self.epochs = [0.0, *(round(count / the_plan.examples_per_epoch, 4) for count in seen)]
+    trainer: SpanTrainer
+
+    def __init__(self, folder: Path, work: Work, the_plan: Plan, rows: Sequence[Encoded]) -> None:
+        self.folder, self.work = folder, work
         self.last = len(the_plan.steps)
-        self.facts: dict[str, Any] = {}
+        drawn = [the_plan.examples(step) for step in range(self.last)]
+        self.trained = [0, *accumulate(sum(rows[i].trained_tokens for i in step) for step in drawn)]
+        seen = accumulate(len(step) for step in drawn)
+        self.epochs = [0.0, *(round(count / the_plan.examples_per_epoch, 4) for count in seen)]
+        self.perplexity: dict[str, Any] | None = None
+        self.gap: float | None = None
         self.started, self.before = time.time(), 0.0
+        self.bars = contextlib.ExitStack()
+        self.bar = progress.Bar()
 
     def rewind(self, step: int) -> None:
         """Cut `loss.jsonl` back to a step, from which training goes on."""
@@ -62,15 +72,13 @@ class _Keeper(TrainerCallback):
         write_whole(path, "".join(to_line(row) for row in kept))
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.gap = self.trainer.prove_apart()
+        self._probe(state)
         if state.global_step == 0:
-            if self.work.train.perplexity:
-                found = self.trainer.part_losses(self.work.probed)
-                self.facts["perplexity"] = {
-                    part: {"perplexity": math.exp(entry["loss"]), **entry} for part, entry in found.items()
-                }
-                if state.is_world_process_zero:
-                    write_whole(self.folder / "perplexity.json", json.dumps(self.facts["perplexity"], indent=1))
             self._measure(state)
+        if state.is_world_process_zero:
+            self.bar = self.bars.enter_context(progress.bar("train", self.last))
+            self.bar.advance(state.global_step)
         self.started = time.time()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -97,7 +105,7 @@ class _Keeper(TrainerCallback):
                 "loss": logs["loss"],
                 "learning_rate": logs["learning_rate"],
                 "grad_norm": logs.get("grad_norm"),
-                "trained_tokens": sum(self.trained[:step]),
+                "trained_tokens": self.trained[step],
                 "seconds": round(self.before + time.time() - self.started, 2),
             },
         )
@@ -108,9 +116,18 @@ class _Keeper(TrainerCallback):
         if state.is_world_process_zero:
             write_whole(self.folder / "checkpoints" / f"checkpoint-{state.global_step}" / COMPLETE, "")
 
+    def _probe(self, state: Any) -> None:
+        """The student's perplexity by part, measured once and before the first step."""
+        path = self.folder / "perplexity.json"
+        if path.is_file():
+            self.perplexity = json.loads(path.read_text(encoding="utf-8"))
+        elif self.work.train.perplexity and state.global_step == 0:
+            found = self.trainer.part_losses(self.work.probed, "perplexity")
+            self.perplexity = {part: {"perplexity": math.exp(entry["loss"]), **entry} for part, entry in found.items()}
+            if state.is_world_process_zero:
+                write_whole(path, json.dumps(self.perplexity, indent=1))
+
     def _measure(self, state: Any) -> None:
-        if not self.work.heldout:
-            return
         step = state.global_step
         for part, entry in self.trainer.part_losses(self.work.heldout).items():
             row = {"step": step, "epoch": self.epochs[step], "part": part}
@@ -124,64 +141,58 @@ class _Keeper(TrainerCallback):
 
 def fit(folder: Path) -> None:
     """Train what the folder says, or go on with it; every process of a launch calls this."""
-    with contextlib.nullcontext() if torch.cuda.is_available() else heap.kept():
-        _fit(folder)
-        gc.collect()  # the trainer and its callbacks hold one another, and the weights
+    with contextlib.nullcontext() if torch.cuda.is_available() else heap.kept(), disk_errors(folder):
+        try:
+            _fit(folder)
+        except (RuntimeError, SafetensorError) as error:
+            if any(sign in str(error) for sign in DISK_SIGNS):
+                raise OSError(errno.ENOSPC, str(error)) from error
+            raise
+        finally:
+            gc.collect()  # the trainer and its callbacks hold one another, and the weights
 
 
 def _fit(folder: Path) -> None:
     work, started = Work.load(folder), time.time()
     rows = load_rows(folder / work.rows)
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    the_plan = training_plan(work, rows, processes)
-    wants_rows = attention.rows_without_padding(work.student)
-    config = settings.sft_config(work, the_plan, folder, wants_rows)
+    the_plan = training_plan(work, rows, int(os.environ.get("WORLD_SIZE", "1")))
+    config = settings.sft_config(work, the_plan, folder, attention.rows_without_padding(work.student))
     first = config.process_index == 0
     if first:
         told = ", ".join(f"{what}: {value}" for what, value in settings.machine().items() if what != "QLoRA")
         progress.say(f"train: loading {work.student.label} ({told})")
-    tokenizer = AutoTokenizer.from_pretrained(locate(work.student.target), revision=work.student.revision)
-    model = settings.load_student(work.student, work.train)
+    keeper = _Keeper(folder, work, the_plan, rows)
+    trainer = keeper.trainer = SpanTrainer(
+        rows,
+        the_plan,
+        model=settings.load_student(work.student, work.train),
+        args=config,
+        processing_class=AutoTokenizer.from_pretrained(locate(work.student.target), revision=work.student.revision),
+        peft_config=settings.lora_config(work.train),
+        callbacks=[keeper],
+    )
     done = _newest_checkpoint(folder, first)
-    with progress.bar("train", len(the_plan.steps) if first else 0) as bar:
-        keeper = _Keeper(folder, work, the_plan, rows, bar)
-        trainer = SpanTrainer(
-            rows,
-            the_plan,
-            model=model,
-            args=config,
-            processing_class=tokenizer,
-            peft_config=settings.lora_config(work.train),
-            callbacks=[keeper],
-        )
-        keeper.trainer = trainer
-        gap = trainer.prove_apart()
-        step = int(done.name.rpartition("-")[2]) if done else 0
-        if first:
-            keeper.rewind(step)
-            bar.advance(step)
-        trainer.accelerator.wait_for_everyone()
-        trainer.train(resume_from_checkpoint=str(done) if done else None)
-    name = "model" if work.train.method == "full" else "adapter"
-    trainer.save_model(str(folder / f"{name}.part"))
-    trainer.accelerator.wait_for_everyone()
+    step = int(done.name.rpartition("-")[2]) if done else 0
     if first:
-        shutil.rmtree(folder / name, ignore_errors=True)
-        # The one pickle the trainer leaves; it says nothing that the manifest doesn't.
-        (folder / f"{name}.part" / "training_args.bin").unlink(missing_ok=True)
-        (folder / f"{name}.part").rename(folder / name)
+        keeper.rewind(step)
+    trainer.accelerator.wait_for_everyone()
+    with keeper.bars:
+        trainer.train(resume_from_checkpoint=str(done) if done else None)
+    _save(trainer, folder, work)
+    if first:
+        drawn = [index for number in range(keeper.last) for index in the_plan.examples(number)]
         facts = {
             "dtype": str(settings.matmul_dtype(work.train)).removeprefix("torch."),
-            "attention": model.config._attn_implementation,
+            "attention": trainer.attention,
             "padding_free": trainer.padding_free,
-            "gap_in_row": gap,
+            "gap_in_row": keeper.gap,
             "device": str(config.device),
-            "processes": processes,
+            "processes": the_plan.processes,
             "accumulation": the_plan.accumulation,
-            "steps": len(the_plan.steps),
-            "trained_tokens": sum(keeper.trained),
-            "tokens": sum(len(rows[i].input_ids) for s in range(len(the_plan.steps)) for i in the_plan.examples(s)),
-            "perplexity": keeper.facts.get("perplexity") or _read_perplexity(folder),
+            "steps": keeper.last,
+            "trained_tokens": keeper.trained[-1],
+            "tokens": sum(len(rows[index].input_ids) for index in drawn),
+            "perplexity": keeper.perplexity,
             "resumed_at": step or None,
             "train_seconds": round(keeper.before + time.time() - keeper.started, 2),
             "load_seconds": round(keeper.started - started, 2),
@@ -190,6 +201,21 @@ def _fit(folder: Path) -> None:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.free_memory()
+
+
+def _save(trainer: SpanTrainer, folder: Path, work: Work) -> None:
+    """Write `model/`, or `adapter/`, there entirely or not at all, in the type the student came in."""
+    name = "model" if work.train.method == "full" else "adapter"
+    if name == "model" and not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+        trainer.accelerator.unwrap_model(trainer.model).to(settings.own_dtype(work.student))
+    part = folder / f"{name}.part"
+    trainer.save_model(str(part))
+    trainer.accelerator.wait_for_everyone()
+    if trainer.is_world_process_zero():
+        shutil.rmtree(folder / name, ignore_errors=True)
+        # The one pickle the trainer leaves; it says nothing that the manifest doesn't.
+        (part / "training_args.bin").unlink(missing_ok=True)
+        part.rename(folder / name)
 
 
 def training_plan(work: Work, rows: Sequence[Encoded], processes: int) -> Plan:
@@ -215,9 +241,3 @@ def _newest_checkpoint(folder: Path, first: bool) -> Path | None:
         elif first:
             shutil.rmtree(path)
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-
-
-def _read_perplexity(folder: Path) -> dict[str, Any] | None:
-    path = folder / "perplexity.json"
-    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    return found

@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from unwaver.errors import RunError
 from unwaver.models.weights import locate
 from unwaver.training.encode import Encoded
+from unwaver.training.settings import own_dtype
 from unwaver.training.work import Work
 
 LARGEST_GAP = 1e-3
@@ -40,6 +41,7 @@ def merge(folder: Path, work: Work, rows: Sequence[Encoded]) -> dict[str, float]
     gap = float((before - _log_probabilities(model, row)).abs().max())
     if not gap <= LARGEST_GAP:
         raise RunError(f"{folder}: the merged weights differ from the adapter by {gap:.3g} nats; adapter/ is kept")
+    model.to(own_dtype(work.student))
     part = folder / "model.part"
     shutil.rmtree(part, ignore_errors=True)
     model.save_pretrained(part)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import math
+import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from trl.trainer.sft_config import SFTConfig
 
 from unwaver.errors import RecipeError
@@ -98,6 +100,9 @@ def sft_config(work: Work, plan: Plan, folder: Path, padding_free: bool) -> SFTC
         own["use_liger_kernel"] = True
     if plan.processes > 1 and not torch.cuda.is_available():
         own["ddp_backend"] = "gloo"
+    _check_reporters(settings.report_to)
+    if "tensorboard" in settings.report_to:  # its default place, beside the checkpoints, goes when they go
+        os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
     _check_keys("train.sft", settings.sft, {f.name for f in fields(SFTConfig)})
     for key in settings.sft:
         if key in OURS:
@@ -145,6 +150,22 @@ def load_student(student: ModelSettings, settings: TrainSettings) -> PreTrainedM
     attention.check(model)
     loaded: PreTrainedModel = model
     return loaded
+
+
+def own_dtype(student: ModelSettings) -> torch.dtype:
+    """The type the student's weights are kept in, and the trained ones are again."""
+    options = {key: value for key, value in student.load.items() if key == "trust_remote_code"}
+    config = AutoConfig.from_pretrained(locate(student.target), revision=student.revision, **options)
+    dtype: torch.dtype = config.get_text_config().dtype or torch.float32
+    return dtype
+
+
+def _check_reporters(names: list[str]) -> None:
+    for name in names:
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise RecipeError(f"train.report_to: no `{name}`; there are {', '.join(sorted(INTEGRATION_TO_CALLBACK))}")
+        if importlib.util.find_spec(name) is None:
+            raise RecipeError(f"train.report_to: {name} is not installed; try: pip install {name}")
 
 
 def _check_keys(table: str, given: dict[str, Any], known: set[str]) -> None:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback
 from trl.trainer.sft_trainer import SFTTrainer
 
+from unwaver import progress
 from unwaver.errors import RecipeError
 from unwaver.training import attention
 from unwaver.training.batches import Plan
@@ -51,6 +52,7 @@ class SpanTrainer(SFTTrainer):
             and "logits_to_keep" in inspect.signature(type(base).forward).parameters
         )
         self._vocabulary = base.config.get_text_config().vocab_size
+        self.attention: str = base.config._attn_implementation
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """This process's share of the plan; it is dealt already, so accelerate must not deal it again."""
@@ -78,7 +80,7 @@ class SpanTrainer(SFTTrainer):
         # Gradients are averaged over the processes, and the count is of all of them.
         return loss * self.accelerator.num_processes if num_items_in_batch is not None else loss
 
-    def part_losses(self, indices: Sequence[int]) -> dict[str, dict[str, Any]]:
+    def part_losses(self, indices: Sequence[int], what: str = "held-out loss") -> dict[str, dict[str, Any]]:
         """Loss, trained tokens and examples by part, without training; every process must call it.
 
         `loss` is the mean negative log likelihood of a trained token in nats.
@@ -88,34 +90,39 @@ class SpanTrainer(SFTTrainer):
         was_training = model.training
         model.eval()
         found: dict[str, dict[str, Any]] = {}
-        for part, members in by_part(self._rows, indices).items():
-            members.sort(key=lambda index: len(self._rows[index].input_ids))
-            batches = [members[at : at + size] for at in range(0, len(members), size)]
-            batches += [[self._plan.filler]] * (-len(batches) % others)
-            total = torch.zeros((), dtype=torch.float64, device=self.args.device)
-            for batch in batches[rank::others]:
-                inputs = self._prepare_inputs(self.data_collator([self._data[index] for index in batch]))
-                count = sum(self._rows[index].trained_tokens for index in batch if index != self._plan.filler)
-                with torch.no_grad(), self.compute_loss_context_manager():
-                    total += self.compute_loss(model, inputs).double() * count
-            tokens = sum(self._rows[index].trained_tokens for index in members)
-            nll = float(self.accelerator.reduce(total, "sum"))
-            found[part] = {"loss": nll / tokens, "trained_tokens": tokens, "examples": len(members)}
+        shown = len(indices) if rank == 0 and what == "perplexity" else 0
+        with progress.bar(what, shown) as bar:
+            for part, members in by_part(self._rows, indices).items():
+                members.sort(key=lambda index: len(self._rows[index].input_ids))
+                batches = [members[at : at + size] for at in range(0, len(members), size)]
+                batches += [[self._plan.filler]] * (-len(batches) % others)
+                total = torch.zeros((), dtype=torch.float64, device=self.args.device)
+                for batch in batches[rank::others]:
+                    total += self._summed_loss(model, batch)
+                    bar.advance(len(batch) * others)
+                tokens = sum(self._rows[index].trained_tokens for index in members)
+                nll = float(self.accelerator.reduce(total, "sum"))
+                found[part] = {"loss": nll / tokens, "trained_tokens": tokens, "examples": len(members)}
         model.train(was_training)
         return found
 
+    def _summed_loss(self, model: Any, batch: list[int]) -> torch.Tensor:
+        inputs = self._prepare_inputs(self.data_collator([self._data[index] for index in batch]))
+        count = sum(self._rows[index].trained_tokens for index in batch if index != self._plan.filler)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            mean: torch.Tensor = self.compute_loss(model, inputs)
+        return mean.double() * count
+
     def prove_apart(self) -> float | None:
         """The measured gap of `attention.gap_in_row`, in nats a token; RecipeError where it is more than rounding. None
-        where rows are padded, or the weights are not whole in this process.
+        where rows are padded. Every process must call it, once training has begun.
         """
-        model: Any = self.model
-        if not self.padding_free or self.is_fsdp_enabled or model.device != self.args.device:
+        if not self.padding_free:
             return None
-        with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=self.args.bf16):
-            gap = attention.gap_in_row(model, self.data_collator)
+        gap = attention.gap_in_row(self.model_wrapped, self.data_collator, self._vocabulary, self.args.device)
         if not gap <= (GAP_BFLOAT16 if self.args.bf16 else GAP_FLOAT32):
             raise RecipeError(
-                f"{model.config.model_type}: examples in one row change one another by {gap:.2g} nats a token; set "
+                f"examples in one row change one another by {gap:.2g} nats a token in this model; set "
                 'models.student.load.attn_implementation = "sdpa" to train with padding'
             )
         return gap

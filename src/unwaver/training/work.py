@@ -22,7 +22,7 @@ WORK = "work.json"
 TRAINED = "trained.json"
 """Written last by the processes: the proof that the weights are there."""
 
-PERPLEXITY_EXAMPLES = 64
+PERPLEXITY_EXAMPLES = 32
 """Examples of each part whose perplexity is measured: the mean over so many has settled."""
 
 

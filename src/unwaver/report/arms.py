@@ -1,0 +1,59 @@
+"""What a report calls its arms: seeds gathered under one name, and names short enough for a chart.
+
+Pure: names and `Results.cells` in, names out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from unwaver.report.plain import plain
+from unwaver.study.results import Results
+
+LONGEST_LABEL = 34
+"""Characters of an arm's name in a chart."""
+
+_SEED = re.compile(r"[\s,;:/_-]*\bseed[\s=_-]*\d+\b", re.IGNORECASE)
+
+
+def labelled(arms: Sequence[str], longest: int = LONGEST_LABEL) -> dict[str, str]:
+    """Names short enough for a chart, no two alike.
+
+    Where one is too long, settings that most arms share are left out of all, the first piece excepted, if the names
+    stay different; what is too long then loses its middle.
+    """
+    pieces = {arm: plain(arm).split(", ") for arm in arms}
+    if any(len(", ".join(parts)) > longest for parts in pieces.values()):
+        often = Counter(part for parts in pieces.values() for part in set(parts[1:]))
+        usual = {part for part, count in often.items() if count > len(arms) / 2}
+        brief = {arm: [parts[0], *(part for part in parts[1:] if part not in usual)] for arm, parts in pieces.items()}
+        if len({tuple(parts) for parts in brief.values()}) == len(pieces):
+            pieces = brief
+    found: dict[str, str] = {}
+    for arm, parts in pieces.items():
+        text = ", ".join(parts)
+        text = text if len(text) <= longest else f"{text[: longest - 12]}…{text[-11:]}"
+        base, number = text, 2
+        while text in found.values():
+            text, number = f"{base} ({number})", number + 1
+        found[arm] = text
+    return found
+
+
+def gathered(results: Results) -> dict[str, tuple[str, ...]]:
+    """Arms as shown: those whose cells are alike but for the seed stand together under their name without it."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for arm in results.arms:
+        cell = results.cells.get(arm, {})
+        rest = {key: value for key, value in cell.items() if key != "seed"}
+        groups[repr(sorted(rest.items())) if "seed" in cell else arm].append(arm)
+    found: dict[str, tuple[str, ...]] = {}
+    for members in groups.values():
+        names = {_SEED.sub("", arm).strip(" ,;:/_-") for arm in members}
+        if len(members) > 1 and len(names) == 1 and (name := names.pop()):
+            found[name] = tuple(members)
+        else:
+            found |= {arm: (arm,) for arm in members}
+    return found
