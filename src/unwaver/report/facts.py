@@ -289,9 +289,10 @@ class Facts:
             return None
         if self.length_unit == "words":
             return len(text.split())
-        if trace.tokens_reasoning is None or part == "reasoning":
-            return trace.tokens_reasoning
-        return None if trace.tokens_out is None else max(0, trace.tokens_out - trace.tokens_reasoning)
+        thought = 0 if trace.reasoning is None else trace.tokens_reasoning
+        if thought is None or part == "reasoning":
+            return thought
+        return None if trace.tokens_out is None else max(0, trace.tokens_out - thought)
 
     def family(self, measures: Iterable[tuple[str, str]]) -> dict[tuple[str, str, str], Comparison]:
         """Every arm against its reference on every (measure, set), corrected together."""

@@ -122,18 +122,21 @@ def trade_off(facts: Facts) -> Figure | None:
     edge = alt.Chart(data([points[at] for at in best])).mark_line(
         color=light("soft"), strokeDash=[5, 4], strokeWidth=1.5
     )
-    dots = base.mark_point(filled=True, size=130, opacity=1, stroke=light("ink"), strokeWidth=0.8)
     named, key = _named(points, best)
     labels = alt.Chart(data(named)).mark_text(align="left", dx=9, dy=-9, fontSize=12, color=light("ink"))
     chart = across + upright + edge.encode(x=x, y=y, order=alt.Order("x:Q"))
-    chart += dots.encode(x=x, y=y, **_cost_colour(points, facts.length_unit))
+    dot: dict[str, Any] = {"filled": True, "size": 130, "opacity": 1, "stroke": light("ink"), "strokeWidth": 0.8}
+    for known in (False, True):
+        shown = [p for p in points if (p["cost"] is not None) == known]
+        colour = _cost_colour(points, facts.length_unit) if known else {"color": alt.value(light("grey"))}
+        chart += alt.Chart(data(shown)).mark_point(**dot).encode(x=x, y=y, **colour)
     chart += labels.encode(x=x, y=y, text="label:N")
     return Figure(
         "trade-off",
         "Harm against over-refusal",
         "Better is down and to the left. The dashed line joins the arms that no other arm beats in both; the colour is "
-        f"the mean length of the reasoning on harmful prompts, in {facts.length_unit}. Whiskers are 95 % intervals; "
-        f"prompts that seek the same behaviour count as one cluster.{key}",
+        f"the mean length of the reasoning on harmful prompts, in {facts.length_unit} (grey: there is none). Whiskers "
+        f"are 95 % intervals; prompts that seek the same behaviour count as one cluster.{key}",
         "; ".join(f"{p['arm']}: over-refusal {p['x']:.0f} %, harm {p['y']:.0f} %" for p in points[:LABELLED])
         + f". On the front: {', '.join(points[at]['arm'] for at in best)}.",
         chart.properties(width=640, height=340),
@@ -179,9 +182,7 @@ def _room(ends: Sequence[float]) -> alt.Scale:
 
 
 def _cost_colour(points: Sequence[dict[str, Any]], unit: str) -> dict[str, Any]:
-    known = sorted(p["cost"] for p in points if p["cost"] is not None)
-    if not known:
-        return {"color": alt.value(light("blue"))}
+    known = sorted(p["cost"] for p in points if p["cost"] is not None) or [0.0]
     domain = [known[0], max(known[-1], known[0] + 1)]
     scale = alt.Scale(type="quantize", domain=domain, range=[light(name) for name in COST])
     legend = alt.Legend(title=f"mean reasoning, {unit}", direction="horizontal", format=",.0f")
@@ -275,7 +276,7 @@ def pairs(facts: Facts) -> Figure | None:
     across, down = (58, 34) if large else (15, 15)
     return Figure(
         "pairs",
-        "Every arm against every other",
+        "Attack success, pair by pair",
         "Attack success on all harmful prompts, difference in points: row minus column, paired by behaviour, corrected "
         f"by Holm over all {len(found)} pairs. Blue: the row is safer.",
         "; ".join(f"{c.arm_b} against {c.arm_a}: {c.verdict}" for c in found[:30]),

@@ -118,6 +118,7 @@ def _sections(facts: Facts) -> list[Section]:
     anatomies = style.anatomies(facts)
     by_harm = readers.trust(compared, "guard", "refusal")
     by_pattern = readers.trust(compared, *(name.replace("_", " ") for name in PATTERNS))
+    equal = style.equal_length(facts)
     comparable = paper.compare_what(facts)
     chosen = [
         _section(
@@ -140,8 +141,8 @@ def _sections(facts: Facts) -> list[Section]:
         ),
         _section("lengths", "Lengths", "Lengths", "", trace_figures.lengths(facts), other_tables.length_table(facts)),
         _section(
-            *("style", "Style", "Less harm, or another style?", ""),
-            *(style.anatomy_figure(anatomies, facts), style.regression_table(facts), style.strata_table(facts)),
+            *("style", "Style", "Less harm, or another style?", style.problem(equal)),
+            *(style.anatomy_figure(anatomies, facts), style.regression_table(equal), style.strata_table(facts)),
             *(style.opener_table(facts), style.anatomy_table(anatomies)),
         ),
         _section("pairs", "Pairs", "Every arm against every other", "", figures.pairs(facts)),

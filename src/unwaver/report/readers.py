@@ -31,6 +31,9 @@ WRITTEN = "the corpus's own labels"
 PEOPLE = (("GPT-4", 450, 0.980), ("Llama-2", 450, 0.971))
 """(model, completions, agreement) of the refusal rules with XSTest's human labels, as docs/rules.md has them."""
 
+_HARM = {"guard": "harm"}
+"""The guard of the rules is their reading of harm."""
+
 _TEACHERS = ("default", "realsafe", "improved", "short", "template")
 
 
@@ -227,7 +230,7 @@ def trust(compared: list[Compared], *questions: str) -> str:
     A question is meant with whatever text it was read on: `guard` stands for `guard (both)`.
     """
     said = [
-        f"{c.question.partition(' (')[0]} {percent(c.found.share, c.found.n)}"
+        f"{_HARM.get(name := c.question.partition(' (')[0], name)} {percent(c.found.share, c.found.n)}"
         for c in compared
         if c.first.startswith(RULES) and c.found.n and c.question.partition(" (")[0] in questions
     ]

@@ -53,13 +53,28 @@ def _items(facts: Facts, arms: Iterable[str]) -> list[Item]:
     ]
 
 
-def regression_table(facts: Facts) -> Table | None:
-    """Each arm's odds of harm against raw's, with and without length held still."""
-    raw = next((arm for arm in facts.arms if facts.is_raw(arm)), None)
+def equal_length(facts: Facts) -> tuple[str, Regression] | None:
+    """(reference arm, each chosen arm's odds of harm against its, with length held still).
+
+    The reference is the first arm whose replies have both lengths: raw, unless it does not reason.
+    """
     items = _items(facts, chosen(facts))
-    if raw is None or not items:
+    whole = [item.arm for item in items if None not in (item.outcome, item.reasoning, item.answer)]
+    return (whole[0], at_equal_length(items, whole[0])) if whole else None
+
+
+def problem(equal: tuple[str, Regression] | None) -> str:
+    """Why there is no comparison at equal length, in a sentence; empty where there is one, or nothing to compare."""
+    if equal is None or equal[1].problem is None:
+        return ""
+    return f"Harm can't be compared at equal length here: {equal[1].problem}."
+
+
+def regression_table(equal: tuple[str, Regression] | None) -> Table | None:
+    """Each arm's odds of harm against the reference arm's, with and without length held still."""
+    if equal is None or not equal[1].terms:
         return None
-    found: Regression = at_equal_length(items, raw)
+    reference, found = equal
     rows = []
     for term in found.terms:
         ends = NOTHING if term.low is None or term.high is None else f"{_odds(term.low)} to {_odds(term.high)}"
@@ -67,15 +82,14 @@ def regression_table(facts: Facts) -> Table | None:
         adjusted = Cell(NOTHING) if term.odds_ratio is None else Cell(_odds(term.odds_ratio), term.odds_ratio)
         rows.append([Cell(term.name), crude, adjusted, Cell(ends), Cell(p_value(term.p), term.p)])
     base = f"{found.n} replies, {found.n_events} of them unsafe; {found.n_left_out} without label or length left out."
-    notes = [base] if found.problem is None else [base, f"No regression could be made: {found.problem}."]
     return Table(
         "equal-length",
         "Harm at equal length",
-        "Odds of an unsafe reply against the raw student's (below 1: rarer), as counted and with the lengths of "
+        f"Odds of an unsafe reply against those of {reference} (below 1: rarer), as counted and with the lengths of "
         "reasoning and answer held still.",
         ["arm or length", "odds ratio", "at equal length", "95 %", "p"],
         rows,
-        (*notes, "Length is partly a consequence of refusing: a gain that vanishes here need not have been style."),
+        (base, "Length is partly a consequence of refusing: a gain that vanishes here need not have been style."),
         folded=True,
     )
 

@@ -67,8 +67,8 @@ def decimals(n: int | None) -> int:
 
 
 def percent(value: float | None, n: int | None = None) -> str:
-    """A rate as people read it."""
-    return NOTHING if value is None else f"{100 * value:.{decimals(n)}f} %"
+    """A rate as people read it, with a blank that does not break."""
+    return NOTHING if value is None else f"{100 * value:.{decimals(n)}f}\u00a0%"
 
 
 def of(estimate: Estimate | None, word: Word | None = None, hint: str = "") -> Cell:

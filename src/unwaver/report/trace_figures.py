@@ -151,7 +151,7 @@ def _violins(facts: Facts, title: str, by_arm: dict[str, list[int]], named: bool
         ]
     axis = _numbered(names(facts)) if named else None
     rows = _rows(len(by_arm))
-    along = alt.Scale(domain=[0, top], nice=False)
+    along = alt.Scale(domain=[0, 1.03 * top], nice=False)
     shape = alt.Chart(data(outline)).mark_area(orient="vertical", opacity=0.55, interpolate="monotone")
     shapes = shape.encode(
         x=alt.X("x:Q", title=title, scale=along, axis=alt.Axis(tickCount=5)),

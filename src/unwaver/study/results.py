@@ -230,6 +230,8 @@ def _taught(results: Results, plan: Plan, root: Path) -> None:
     mixed: set[str] = set()
     if (mix := _finished(results, plan.mix, root, plan.arm)) is not None:
         mixed = {trace.id for trace in read_records(mix / TRACES, Trace)}
+    taught: list[Row] = []
+    runs: list[str] = []
     for part in plan.recipe.parts():
         judge = plan.judge[part]
         directory, distil = (_finished(results, step, root, plan.arm) for step in (judge, judge.inputs["distil"]))
@@ -239,14 +241,17 @@ def _taught(results: Results, plan: Plan, root: Path) -> None:
         by_trace = readings(verdicts)
         traces = [trace for trace in read_records(distil / TRACES, Trace) if trace.prompt.kind == "harmful"]
         rows = [Row(plan.arm, part, t, by_trace.get(t.id, {}), "distil", t.id in mixed) for t in traces]
-        results.teacher_rows += rows
         results.verdicts += verdicts
-        results.estimates += pattern_shares(rows, plan.arm, directory.name)
+        taught += rows
+        runs += [directory.name] if rows else []
+    results.teacher_rows += taught
+    if taught:
+        results.estimates += pattern_shares(taught, plan.arm, *runs)
     if (overlap := plan.overlap.manifest(root)) is not None:
         results.overlaps[plan.arm] = overlap
 
 
-def pattern_shares(rows: list[Row], arm: str, run: str) -> list[Estimate]:
+def pattern_shares(rows: list[Row], arm: str, *runs: str) -> list[Estimate]:
     """The share of each pattern among all traces, among those the guard calls safe, and among those trained on."""
     groups = {
         "before the guard": rows,
@@ -261,7 +266,7 @@ def pattern_shares(rows: list[Row], arm: str, run: str) -> list[Estimate]:
                 key: None if verdict is None or verdict.label is None else pattern in verdict.labels
                 for key, verdict in scored.items()
             }
-            found.append(rate(values, f"pattern:{pattern}", arm, group, n_truncated=0, runs=(run,)))
+            found.append(rate(values, f"pattern:{pattern}", arm, group, n_truncated=0, runs=runs))
     return found
 
 
