@@ -36,36 +36,48 @@ def llama(folder: Path, template: str, seed: int = 0) -> Path:
     return _save(folder, model, words)
 
 
-def guard(folder: Path, labels: tuple[str, str], texts: list[str], hidden: int = 64, layers: int = 2) -> Path:
-    """A random classifier that says one of two labels and stops; which one depends on the whole prompt, half and half.
+Replies = tuple[tuple[str, ...], tuple[str, ...]]
+"""The two replies of a guard, in pieces that are one token each; the first piece is the label."""
+
+SAFE_OR_NOT: Replies = (("safe",), ("unsafe", "\n", "S2"))
+"""Llama-Guard's."""
+
+
+def guard(folder: Path, replies: Replies, texts: list[str], hidden: int = 64, layers: int = 2) -> Path:
+    """A random classifier that gives one of two replies and stops; which one depends on the whole prompt, half and half.
 
     `texts`: prompts like those it will see; its direction is chosen so that it tells them apart.
     """
     import torch
 
     torch.manual_seed(1)
-    words = tokenizer(PLAIN, labels, "\n".join(texts))
+    words = tokenizer(PLAIN, tuple(piece for reply in replies for piece in reply), "\n".join(texts))
     model = _model(len(words), hidden, layers)
-    said = words.convert_tokens_to_ids(list(labels))
     with torch.no_grad():
-        # The first dimension holds one thing alone: that the last token was a label. Then the end follows.
-        model.model.embed_tokens.weight[:, 0] = 0
-        model.model.embed_tokens.weight[said] = torch.eye(hidden)[0] * 10
+        # A dimension of its own for every piece says that it was the last token; from it the next one follows.
+        said = [[words.convert_tokens_to_ids(piece) for piece in reply] for reply in replies]
+        own = {token: at for at, token in enumerate(token for reply in said for token in reply)}
+        places = list(own.values())
+        model.model.embed_tokens.weight[:, places] = 0
         for layer in model.model.layers:
             layer.self_attn.v_proj.weight *= 10
             layer.self_attn.o_proj.weight *= 10
-            layer.self_attn.o_proj.weight[0] = 0
-            layer.mlp.down_proj.weight[0] = 0
+            layer.self_attn.o_proj.weight[places] = 0
+            layer.mlp.down_proj.weight[places] = 0
+        for token, at in own.items():
+            model.model.embed_tokens.weight[token] = torch.eye(hidden)[at] * 10
         states = torch.stack(
             [model.model(**words(text, return_tensors="pt")).last_hidden_state[0, -1] for text in texts]
         )
         mean = states.mean(0)
         spread = torch.linalg.svd(states - mean).Vh[0]
         direction = spread - mean * (spread @ mean) / (mean @ mean)
-        direction[0] = 0
+        direction[places] = 0
         model.lm_head.weight.zero_()
-        model.lm_head.weight[said[0]], model.lm_head.weight[said[1]] = direction, -direction
-        model.lm_head.weight[words.eos_token_id] = torch.eye(hidden)[0] * 1000
+        model.lm_head.weight[said[0][0]], model.lm_head.weight[said[1][0]] = direction, -direction
+        for reply in said:
+            for token, following in zip(reply, [*reply[1:], words.eos_token_id], strict=True):
+                model.lm_head.weight[following] += torch.eye(hidden)[own[token]] * 1000
     return _save(folder, model, words)
 
 
