@@ -5,10 +5,10 @@ layers) and 16 wide, asked in Llama-Guard's format; it says safe or unsafe depen
 in padding or order shows in the labels. One at a time is the plain loop of published scripts: tokenise, `generate`,
 decode, next. Batches go through the real stage: requests, engine, ledger, verdicts. Both have the weights loaded before
 the clock starts, compute in float32 and on one thread: with more, so small a model mostly waits for threads, most of
-all one at a time, and the claim would be won too cheaply. What is saved is overhead: on a processor long texts
-(`--words`) are bound by arithmetic, and batches save less.
+all one at a time, and the claim would be won too cheaply. The two take turns, and the
+best of each counts. What is saved is overhead: on a processor long texts (`--words`) are bound by arithmetic, and batches save less.
 
-    python benchmarks/guards.py [--traces 1000] [--batch 64] [--words 20]
+    python benchmarks/guards.py [--traces 1000] [--batch 64] [--words 20] [--turns 3]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import argparse
 import os
 import platform
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -114,6 +115,7 @@ def main() -> None:
     parser.add_argument("--traces", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--words", type=int, default=20)
+    parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
     given = traces(options.traces, options.words)
     reader = guard_for(NAME)
@@ -122,8 +124,12 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = tiny.guard(Path(name) / NAME, LABELS, texts, hidden=16, layers=16)
-        batched, many = in_batches(folder, reader, given, options.batch)
-        alone, one = one_at_a_time(folder, reader, given)
+        turns = []
+        for _ in range(options.turns):
+            shutil.rmtree(Path(name) / "runs", ignore_errors=True)
+            turns.append((in_batches(folder, reader, given, options.batch), one_at_a_time(folder, reader, given)))
+    batched, alone = (min(turn[which][0] for turn in turns) for which in (0, 1))
+    (_, many), (_, one) = turns[0]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
     differ = sum(a != b for a, b in zip(one, many, strict=True))
     print(

@@ -1,7 +1,7 @@
 """How long the main table's statistics take, and whether its intervals and tests keep their word.
 
-    python benchmarks/statistics.py            # the time alone, some seconds
-    python benchmarks/statistics.py --coverage # and the figures of docs/statistics.md, some minutes on one core
+    python benchmarks/bootstrap.py            # the time alone, some seconds
+    python benchmarks/bootstrap.py --coverage # and the figures of docs/statistics.md, some minutes on one core
 
 Reads nothing, prints Markdown. The time is that of 40 arms, 3 seeds each, on the paper's evaluation sets.
 """
