@@ -6,7 +6,8 @@ in padding or order shows in the labels. One at a time is the plain loop of publ
 decode, next. Batches go through the real stage: requests, engine, ledger, verdicts. Both have the weights loaded before
 the clock starts, compute in float32 and on one thread: with more, so small a model mostly waits for threads, most of
 all one at a time, and the claim would be won too cheaply. The two take turns, and the
-best of each counts. What is saved is overhead: on a processor long texts (`--words`) are bound by arithmetic, and batches save less.
+best of each counts. What is saved is overhead: on a processor long texts (`--words`) are bound by arithmetic, and
+batches save less.
 
     python benchmarks/guards.py [--traces 1000] [--batch 64] [--words 20] [--turns 3]
 """
