@@ -23,7 +23,8 @@ from unwaver.records import Estimate
 from unwaver.report import browser, charts, facts, figures, other_tables, page, paper, readers, study_figures, write
 from unwaver.report.plain import plain, visible
 from unwaver.report.tables import Cell, Table, comma_separated, latex, markdown, of, percent
-from unwaver.study.results import Results, Row
+from unwaver.study import grid
+from unwaver.study.results import Results, Row, collect
 from unwaver.study.run import plans
 
 HOSTILE = "</script><img src=x onerror=alert(1)> | `$x_1$` \\input{/etc} {{7*7}} &lt; \x1b[31m \u202eabc =1+1\nnew line"
@@ -201,6 +202,39 @@ def test_two_raw_students_each_judge_their_own_arms() -> None:
     assert known.reference("large improved") == "large raw"
     assert known.reference("small improved") == "raw"
     assert known.reference("large raw") is None
+
+
+def test_a_combination_that_a_study_names_twice_is_shown_once() -> None:
+    results = made_up.results(("improved", "improved, size 100", "improved, size 500"), per_set=12)
+    for arm, size in (("improved", 100), ("improved, size 100", 100), ("improved, size 500", 500)):
+        results.cells[arm] = {"instruction": "improved", "student": "s", "seed": 1, "size": size}
+    same = {"improved, size 100": "improved"}
+    run_of = {(e.arm, e.slice): e.runs for e in results.estimates}
+    results.estimates = [
+        e.model_copy(update={"runs": run_of[same[e.arm], e.slice]}) if e.arm in same else e for e in results.estimates
+    ]
+    assert list(facts.Facts(results).arms) == ["raw", "improved", "improved, size 500"]
+
+
+def test_every_student_of_a_study_is_compared_with_itself_before_training(tmp_path: Path) -> None:
+    path = Path(__file__).parents[1] / "studies" / "paper.toml"
+    results = collect(grid.plans(grid.cells(grid.load(path), path)), tmp_path)
+    known = facts.Facts(results)
+    raw = [arm for arm in known.arms if known.is_raw(arm)]
+    assert raw[0] == "raw"
+    assert len(raw) == 4
+    assert all("seed" not in arm for arm in raw)
+    for arm in known.arms:
+        reference = known.reference(arm)
+        if arm in raw:
+            assert reference is None
+        else:
+            assert reference is not None
+            assert known.cell(reference)["student"] == known.cell(arm)["student"]
+            assert len(known.arms[arm]) == 3
+    assert {setting.key for setting in study_figures.SETTINGS if study_figures.families(known, setting.key)} == {
+        *("size", "benign", "lr", "keep", "teacher")
+    }
 
 
 # Figures

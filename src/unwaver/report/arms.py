@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from unwaver.report.plain import plain
 from unwaver.study.results import Results
 
-LONGEST_LABEL = 34
+LONGEST_LABEL = 40
 """Characters of an arm's name in a chart."""
 
 _SEED = re.compile(r"[\s,;:/_-]*\bseed[\s=_-]*\d+\b", re.IGNORECASE)
@@ -43,17 +43,25 @@ def labelled(arms: Sequence[str], longest: int = LONGEST_LABEL) -> dict[str, str
 
 
 def gathered(results: Results) -> dict[str, tuple[str, ...]]:
-    """Arms as shown: those whose cells are alike but for the seed stand together under their name without it."""
-    groups: dict[str, list[str]] = defaultdict(list)
+    """Arms as shown, each with the arms of `results` it stands for.
+
+    Arms whose cells are alike but for the seed stand together under their name without it. Arms of another name that
+    were made by the same runs (a study may name one combination twice) are left out.
+    """
+    runs: dict[str, set[str]] = defaultdict(set)
+    for estimate in results.estimates:
+        runs[estimate.arm] |= set(estimate.runs)
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     for arm in results.arms:
         cell = results.cells.get(arm, {})
         rest = {key: value for key, value in cell.items() if key != "seed"}
-        groups[repr(sorted(rest.items())) if "seed" in cell else arm].append(arm)
+        name = _SEED.sub("", arm).strip(" ,;:/_-") if "seed" in cell else arm
+        groups[repr(sorted(rest.items())) if cell else "", name or arm].append(arm)
     found: dict[str, tuple[str, ...]] = {}
-    for members in groups.values():
-        names = {_SEED.sub("", arm).strip(" ,;:/_-") for arm in members}
-        if len(members) > 1 and len(names) == 1 and (name := names.pop()):
-            found[name] = tuple(members)
-        else:
-            found |= {arm: (arm,) for arm in members}
+    known: dict[str, list[set[str]]] = defaultdict(list)
+    for (cell_, name), members in groups.items():
+        new = [arm for arm in members if not cell_ or not runs[arm] or runs[arm] not in known[cell_]]
+        known[cell_] += [runs[arm] for arm in new]
+        if new:
+            found[name if len(new) > 1 else new[0]] = tuple(new)
     return found

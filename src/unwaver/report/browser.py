@@ -78,7 +78,8 @@ def _ordered(facts: Facts) -> list[Row]:
     sets = {one.name: at for at, one in enumerate(facts.sets)}
     arms = {arm: at for at, arm in enumerate(facts.results.arms)}
     prompts: dict[str, int] = {}
-    rows = [*facts.results.rows, *facts.results.teacher_rows]
+    shown = {member for members in facts.arms.values() for member in members}
+    rows = [row for row in [*facts.results.rows, *facts.results.teacher_rows] if row.arm in shown]
     for row in rows:
         prompts.setdefault(pair_key(row.trace), len(prompts))
     return sorted(

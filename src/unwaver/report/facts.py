@@ -156,8 +156,8 @@ class Facts:
 
     def is_raw(self, arm: str) -> bool:
         """Whether an arm is a student before training."""
-        cells = self.results.cells
-        return arm == RAW or (arm in cells and not cells[arm].get("instruction"))
+        cell = self.cell(arm)
+        return arm == RAW or (bool(cell) and not cell.get("instruction"))
 
     def cell(self, arm: str) -> Mapping[str, object]:
         """What sets an arm apart."""

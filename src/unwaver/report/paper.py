@@ -64,15 +64,24 @@ def instruction(facts: Facts, arm: str) -> str | None:
     return name if name in published()["table1"] and name not in ("student", "columns") else None
 
 
+def beside(facts: Facts) -> dict[str, str]:
+    """By row of Table 1, the arm that stands beside it: the first of its recipe, of the table's student if that is here."""
+    wanted = published()["table1"]["student"].lower()
+    own = [arm for arm in facts.arms if wanted in str(facts.cell(arm).get("student")).lower()]
+    found: dict[str, str] = {}
+    for arm in own or facts.arms:
+        row = instruction(facts, arm)
+        if row is not None:
+            found.setdefault(row, arm)
+    return found
+
+
 def table(facts: Facts) -> Table | None:
     """Ours beside Table 1, row by row; sets without a counterpart are left out where some have one."""
     rows: list[list[Cell]] = []
     known = {one.name: name for one in facts.sets if (name := evaluation(facts, one)) is not None}
     values = published()["table1"]
-    for arm in facts.arms:
-        row = instruction(facts, arm)
-        if row is None:
-            continue
+    for row, arm in beside(facts).items():
         theirs = dict(zip(values["columns"], values[row], strict=True))
         paper = [Cell(f"{theirs[name]:g} %", theirs[name] / 100) for name in COLUMNS]
         ours = [_ours(facts, arm, name, known) for name in COLUMNS]
@@ -82,8 +91,8 @@ def table(facts: Facts) -> Table | None:
     return Table(
         "table-1",
         "Beside the paper's Table 1",
-        f"The paper's figures ({published()['source']}, {values['student']}) by the recipe of each arm, under ours "
-        "where an evaluation here is the same one.",
+        f"The paper's figures ({published()['source']}, {values['student']}) recipe by recipe, under ours where "
+        "an evaluation here is the same one.",
         ["arm", "", *COLUMNS.values()],
         rows,
         (compare_what(facts),),

@@ -52,7 +52,7 @@ SETTINGS = (
     Setting("lr", "Figure 5: the learning rate", "learning rate", "log", "What the learning rate does."),
     Setting(
         "keep",
-        "Ablation: which traces are kept",
+        "Figure 2: which traces are kept",
         "kept traces",
         None,
         "What filtering the teacher's traces more strictly does, at the same number of examples.",

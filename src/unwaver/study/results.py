@@ -84,10 +84,12 @@ class Results:
 def collect(plans: list[Plan], root: Path) -> Results:
     """Read every finished step once."""
     trained = [plan for plan in plans if plan.recipe.parts()]
-    results = Results(plans[0].recipe, [RAW, *(plan.arm for plan in trained)])
-    for name, step in plans[0].raw.items():
-        _evaluated(results, RAW, name, step, root)
-    results.cells[RAW] = {"student": plans[0].recipe.models["student"].label}
+    raw = _raw(plans)
+    results = Results(plans[0].recipe, [*raw, *(plan.arm for plan in trained)])
+    for arm, (apart, steps) in raw.items():
+        results.cells[arm] = apart
+        for name, step in steps.items():
+            _evaluated(results, arm, name, step, root)
     for plan in trained:
         results.cells[plan.arm] = cell(plan.recipe)
         for name, step in plan.evaluate.items():
@@ -96,6 +98,27 @@ def collect(plans: list[Plan], root: Path) -> Results:
         _trained(results, plan, root)
     results.owed = list(dict.fromkeys(results.owed))
     return results
+
+
+def _raw(plans: list[Plan]) -> dict[str, tuple[dict[str, Any], dict[str, Step]]]:
+    """Students before training by arm, each evaluation once: the first student's is `raw`, others' bear their names.
+
+    Where sampling depends on the recipe's seed, what a further seed adds is an arm `raw, seed N`.
+    """
+    found: dict[str, tuple[dict[str, Any], dict[str, Step]]] = {}
+    names: dict[tuple[str, int], str] = {}
+    seen: set[str] = set()
+    first = plans[0].recipe.models["student"].label
+    for plan in plans:
+        student, seed = plan.recipe.models["student"].label, plan.recipe.seed
+        base = RAW if student == first else f"{RAW}, {student}"
+        arm = names.get((student, seed)) or (f"{base}, seed {seed}" if base in found else base)
+        new = {name: step for name, step in plan.raw.items() if step.digest not in seen}
+        if new or not found:
+            seen |= {step.digest for step in new.values()}
+            names[student, seed] = arm
+            found.setdefault(arm, ({"student": student, "seed": seed}, {}))[1].update(new)
+    return found
 
 
 def cell(recipe: Recipe) -> dict[str, Any]:
