@@ -246,7 +246,7 @@ def test_an_arm_may_be_called_anything() -> None:
     results.arms = [renamed.get(arm, arm) for arm in results.arms]
     results.rows = [Row(renamed.get(r.arm, r.arm), r.slice, r.trace, r.readings) for r in results.rows]
     known = facts.Facts(results)
-    for figure in (figures.rates(known), figures.trade_off(known)):
+    for figure in (figures.trade_off(known),):
         assert figure is not None
         drawn = charts.draw(figure)
         tree = ElementTree.fromstring(drawn.svg)
@@ -445,9 +445,10 @@ def test_each_figure_has_a_text_for_those_who_cannot_see_it_and_a_caption(writte
 
 
 def test_hostile_words_of_a_recipe_stay_words() -> None:
-    results = made_up.results(("default",), per_set=12)
-    results.recipe = results.recipe.model_copy(update={"title": HOSTILE, "note": HOSTILE})
-    results.owed = [HOSTILE]
+    recipe = made_up.recipe(("default",)).model_copy(update={"title": HOSTILE, "note": HOSTILE})
+    results = Results(
+        recipe, ["raw", HOSTILE], owed=[HOSTILE], manifests={HOSTILE: {"stage": HOSTILE, "name": HOSTILE}}
+    )
     made = page.make(facts.Facts(results), "today")
     assert "<img" not in made.html
     assert made.html.count("</script>") == made.html.count("<script")

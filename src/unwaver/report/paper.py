@@ -65,7 +65,7 @@ def instruction(facts: Facts, arm: str) -> str | None:
 
 
 def beside(facts: Facts) -> dict[str, str]:
-    """By row of Table 1, the arm that stands beside it: the first of its recipe, of the table's student if that is here."""
+    """By row of Table 1, the arm that stands beside it: the first of its recipe, of the same student if any is."""
     wanted = published()["table1"]["student"].lower()
     own = [arm for arm in facts.arms if wanted in str(facts.cell(arm).get("student")).lower()]
     found: dict[str, str] = {}
