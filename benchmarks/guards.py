@@ -41,7 +41,6 @@ from unwaver.stages.readings import by_model
 from unwaver.store import RunDir, Step
 
 NAME = "Llama-Guard-3-8B"
-LABELS = ("safe", "unsafe")
 WORDS = ["a", "rumour", "about", "the", "neighbour", "hurts", "people", "and", "so", "they", "would", "rather", "tell"]
 
 
@@ -124,7 +123,7 @@ def main() -> None:
     texts = [rendered(request) for request in map(reader.request, given[:60]) if request is not None]
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
-        folder = tiny.guard(Path(name) / NAME, LABELS, texts, hidden=16, layers=16)
+        folder = tiny.guard(Path(name) / NAME, tiny.SAFE_OR_NOT, texts, hidden=16, layers=16)
         turns = []
         for _ in range(options.turns):
             shutil.rmtree(Path(name) / "runs", ignore_errors=True)

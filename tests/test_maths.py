@@ -255,7 +255,7 @@ import sys
 from unwaver.judging.maths import MathsGrader
 grader = MathsGrader(workers=2, timeout_s=60)
 grader.grade([(r"\\boxed{x+1}", "1+x"), (r"\\boxed{x+2}", "2+x")])
-print(*[pid for worker in grader._pool._workers for pid in (worker.process.pid, worker.child)], flush=True)
+print(*[pid for worker in grader._pool._workers for pid in (worker.process.pid, worker.child) if pid], flush=True)
 if sys.argv[1] == "hang":
     grader.grade([(r"\\boxed{\\binom{1000000}{500000}}", "12")])
 """
