@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from unwaver.models.local import LocalModel
 from unwaver.reasoning import trace
 from unwaver.recipe import ModelSettings
 from unwaver.records import Estimate, Message, Prompt, Reply, Request, Sampling, Trace
+from unwaver.report.write import write_report
 from unwaver.store import read_records
 from unwaver.study.agreements import agreements
 from unwaver.study.results import Results, collect
@@ -260,6 +262,14 @@ def test_the_whole_of_it_on_the_real_small_model(tmp_path: Path, data: Path, ser
     attacked = [row.trace for row in found.rows if row.slice == "pair"]
     assert len(attacked) == 4 and all(t.prompt.attack == "pair" for t in attacked)
     assert all(t.prompt.text.startswith("Put") for t in attacked if t.failure is None)
+    # What was found stands in the report, PAIR's rate with its interval among it.
+    page = write_report(plans(recipe.arms(recipe.read_toml(path), path)), tmp_path / "runs")
+    (table,) = csv.DictReader((page.parent / "tables" / "main.csv").read_text().splitlines())
+    (column,) = [name for name in table if name.endswith("pair (n=4)")]
+    pair = estimate("asr", "pair")
+    shown = [float(table[f"{column}{more}"]) for more in ("", ": low", ": high", ": n", ": unscored")]
+    assert shown == pytest.approx([pair.value, pair.low, pair.high, pair.n, pair.n_unscored]) and pair.n > 0
+    assert table["arm"] == "raw" and f"pair (n={pair.n + pair.n_unscored})" in page.read_text()
     # The same command again makes no call and changes nothing.
     again = run(path)
     assert [e.id for e in again.estimates] == [e.id for e in found.estimates]
