@@ -80,7 +80,7 @@ def test_greedy_is_the_likeliest_token_whatever_the_model_s_own_file_asks_for(tm
 def test_a_seed_gives_the_same_sample_whatever_its_neighbours_in_the_batch(babbler: Path) -> None:
     drawn = [request("Tell it", sample, temperature=1.0, top_p=0.95, seed=7) for sample in range(6)]
     others = [request("x" * n, temperature=1.0, top_p=0.95, seed=n) for n in range(1, 60, 6)]
-    alone = [ask(local(babbler, batch_size=1), one)[0].text for one in drawn]
+    alone = [reply.text for reply in ask(local(babbler, batch_size=1), *drawn)]
     among = ask(local(babbler, batch_size=16), *others[:5], *drawn, *others[5:])
     assert [reply.text for reply in among[5:11]] == alone
     assert len(set(alone)) == 6, "every sample has a seed of its own"
@@ -284,7 +284,7 @@ def test_two_vllm_engines_at_once_are_refused(tmp_path: Path, vllm: FakeVllm, op
 
     with RunDir.open(Step("evaluate", "set", {}), tmp_path) as out:
         calls = Calls(out, Place(tmp_path), 0.0)
-        with pytest.raises(RecipeError, match=r"opener and vllm:some/other .* vllm serve"):
+        with pytest.raises(RecipeError, match=r"opener and vllm:some/other .*`vllm serve MODEL`"):
             calls.drive(roles, work)
         calls.close()
     assert not vllm.engines
