@@ -204,7 +204,7 @@ def test_a_reply_cut_at_256_tokens_is_truncated_and_one_without_an_answer_is_nev
         assert (one.value is None) == (not answered)
     read = [v for v in found.verdicts if v.looked_at == "answer"]
     assert len(read) == 9 and all((v.label is None) == (not answered) for v in read)
-    assert all("cut" in v.reason for v in read if v.label is None)
+    assert all("truncated" in v.reason for v in read if v.label is None)
 
 
 # ---------------------------------------------------------------- the real small model on real data
