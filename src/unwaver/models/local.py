@@ -182,7 +182,8 @@ class _Transformers:
         self._ends = {*(ends if isinstance(ends, list) else [ends]), self._prompter.tokenizer.eos_token_id} - {None}
         # A model's own file may ask for a repetition penalty, a least length, barred words ...: greedy would not be
         # greedy, and `generate` takes from that file whatever it is not told. Only where a reply ends is the model's.
-        self._model.generation_config = GenerationConfig(
+        neutral: Any = GenerationConfig
+        self._model.generation_config = neutral(
             do_sample=False, eos_token_id=sorted(self._ends), pad_token_id=self._prompter.tokenizer.pad_token_id
         )
 
