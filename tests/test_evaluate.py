@@ -249,7 +249,7 @@ def test_failed_calls_are_owed_again_and_too_many_of_them_stop_the_stage(tmp_pat
 @pytest.mark.parametrize(
     ("entry", "says"),
     [
-        ("attack = 'pear'", "no attack `pear`"),
+        ("attack = 'pear'", r"evaluate\.sets\.set\.attack: .*'pair'.*'pear'"),
         ("attack = 'pair'\nattack_settings = { n_streams = 0 }", "attack_settings.n_streams: .*greater than or equal"),
         ("attack = 'pair'\nattack_settings = { streams = 2 }", "attack_settings.streams"),
         ("attack = 'pap'\nattack_settings = { techniques = ['shouting'] }", "no persuasion technique"),

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unwaver.attacks import prefill
-from unwaver.errors import RecipeError, RunError, UnwaverError
+from unwaver.errors import RunError, UnwaverError
 from unwaver.judging.readers import grader
 from unwaver.judging.tally import tally
 from unwaver.reasoning import FAMILIES, trace
@@ -30,9 +30,6 @@ from unwaver.stages.judge import VERDICTS
 from unwaver.stages.prompts import PROMPTS
 from unwaver.stages.readings import judges_of, read_by
 from unwaver.store import RunDir, Step, read_records
-
-NONE = "none"
-"""The name of no attack."""
 
 LOOKED_AT: tuple[LookedAt, ...] = ("answer", "reasoning", "both")
 
@@ -179,9 +176,6 @@ def _attacked(prompts: Sequence[Prompt], student: ModelSettings, recipe: Recipe,
         return attack(prompts, student, recipe, calls, name)
     if entry.attack in prefill.NAMES:
         return Attacked(prefill.wrap(prompts, entry.attack))
-    if entry.attack != NONE:
-        known = ", ".join((NONE, *prefill.NAMES, *BY_MODEL))
-        raise RecipeError(f"evaluate.sets.{name}.attack: no attack `{entry.attack}`; there are {known}")
     return Attacked(list(prompts))
 
 
