@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from unwaver.records import PATTERNS
-from unwaver.report.facts import GROUPS, NAMES, SPLIT, EvaluationFacts, Facts
+from unwaver.report.facts import NAMES, SPLIT, EvaluationFacts, Facts
 from unwaver.report.tables import NOTHING, Cell, Table, count, of
+from unwaver.report.teachers import Teachers
 from unwaver.study.compare import Comparison
 
 KINDS = {
@@ -173,12 +174,11 @@ def comparison_table(facts: Facts) -> Table | None:
     )
 
 
-def pattern_table(facts: Facts) -> Table | None:
+def pattern_table(teachers: Teachers) -> Table | None:
     """Shares of the risky patterns among the teacher's traces of harmful prompts."""
     rows = []
-    for arm in facts.taught:
-        for group in GROUPS:
-            found = facts.patterns(arm, group)
+    for arm, shares in teachers.patterns.items():
+        for group, found in shares.items():
             if any(e is not None and e.n for e in found):
                 n = max(e.n + e.n_unscored for e in found if e is not None)
                 rows.append([Cell(arm), Cell(group), count(n), *(of(e) for e in found)])

@@ -9,6 +9,7 @@ import numpy as np
 
 from unwaver.report.facts import Facts
 from unwaver.report.tables import NOTHING, Cell, Table, count, number
+from unwaver.report.teachers import Teachers, teacher_of
 
 
 def cost_table(facts: Facts) -> Table:
@@ -130,27 +131,24 @@ def _number(value: Any) -> Cell:
     return number(_float(value))
 
 
-def length_table(facts: Facts) -> Table:
+def length_table(facts: Facts, teachers: Teachers) -> Table:
     """Mean and 90th percentile of the lengths, students' by arm and teachers' before and after the draw."""
     rows = []
     for arm in facts.arms:
         cells = [_mean_and_tail(facts.lengths(arm, part)) for part in ("reasoning", "answer")]
-        rows.append([Cell(arm), Cell("replies of the student"), *cells[0], *cells[1]])
-    for arm in dict.fromkeys(row.arm for row in facts.results.teacher_rows):
-        taught = [row for row in facts.results.teacher_rows if row.arm == arm]
-        for words, kept in (
-            ("all traces of the teacher", taught),
-            ("traces trained on", [r for r in taught if r.in_mix]),
-        ):
+        rows.append([Cell(arm), Cell("all replies"), *cells[0], *cells[1]])
+    for taught in teachers.rows.values():
+        drawn = [row for row in taught if teachers.trained_on[row.trace.id]]
+        for words, kept in (("all traces", taught), ("those an arm was trained on", drawn)):
             if kept:
                 parts = [[facts.length(row.trace, part) for row in kept] for part in ("reasoning", "answer")]
                 cells = [_mean_and_tail([n for n in lengths if n is not None]) for lengths in parts]
-                rows.append([Cell(arm), Cell(words), *cells[0], *cells[1]])
+                rows.append([Cell(teacher_of(taught[0])), Cell(words), *cells[0], *cells[1]])
     return Table(
         "lengths",
         "Lengths in figures",
         f"Mean and 90th percentile, in {facts.length_unit}; the teacher's traces are those of harmful prompts.",
-        ["arm", "of", "mean", "90 %", "mean", "90 %"],
+        ["written by", "of", "mean", "90 %", "mean", "90 %"],
         rows,
         (),
         [("", 2), ("Reasoning", 2), ("Answer", 2)],

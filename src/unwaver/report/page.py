@@ -31,6 +31,7 @@ from unwaver.report.charts import Drawn, Figure, draw, recolouring
 from unwaver.report.facts import NAMES, Facts
 from unwaver.report.plain import plain, visible
 from unwaver.report.tables import Table, markdown, percent
+from unwaver.report.teachers import Teachers
 
 FOLDER = Path(__file__).parent
 
@@ -116,6 +117,7 @@ def make(facts: Facts, date: str) -> Made:
 def _sections(facts: Facts) -> list[Section]:
     compared = readers.comparisons(facts)
     anatomies = style.anatomies(facts)
+    taught = Teachers(facts)
     by_harm = readers.trust(compared, "guard", "refusal")
     by_pattern = readers.trust(compared, *(name.replace("_", " ") for name in PATTERNS))
     equal = style.equal_length(facts)
@@ -131,7 +133,7 @@ def _sections(facts: Facts) -> list[Section]:
         ),
         _section(
             *("patterns", "Patterns", "Risky patterns", by_pattern),
-            *(trace_figures.patterns(facts), main_tables.pattern_table(facts)),
+            *(trace_figures.patterns(taught), main_tables.pattern_table(taught)),
         ),
         _section("settings", "Settings", "What the settings do", "", *study_figures.all_of(facts)),
         _section("paper", "Paper", "Beside the paper", comparable, paper.table(facts)),
@@ -139,7 +141,10 @@ def _sections(facts: Facts) -> list[Section]:
             *("training", "Training", "Training", ""),
             *(trace_figures.losses(facts), other_tables.training_table(facts)),
         ),
-        _section("lengths", "Lengths", "Lengths", "", trace_figures.lengths(facts), other_tables.length_table(facts)),
+        _section(
+            *("lengths", "Lengths", "Lengths", ""),
+            *(trace_figures.lengths(facts), other_tables.length_table(facts, taught)),
+        ),
         _section(
             *("style", "Style", "Less harm, or another style?", style.problem(equal)),
             *(style.anatomy_figure(anatomies, facts), style.regression_table(equal), style.strata_table(facts)),

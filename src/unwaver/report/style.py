@@ -19,6 +19,7 @@ from unwaver.report.facts import Facts
 from unwaver.report.figures import ROW, chosen, names
 from unwaver.report.main_tables import p_value
 from unwaver.report.tables import NOTHING, Cell, Table, count, of
+from unwaver.report.teachers import teacher_of
 from unwaver.study.anatomy import SEGMENTS, anatomy
 from unwaver.study.controls import Item, Opener, Regression, at_equal_length, by_length, without_opener
 from unwaver.study.results import Row
@@ -152,7 +153,7 @@ def anatomies(facts: Facts) -> dict[str, list[Estimate]]:
     for arm in facts.arms:
         texts[arm] = {row.trace.id: row.trace.reasoning for row in _harmful_rows(facts, arm)}
     for row in facts.results.teacher_rows:
-        texts[f"teacher: {row.arm}"][row.trace.id] = row.trace.reasoning
+        texts[teacher_of(row)][row.trace.id] = row.trace.reasoning
     share = max(FEWEST, TAKEN_APART // max(1, len(texts)))
     return {
         name: anatomy(dict(sorted(found.items())[:share]), name) for name, found in texts.items() if any(found.values())

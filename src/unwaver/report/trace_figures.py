@@ -11,20 +11,22 @@ import numpy as np
 from unwaver.records import PATTERNS
 from unwaver.report import paper
 from unwaver.report.charts import SERIES, Figure, data, light, short, titled
-from unwaver.report.facts import GROUPS, Facts
+from unwaver.report.facts import Facts
 from unwaver.report.figures import LABELLED, PER_CENT, ROW, as_rows, colours, names
+from unwaver.report.teachers import GROUPS, Teachers
 
 PANELS = 8
 """Most arms that are drawn side by side; the tables have all."""
 
 
-def patterns(facts: Facts) -> Figure | None:
+def patterns(teachers: Teachers) -> Figure | None:
     """Shares of the risky patterns before and after the guard and in the mix."""
     rows: list[dict[str, Any]] = []
-    for arm in facts.taught:
-        for group in GROUPS:
-            for pattern, found in zip(PATTERNS, facts.patterns(arm, group), strict=True):
-                rows += as_rows(found, arm=facts.labels[arm], pattern=pattern.replace("_", " "), group=group)
+    labels = teachers.facts.labels
+    for arm, shares in teachers.patterns.items():
+        for group, estimates in shares.items():
+            for pattern, found in zip(PATTERNS, estimates, strict=True):
+                rows += as_rows(found, arm=labels[arm], pattern=pattern.replace("_", " "), group=group)
     if not rows:
         return None
     arms = list(dict.fromkeys(row["arm"] for row in rows))
