@@ -22,14 +22,18 @@ from hypothesis import strategies as st
 
 from unwaver.records import Estimate
 from unwaver.report import (
+    anatomy_figures,
     browser,
     charts,
     facts,
     figures,
+    main_tables,
     other_tables,
     page,
     paper,
+    protocol,
     readers,
+    setting,
     study_figures,
     style,
     write,
@@ -218,16 +222,16 @@ def test_a_distillation_that_seeds_share_is_held_once(seeded: Results) -> None:
     assert len({v.trace for v in guarded}) == len(guarded)
     harmful = {row.trace.id for row in seeded.teacher_rows}
     assert sum(v.trace in harmful for v in guarded) == 2 * report_runs.PROMPTS
-    table_ = readers.reader_table(known)
+    table_ = protocol.reader_table(known)
     assert table_ is not None
-    (counted,) = (row[3].value for row in table_.rows if row[0].text == "guard (both)")
+    (counted,) = (row[5].value for row in table_.rows if row[0].text.startswith("guard"))
     assert counted == len(guarded)
     index = unpacked(browser.payload(known).index)
     authors = [index["arms"][arm] for arm in index["arm"]]
     assert authors.count("teacher: improved") == report_runs.PROMPTS
     lengths = other_tables.length_table(known, Teachers(known))
     assert sum(row[0].text.startswith("teacher") for row in lengths.rows) == 4
-    assert sum(name.startswith("teacher") for name in style.anatomies(known)) == 2
+    assert sum(name.startswith("teacher") for name in anatomy_figures.reasonings(known)) == 2
 
 
 def test_each_arm_knows_what_it_was_trained_on_of_a_shared_distillation(seeded: Results) -> None:
@@ -357,7 +361,7 @@ def test_settings_are_drawn_where_arms_differ_in_one_alone() -> None:
 
 
 def test_the_paper_is_quoted_as_published() -> None:
-    rows = paper.published()["table1"]
+    rows = setting.published()["table1"]
     # arXiv 2505.15404 v2, Table 1: the averages it prints follow from the columns.
     attacks = {
         name: sum(rows[name][3:6]) / 3 for name in ("raw", "default", "realsafe", "improved", "short", "template")
@@ -372,10 +376,11 @@ def test_the_paper_is_quoted_as_published() -> None:
     }
 
 
-def test_a_miniature_is_told_not_to_compare_sizes(known: facts.Facts) -> None:
-    said = paper.compare_what(known)
+def test_a_miniature_is_told_not_to_compare_numbers(seeded: Results) -> None:
+    said = setting.compare_what(facts.Facts(seeded))
     assert "the teacher is scripted" in said
-    assert "only directions" in said
+    assert "compare directions" in said
+    assert "may be compared" not in said
 
 
 # Readers
@@ -402,12 +407,12 @@ def test_the_rules_are_measured_against_what_the_corpus_says_of_itself() -> None
     results = Results(made_up.recipe(("default",)), ["raw", "default"], teacher_rows=rows)
     (found,) = readers.comparisons(facts.Facts(results))
     assert (found.question, found.second, found.found.n) == ("guard (both)", readers.WRITTEN, 40)
-    assert "harm " in readers.trust([found], "guard")
+    assert "harm " in readers.trust(facts.Facts(results), [found], "guard")
 
 
 def test_agreement_with_people_is_as_the_page_on_the_rules_has_it() -> None:
     text = (Path(__file__).parents[1] / "docs" / "rules.md").read_text(encoding="utf-8")
-    for name, n, share in readers.PEOPLE:
+    for name, n, share in protocol.PEOPLE:
         assert re.search(rf"\| {name}[^|]* \| {n} \| {share:.3f} \|", text), (
             f"docs/rules.md has another figure for {name}"
         )

@@ -46,6 +46,8 @@ class Payload:
     traces: int
     shortened: int
     """Texts of which something was left out."""
+    left_out: int
+    """Traces that are not in the page."""
 
 
 class _Numbers:
@@ -61,9 +63,10 @@ class _Numbers:
         return [visible(name) for name in self.names]
 
 
-def payload(facts: Facts, budget: int = BUDGET) -> Payload:
-    """Everything the trace browser shows."""
-    rows = _ordered(facts)
+def payload(facts: Facts, budget: int = BUDGET, most: int | None = None) -> Payload:
+    """Everything the trace browser shows: all traces, or those of the first `most` prompts of every set."""
+    every = _ordered(facts)
+    rows = every if most is None else _first(every, most)
     verdicts = _verdicts(facts)
     limit = _limit(rows, verdicts, budget)
     while True:
@@ -72,7 +75,7 @@ def payload(facts: Facts, budget: int = BUDGET) -> Payload:
             break
         limit = max(SHORTEST, int(0.9 * limit * budget / sum(map(len, packets))))
     trained_on = Teachers(facts).trained_on
-    return Payload(_index(rows, verdicts, trained_on), packets, len(rows), shortened)
+    return Payload(_index(rows, verdicts, trained_on), packets, len(rows), shortened, len(every) - len(rows))
 
 
 def _ordered(facts: Facts) -> list[Row]:
@@ -94,6 +97,18 @@ def _ordered(facts: Facts) -> list[Row]:
             row.trace.sample,
         ),
     )
+
+
+def _first(rows: Sequence[Row], most: int) -> list[Row]:
+    """The traces of the first prompts of every set and stage, so that all arms stand side by side on them."""
+    taken: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    kept = []
+    for row in rows:
+        prompts, key = taken[row.stage, row.slice], pair_key(row.trace)
+        if key in prompts or len(prompts) < most:
+            prompts[key] = None
+            kept.append(row)
+    return kept
 
 
 def _verdicts(facts: Facts) -> dict[str, list[Verdict]]:

@@ -156,6 +156,13 @@ class Facts:
         over = {seed: {key: labels[0] for key, labels in found.items()} for seed, found in values.items()}
         return rate_over_seeds(over, metric, arm, set_, n_truncated=truncated)
 
+    def shared(self, arm: str, one: EvaluationFacts) -> int:
+        """How many prompts of a set stand in the arm's training set (the most of its seeds); 0 too if unchecked."""
+        entry = self.results.recipe.evaluate.sets.get(one.name)
+        name = one.name if entry is None else entry.prompts or one.name
+        found = [self.results.overlaps.get(member, {}).get("counts", {}).get("sets", {}) for member in self.arms[arm]]
+        return max((int(sets.get(name, {}).get("prompts", 0)) for sets in found), default=0)
+
     def pooled(self, metric: str, arm: str, sets: Iterable[EvaluationFacts]) -> Estimate | None:
         """One rate over several sets, of one run or over seeds; prompts that seek one behaviour are one cluster."""
         sets = list(sets)

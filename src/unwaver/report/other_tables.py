@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -102,33 +103,55 @@ def overlap_sentence(facts: Facts) -> str:
 
 
 def training_table(facts: Facts) -> Table | None:
-    """What each arm was trained on, and how long it took."""
-    rows = []
+    """What each arm was trained on, how well the student could tell it beforehand, and how long it took."""
+    shown = {member: arm for arm, members in facts.arms.items() for member in members}
+    runs: dict[str, list[dict[str, Any]]] = {}
     for manifest in facts.results.manifests.values():
-        if manifest.get("stage") != "train":
-            continue
-        counts = manifest.get("counts", {})
-        parts = ", ".join(f"{name} {n:,}" for name, n in counts.get("parts", {}).items())
-        figures = [_number(counts.get(key)) for key in ("trained", "held_out")]
-        rows.append([Cell(str(manifest.get("name", ""))), Cell(parts or NOTHING), *figures, *_pace(manifest)])
-    if not rows:
+        if manifest.get("stage") == "train":
+            name = str(manifest.get("name", ""))
+            runs.setdefault(shown.get(name, name), []).append(manifest)
+    if not runs:
         return None
+    rows = []
+    for arm, found in runs.items():
+        counts = [manifest.get("counts", {}) for manifest in found]
+        parts = ", ".join(f"{part} {n:,}" for part, n in counts[0].get("parts", {}).items())
+        dropped = [sum((one.get("dropped") or {}).values()) for one in counts]
+        rows.append(
+            [
+                *(Cell(arm), count(len(found)), Cell(parts or NOTHING)),
+                *(_mean([_float(one.get(key)) for one in counts]) for key in ("trained", "held_out")),
+                *(_mean(dropped), Cell(_perplexity(found))),
+                _mean([_float(manifest.get("seconds")) for manifest in found]),
+            ]
+        )
     return Table(
         "training",
         "What was trained on",
-        "Examples by part of the mix, of which some are held out to follow the loss.",
-        ["arm", "parts of the mix", "trained on", "held out", "dropped", "seconds"],
+        "Examples by part of the mix, of which some are held out to follow the loss; means over runs where there are "
+        "several.",
+        ["arm", "runs", "parts of the mix", "trained on", "held out", "dropped", "perplexity before", "seconds"],
         rows,
+        (
+            "Perplexity before: the student's own of each part of the mix before the first step (geometric mean over "
+            "runs). The higher, the stranger the traces are to it, and the more of its reasoning they may cost.",
+        ),
     )
 
 
-def _pace(manifest: dict[str, Any]) -> list[Cell]:
-    dropped = manifest.get("counts", {}).get("dropped") or {}
-    return [count(sum(dropped.values())), _number(manifest.get("seconds"))]
+def _perplexity(runs: list[dict[str, Any]]) -> str:
+    """The student's perplexity of each part before training, over runs."""
+    found: dict[str, list[float]] = {}
+    for manifest in runs:
+        for part, entry in (manifest.get("perplexity") or {}).items():
+            found.setdefault(str(part), []).append(float(entry["perplexity"]))
+    said = [f"{part} {float(np.exp(np.mean(np.log(values)))):.3g}" for part, values in found.items()]
+    return ", ".join(said) or NOTHING
 
 
-def _number(value: Any) -> Cell:
-    return number(_float(value))
+def _mean(values: Sequence[float | None]) -> Cell:
+    known = [value for value in values if value is not None]
+    return number(float(np.mean(known)) if known else None)
 
 
 def length_table(facts: Facts, teachers: Teachers) -> Table:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from unwaver.records import PATTERNS, Estimate, Trace, Verdict
 from unwaver.stages.distil import TRACES
 from unwaver.stages.judge import VERDICTS
 from unwaver.store import Step, read_records
+from unwaver.study.grid import StudyPlan, apart
 from unwaver.study.plan import RAW, Plan, kind_of
 from unwaver.study.stats import rate
 
@@ -82,26 +83,28 @@ class Results:
     """The leak check of each arm."""
     cells: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By arm, what sets it apart in a grid: `instruction`, `teacher`, `student`, `size` (safety examples), `benign`
-    (harmless examples), `lr`, `seed`, `keep`. Arms that differ in `seed` alone are one arm over several seeds."""
+    (harmless examples), `lr`, `seed`, `keep`; `harmful` and `harmless`, the parts `size` and `benign` are the sums of;
+    `rest`, a digest of all other settings. Arms that differ in `seed` alone are one arm over several seeds."""
 
     def find(self, metric: str, arm: str, slice: str = "") -> Estimate | None:
         """One estimate; None where it wasn't made."""
         return next((e for e in self.estimates if (e.metric, e.arm, e.slice) == (metric, arm, slice)), None)
 
 
-def collect(plans: list[Plan], root: Path, tables: Mapping[str, Sequence[str]] | None = None) -> Results:
-    """Read every finished step once; `tables` names a study's tables, each with its arms."""
+def collect(plans: list[Plan], root: Path) -> Results:
+    """Read every finished step once."""
     trained = [plan for plan in plans if plan.recipe.parts()]
     raw = _raw(plans)
     results = Results(plans[0].recipe, [*raw, *(plan.arm for plan in trained)])
-    results.tables = {name: tuple(arms) for name, arms in (tables or {}).items()}
     reader = _Reader(results, root, _distillations(trained))
-    for arm, (apart, steps) in raw.items():
-        results.cells[arm] = apart
+    for arm, (cell, steps) in raw.items():
+        results.cells[arm] = cell
         for name, step in steps.items():
             reader.evaluated(arm, name, step)
     for plan in trained:
-        results.cells[plan.arm] = cell(plan.recipe)
+        results.cells[plan.arm] = apart(plan.recipe)
+        for table in plan.tables if isinstance(plan, StudyPlan) else ():
+            results.tables[table] = (*results.tables.get(table, ()), plan.arm)
         for name, step in plan.evaluate.items():
             reader.evaluated(plan.arm, name, step)
         reader.taught(plan)
@@ -129,25 +132,6 @@ def _raw(plans: list[Plan]) -> dict[str, tuple[dict[str, Any], dict[str, Step]]]
             names[student, seed] = arm
             found.setdefault(arm, ({"student": student, "seed": seed}, {}))[1].update(new)
     return found
-
-
-def cell(recipe: Recipe) -> dict[str, Any]:
-    """What sets an arm apart: see `Results.cells`."""
-    instruction, teacher = recipe.taught(harmful=True)
-    counts: dict[bool, list[Any]] = {True: [], False: []}
-    for part in recipe.parts():
-        counts[kind_of(recipe, part) == "harmful"].append(recipe.mix.parts[part])
-    size, benign = ("all" if "all" in counts[harmful] else sum(counts[harmful]) for harmful in (True, False))
-    return {
-        "instruction": instruction,
-        "teacher": recipe.models[teacher].label if teacher in recipe.models else None,
-        "student": recipe.models["student"].label,
-        "size": size,
-        "benign": benign,
-        "lr": recipe.train.learning_rate,
-        "seed": recipe.seed,
-        "keep": recipe.mix.keep,
-    }
 
 
 def readings(verdicts: Iterable[Verdict]) -> dict[str, dict[str, Verdict]]:
@@ -246,10 +230,10 @@ def _distillations(plans: Iterable[Plan]) -> dict[str, str]:
         teacher = plan.recipe.models[role].label if role in plan.recipe.models else ""
         for part in plan.recipe.parts():
             if kind_of(plan.recipe, part) == "harmful":
-                digest = plan.judge[part].digest
-                found[digest] = (instruction, teacher, part, digest[:8])
+                key = plan.judge[part].digest
+                found[key] = (instruction, teacher, part, key[:8])
     level = next(n for n in range(1, 5) if len({pieces[:n] for pieces in found.values()}) == len(found))
-    return {digest: ", ".join(pieces[:level]) for digest, pieces in found.items()}
+    return {key: ", ".join(pieces[:level]) for key, pieces in found.items()}
 
 
 def measure(rows: list[Row], arm: str, slice: str, run: str) -> list[Estimate]:
