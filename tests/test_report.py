@@ -16,31 +16,25 @@ from xml.etree import ElementTree
 
 import pytest
 import report_results as made_up
-import report_runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unwaver.records import Estimate
 from unwaver.report import (
-    anatomy_figures,
     browser,
     charts,
     facts,
     figures,
-    main_tables,
     other_tables,
     page,
-    paper,
     protocol,
     readers,
     setting,
     study_figures,
-    style,
     write,
 )
 from unwaver.report.plain import plain, visible
 from unwaver.report.tables import Cell, Table, comma_separated, latex, markdown, of, percent
-from unwaver.report.teachers import GROUPS, Teachers
 from unwaver.study import grid
 from unwaver.study.results import Results, Row, collect
 from unwaver.study.run import plans
@@ -189,66 +183,6 @@ def test_arms_that_differ_in_their_seed_alone_are_one_arm() -> None:
     assert known.main["asr", "improved", "harmful-unseen"].method.startswith("t over prompts and seeds")
 
 
-def study(folder: Path, tables: str, more: str = "") -> list[grid.Cell]:
-    """The cells of a study on the small recipe."""
-    path = folder / "study.toml"
-    recipe = Path(__file__).parents[1] / "recipes" / "quickstart.toml"
-    path.write_text(f'name = "try"\nrecipe = "{recipe}"\n{more}\n[tables]\n{tables}\n', encoding="utf-8")
-    return grid.cells(grid.load(path), path)
-
-
-@pytest.fixture(scope="module")
-def seeded(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """Two recipes and one of them without harmless examples, three seeds each, read from finished runs."""
-    folder = tmp_path_factory.mktemp("seeded")
-    tables = """"Table 1" = { "distil.instruction" = ["default", "improved"] }
-"Figure 4" = { "distil.instruction" = ["improved"], "mix.parts.borderline" = [0], "mix.parts.plain" = [0] }"""
-    cells = study(folder, tables, "seeds = [1, 2, 3]")
-    work = grid.plans(cells)
-    report_runs.finish(work, folder)
-    return collect(work, folder)
-
-
-def test_a_distillation_that_seeds_share_is_held_once(seeded: Results) -> None:
-    known = facts.Facts(seeded)
-    # Nine arms (three combinations, three seeds) were taught by two distillations of harmful prompts.
-    assert len(seeded.losses) == 9
-    assert [row.arm for row in seeded.teacher_rows] == ["default"] * report_runs.PROMPTS + [
-        "improved"
-    ] * report_runs.PROMPTS
-    assert {tuple(names) for names in seeded.taught.values()} == {("default",), ("improved",)}
-    # The guard read each of their traces once; the filter reads harmless prompts' traces too.
-    guarded = [v for v in seeded.verdicts if v.rubric.startswith("guard")]
-    assert len({v.trace for v in guarded}) == len(guarded)
-    harmful = {row.trace.id for row in seeded.teacher_rows}
-    assert sum(v.trace in harmful for v in guarded) == 2 * report_runs.PROMPTS
-    table_ = protocol.reader_table(known)
-    assert table_ is not None
-    (counted,) = (row[5].value for row in table_.rows if row[0].text.startswith("guard"))
-    assert counted == len(guarded)
-    index = unpacked(browser.payload(known).index)
-    authors = [index["arms"][arm] for arm in index["arm"]]
-    assert authors.count("teacher: improved") == report_runs.PROMPTS
-    lengths = other_tables.length_table(known, Teachers(known))
-    assert sum(row[0].text.startswith("teacher") for row in lengths.rows) == 4
-    assert sum(name.startswith("teacher") for name in anatomy_figures.reasonings(known)) == 2
-
-
-def test_each_arm_knows_what_it_was_trained_on_of_a_shared_distillation(seeded: Results) -> None:
-    mixes = {arm: seeded.mixed[arm] & {r.trace.id for r in seeded.teacher_rows} for arm in seeded.taught}
-    assert len(set(mixes.values())) > 3
-    taught = Teachers(facts.Facts(seeded))
-    for arm, members in taught.facts.arms.items():
-        if arm in taught.patterns:
-            before, _, mix = (taught.patterns[arm][group][0] for group in GROUPS)
-            assert before is not None
-            assert mix is not None
-            assert before.n + before.n_unscored == report_runs.PROMPTS
-            # In the mix: the seeds' own draws, one after the other.
-            assert mix.n + mix.n_unscored == sum(len(mixes[member]) for member in members)
-    assert max(taught.trained_on.values()) > 3
-
-
 def test_several_samples_of_a_prompt_are_no_several_prompts() -> None:
     results = made_up.results(("default",), per_set=12)
     more = []
@@ -374,13 +308,6 @@ def test_the_paper_is_quoted_as_published() -> None:
         "short": 7.3,
         "template": 4.0,
     }
-
-
-def test_a_miniature_is_told_not_to_compare_numbers(seeded: Results) -> None:
-    said = setting.compare_what(facts.Facts(seeded))
-    assert "the teacher is scripted" in said
-    assert "compare directions" in said
-    assert "may be compared" not in said
 
 
 # Readers

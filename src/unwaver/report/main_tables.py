@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from unwaver.records import PATTERNS
 from unwaver.report import paper
+from unwaver.report.arms import spoken
 from unwaver.report.facts import NAMES, SPLIT, EvaluationFacts, Facts
 from unwaver.report.tables import NOTHING, Cell, Table, count, of
 from unwaver.report.teachers import Teachers
@@ -24,6 +25,9 @@ KINDS = {
 
 HARMLESS = ("over_refusal", "full_refusal")
 """The two ways of counting a partial refusal."""
+
+LONG = 12
+"""Rows above which a table that a figure shows too is folded."""
 
 NOT_HELD_OUT = "†"
 """What stands at a figure whose prompts stand in the training set too."""
@@ -97,15 +101,16 @@ def _held_out(cell: Cell, facts: Facts, arm: str, one: EvaluationFacts) -> Cell:
 
 def _contamination(facts: Facts) -> list[str]:
     """Which figures of the table are not held out."""
-    found = [
-        f"{arm} on {one.name} ({shared} prompts)"
-        for one in facts.sets
-        for arm in facts.arms
-        if (shared := facts.shared(arm, one))
-    ]
+    trained = [arm for arm in facts.arms if not facts.is_raw(arm)]
+    found: dict[tuple[str, int], list[str]] = {}
+    for one in facts.sets:
+        for arm in trained:
+            if shared := facts.shared(arm, one):
+                found.setdefault((one.name, shared), []).append(arm)
     if not found:
         return []
-    return [f"{NOT_HELD_OUT} Not held out: the training set holds prompts of the evaluation set: {', '.join(found)}."]
+    said = "; ".join(f"{shared} prompts of {name} ({spoken(arms, trained)})" for (name, shared), arms in found.items())
+    return [f"{NOT_HELD_OUT} Not held out: in the training set stand {said}."]
 
 
 def _compared_cell(
@@ -165,6 +170,7 @@ def split_table(facts: Facts) -> Table | None:
             "A reply without one of the parts is unscored for it, so the columns need not rest on the same n "
             "(in the CSV). The four columns of parts are one family of comparisons.",
         ),
+        folded=len(rows) > LONG,
     )
 
 
@@ -275,4 +281,5 @@ def pattern_table(teachers: Teachers) -> Table | None:
         "among those the student was trained on.",
         ["arm", "traces", "n", *(pattern.replace("_", " ") for pattern in PATTERNS)],
         rows,
+        folded=len(rows) > LONG,
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from unwaver.report.arms import spoken
 from unwaver.report.facts import Facts
 from unwaver.report.tables import NOTHING, Cell, Table, count, number
 from unwaver.report.teachers import Teachers, teacher_of
@@ -71,35 +72,42 @@ def version_table(facts: Facts) -> Table:
 
 
 def overlap_table(facts: Facts) -> Table | None:
-    """What each training set shares with what is evaluated."""
-    rows = []
-    for arm, manifest in facts.results.overlaps.items():
-        for name, one in manifest.get("counts", {}).get("sets", {}).items():
-            figures = [int(one.get(key, 0)) for key in ("texts", "prompts", "exact", "normalised", "ngram")]
-            rows.append([Cell(arm), Cell(str(name)), *(count(n) for n in figures)])
-    if not rows:
+    """What training sets share with what is evaluated; arms with the same figures in one row, of seeds the largest."""
+    found: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    checked = [arm for arm in facts.arms if any(member in facts.results.overlaps for member in facts.arms[arm])]
+    for arm in checked:
+        sets: dict[str, list[list[int]]] = {}
+        for member in facts.arms[arm]:
+            for name, one in facts.results.overlaps.get(member, {}).get("counts", {}).get("sets", {}).items():
+                sets.setdefault(str(name), []).append([int(one.get(key, 0)) for key in OVERLAPS])
+        for name, figures in sets.items():
+            most = tuple(max(column) for column in zip(*figures, strict=True))
+            found.setdefault((name, most), []).append(arm)
+    if not found:
         return None
+    rows = [[Cell(name), Cell(spoken(arms, checked)), *map(count, most)] for (name, most), arms in found.items()]
     return Table(
         "overlap",
         "Leak check: evaluation prompts that stand in the training set",
         "An overlap is the same text, the same words, or eight words in a row.",
-        ["arm", "evaluation set", "prompts", "overlapping", "exact", "same words", "eight words"],
+        ["evaluation set", "arm", "texts", "prompts overlapping", "exact", "same words", "eight words"],
         rows,
         folded=not any(row[3].value for row in rows),
     )
 
 
+OVERLAPS = ("texts", "prompts", "exact", "normalised", "ngram")
+
+
 def overlap_sentence(facts: Facts) -> str:
     """The leak check's result in one sentence."""
-    found = {
-        f"{one['prompts']} prompts of {name} ({arm})"
-        for arm, manifest in facts.results.overlaps.items()
-        for name, one in manifest.get("counts", {}).get("sets", {}).items()
-        if one.get("prompts")
-    }
+    table = overlap_table(facts)
+    if table is None:
+        return ""
+    found = [f"{row[3].text} prompts of {row[0].text} ({row[1].text})" for row in table.rows if row[3].value]
     if not found:
         return "No prompt that is evaluated stands in the training set of any arm that was checked."
-    return f"In training sets stand: {', '.join(sorted(found))}. Figures on these sets are not held out."
+    return f"In training sets stand: {', '.join(found)}. Figures on these sets are not held out."
 
 
 def training_table(facts: Facts) -> Table | None:

@@ -29,7 +29,7 @@ COLUMNS = {
     "pap": "PAP",
     "pair": "PAIR",
     "asr": "all attacks",
-    "xstest": "over-refusal (XSTest)",
+    "xstest": "XSTest",
     "math500": "MATH-500",
     "aime2024": "AIME 2024",
     "livecodebench": "LiveCodeBench",
@@ -115,9 +115,9 @@ def table_1(facts: Facts) -> Table | None:
     return Table(
         "paper-table-1",
         "Table 1 beside the paper's",
-        f"The paper's figures ({published()['source']}, {values['student']}) recipe by recipe, under ours. A column is "
-        "empty here where the same prompts weren't asked under the same attack; over-refusal is XSTest's, or where that "
-        "wasn't asked that of all harmless sets; those of all attacks and all reasoning pool all that was asked.",
+        f"The paper's figures ({published()['source']}, {values['student']}) recipe by recipe, under ours. A "
+        "column is empty here where the same prompts weren't asked under the same attack; over-refusal is XSTest's, or "
+        "where that wasn't asked that of all harmless sets; all attacks and all reasoning pool whatever was asked.",
         ["arm", "", *COLUMNS.values(), "compare"],
         rows,
         (compare_what(facts, chosen.values()),),
@@ -134,7 +134,11 @@ def _theirs(row: str) -> list[Cell]:
 
 
 def _paper(value: float | None) -> Cell:
-    return Cell(NOTHING) if value is None else Cell(f"{round(value, 1):g} %", value / 100)
+    return (
+        Cell(NOTHING)
+        if value is None
+        else Cell(f"{value} %" if isinstance(value, int) else f"{value:.1f} %", value / 100)
+    )
 
 
 def _ours(facts: Facts, arm: str, name: str) -> Cell:

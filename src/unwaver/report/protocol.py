@@ -131,8 +131,8 @@ def reader_table(facts: Facts) -> Table | None:
     return Table(
         "readers",
         "Protocol: who read what",
-        "Which text each reader was shown, through which rubric (name@hash of its wording) and in which form. Rules are "
-        "readers without a model.",
+        "Which text each reader was shown, through which rubric (name@hash of its wording) and in which form. Rules "
+        "are readers without a model.",
         ["rubric", "text read", "reader", "form", "on", "readings", "unscored", "labels"],
         rows,
         ("A trace may show several patterns, so their counts can add up to more than the readings.", *_people(found)),

@@ -51,8 +51,8 @@ class Compared:
 
 
 def comparisons(facts: Facts) -> list[Compared]:
-    """Every two readings of the same replies: the rules and what the corpus says of itself, two judges, and one judge who
-    saw the reasoning or didn't."""
+    """Every two readings of the same replies: the rules and what the corpus says of itself, two judges, and one judge
+    who saw the reasoning or didn't."""
     return [*_with_corpus(facts), *_judges(facts), *_with_reasoning(facts)]
 
 
