@@ -116,11 +116,17 @@ def test_each_arm_knows_what_it_was_trained_on_of_a_shared_distillation(seeded: 
     assert max(taught.trained_on.values()) > 3
 
 
+@pytest.fixture(scope="module")
+def made(known: facts.Facts) -> page.Made:
+    """The page with a small trace browser; it takes some seconds to draw."""
+    return page.make(known, "today", most=2)
+
+
 # The paper's names
 
 
-def test_the_papers_tables_and_figures_are_found_by_name(seeded: Results, known: facts.Facts) -> None:
-    made = page.make(known, "today")
+@pytest.mark.real
+def test_the_papers_tables_and_figures_are_found_by_name(made: page.Made) -> None:
     section = re.search(r'<section id="contents".*?</section>', made.html, re.DOTALL)
     assert section is not None
     rows = dict(re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', section[0], re.DOTALL))
@@ -458,8 +464,8 @@ def test_arms_that_differ_in_more_than_the_axis_are_not_joined() -> None:
 # Trust
 
 
-def test_figures_that_rest_on_rules_say_how_far_these_can_be_trusted(known: facts.Facts, results: Results) -> None:
-    made = page.make(facts.Facts(results), "today")
+@pytest.mark.real
+def test_figures_that_rest_on_rules_say_how_far_these_can_be_trusted(made: page.Made) -> None:
     said = "Read by rules, whose agreement isn't measured on these models"
     for section in ("results", "trade-off", "parts", "patterns", "pairs", "traces"):
         found = re.search(rf'<section id="{section}".*?</section>', made.html, re.DOTALL)
@@ -470,9 +476,8 @@ def test_figures_that_rest_on_rules_say_how_far_these_can_be_trusted(known: fact
 # A small report
 
 
-def test_a_small_page_holds_the_first_prompts_and_says_what_it_leaves_out(
-    runs: tuple[list[Plan], Path], known: facts.Facts, tmp_path: Path
-) -> None:
+@pytest.mark.real
+def test_a_small_page_holds_the_first_prompts_and_says_what_it_leaves_out(known: facts.Facts, made: page.Made) -> None:
     whole, small = browser.payload(known), browser.payload(known, most=2)
     index = unpacked(small.index)
     assert small.traces + small.left_out == whole.traces
@@ -481,8 +486,7 @@ def test_a_small_page_holds_the_first_prompts_and_says_what_it_leaves_out(
         assert sum(name == one.name for name, _ in prompts) == 2
     students = {index["arms"][arm] for arm in index["arm"]} - {f"teacher: {name}" for name in ("default", "improved")}
     assert len(students) == 10
-    html = page.make(known, "today", most=2).html
-    assert f"{small.left_out:,} others stand in the runs" in html
+    assert f"{small.left_out:,} others stand in the runs" in made.html
 
 
 @pytest.mark.real

@@ -210,6 +210,6 @@ def trust(facts: Facts, compared: list[Compared], *questions: str) -> str:
         return f"Read by rules. On {n} of the teacher's replies they agree with {WRITTEN}: {', '.join(said)}."
     people = " and ".join(f"{100 * share:.1f} % of {name}'s answers" for name, _, share in PEOPLE)
     return (
-        f"Read by rules, whose agreement isn't measured on these models: of refusals it is known from people's labels on "
-        f"{people} (docs/rules.md), of harm and patterns from our own corpus alone."
+        "Read by rules, whose agreement isn't measured on these models: of refusals it is known from people's labels "
+        f"on {people} (docs/rules.md), of harm and patterns from our own corpus alone."
     )

@@ -1,8 +1,9 @@
 """Whether a figure of ours has the paper's setting, and if not, what sets it apart.
 
 Reads the recipe and the arms' cells against `paper.toml` (arXiv 2505.15404 v2). Each arm is held against the paper's
-training (student, teacher, prompts, size, harmless examples, learning rate, filter) and each evaluation set against its
-evaluation (prompts, split, attack, drawing, judge). Only where nothing differs may numbers be compared; else directions.
+training (student, teacher, prompts, size, harmless examples, learning rate, filter) and each evaluation set against
+its evaluation (prompts, split, attack, drawing, judge). Only where nothing differs may numbers be compared;
+else directions.
 What can't be known is taken at its word: the paper's templates and its 150 of XSTest were never published, so templates
 of one's own and our 150 pass. Pure.
 """

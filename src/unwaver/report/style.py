@@ -97,7 +97,8 @@ def regression_table(one: Equal) -> Table | None:
         adjusted = Cell(NOTHING) if term.odds_ratio is None else Cell(_odds(term.odds_ratio), term.odds_ratio)
         rows.append([Cell(term.name), crude, adjusted, Cell(ends), Cell(p_value(term.p), term.p)])
     apart = f" Left out, as all their replies came out alike: {', '.join(found.one_sided)}." if found.one_sided else ""
-    base = f"{found.n} replies, {found.n_events} of them {outcome.said}; {found.n_left_out} without label or length left out."
+    left = f"{found.n_left_out} without label or length left out"
+    base = f"{found.n} replies, {found.n_events} of them {outcome.said}; {left}."
     return Table(
         f"equal-length-{outcome.metric}",
         f"{outcome.name} at equal length",
