@@ -102,8 +102,8 @@ def regression_table(one: Equal) -> Table | None:
     return Table(
         f"equal-length-{outcome.metric}",
         f"{outcome.name} at equal length",
-        f"Odds of a reply that is {outcome.said} against those of {reference} (below 1: rarer), as counted and with the "
-        "lengths of reasoning and answer held still.",
+        f"Odds of a reply that is {outcome.said} against those of {reference} (below 1: rarer), as counted and with "
+        "the lengths of reasoning and answer held still.",
         ["arm or length", "odds ratio", "at equal length", "95 %", "p"],
         rows,
         (f"{base}{apart}", "Length is partly a consequence of refusing: a gain that vanishes here need not be style."),
@@ -128,8 +128,8 @@ def strata_tables(facts: Facts) -> list[Table]:
                 Table(
                     f"strata-{outcome.metric}-{part}",
                     f"{outcome.name} by length of the {part}",
-                    f"The share of replies to harmful prompts that are {outcome.said}, among those with {part}s about as "
-                    f"long, in {facts.length_unit}; all arms share the cuts.",
+                    f"The share of replies to harmful prompts that are {outcome.said}, among those with {part}s about "
+                    f"as long, in {facts.length_unit}; all arms share the cuts.",
                     ["arm", *slices],
                     [[Cell(arm), *(of(at.get((arm, slice_))) for slice_ in slices)] for arm in facts.arms],
                     folded=True,
