@@ -52,16 +52,20 @@ def study(folder: Path, tables: str, more: str = "") -> list[grid.Cell]:
     return grid.cells(grid.load(path), path)
 
 
+MIX = """seeds = [1, 2, 3]
+[settings]
+"mix.parts" = { safety = 190, borderline = 150, plain = 110, maths = 30 }"""
+
 TABLES = """"Table 1" = { "distil.instruction" = ["default", "improved"] }
 "Figure 4" = { "distil.instruction" = ["improved"], "mix.parts.borderline" = [0], "mix.parts.plain" = [0] }
-"Our own" = { "distil.instruction" = ["default"] }"""
+"Our own" = { "distil.instruction" = ["default"], "mix.keep" = ["guard-only"] }"""
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Plan], Path]:
     """Finished runs: two recipes and one of them without harmless examples, three seeds each; a leak in one set."""
     folder = tmp_path_factory.mktemp("seeded")
-    work = grid.plans(study(folder, TABLES, "seeds = [1, 2, 3]"))
+    work = grid.plans(study(folder, TABLES, MIX))
     report_runs.finish(work, folder, {"plain-unseen": 3})
     return work, folder
 
@@ -77,8 +81,8 @@ def known(seeded: Results) -> facts.Facts:
 
 
 def test_a_distillation_that_seeds_share_is_held_once(seeded: Results, known: facts.Facts) -> None:
-    # Nine arms (three combinations, three seeds) were taught by two distillations of harmful prompts.
-    assert len(seeded.losses) == 9
+    # Four combinations over three seeds, one of them named twice, were taught by two distillations of harmful prompts.
+    assert len(seeded.losses) == 12
     assert [row.arm for row in seeded.teacher_rows] == ["default"] * report_runs.PROMPTS + [
         "improved"
     ] * report_runs.PROMPTS
@@ -141,7 +145,7 @@ def test_the_papers_tables_and_figures_are_found_by_name(made: page.Made) -> Non
     for name in ("Table 2", "Table 3", "Table 4", "Figure 1", "Figure 2", "Figure 3", "Figure 5"):
         assert "href" not in rows[name]
         assert "not in this study:" in rows[name]
-    assert "arms: default" in rows["Our own"]
+    assert "arms: default<" in rows["Our own"]
     assert "#figure-anatomy" in rows["Case study"]
     assert "Table 1: every arm on every evaluation set" in made.html
     assert "- **Figure 3** (how many safety traces): not in this study" in made.markdown
@@ -169,7 +173,9 @@ def test_the_protocol_is_that_of_the_runs(seeded: Results, known: facts.Facts, r
         assert row[4:8] == [*how, str(config["settings"]["samples"])]
         assert row[3] == str(report_runs.PROMPTS)
         assert row[9] == str(sum(other["name"] == config["name"] for other in configs))
-    assert rows["harmful-unseen-framed"][1] == "corpus/harmful, split heldout, in templates corpus, 1 each"
+    framed = rows["harmful-unseen-framed"][1]
+    assert framed.startswith("corpus/harmful, split heldout")
+    assert framed.endswith("in templates corpus, 1 each")
     read = protocol.reader_table(known)
     assert read is not None
     texts = {(row[0].text, row[1].text): row[4].text for row in read.rows}

@@ -19,7 +19,7 @@ from unwaver.report.figures import LABELLED, ROW, names
 from unwaver.report.style import harmful_rows
 from unwaver.report.tables import Cell, Table, of
 from unwaver.report.teachers import teacher_of
-from unwaver.study.anatomy import SEGMENTS, along, anatomy
+from unwaver.study.anatomy import CHUNK, SEGMENTS, along, anatomy
 from unwaver.study.stats import mean
 
 TAKEN_APART = 1200
@@ -134,7 +134,8 @@ def stance_figure(texts: Mapping[str, Mapping[str, str | None]], facts: Facts) -
         "stance",
         "Where a reasoning leans, from its first tenth to its last",
         "The mean stance of reasonings on harmful prompts: +1 where all lean to complying, -1 where all refuse, "
-        "0 before there is a stance. A line that begins above and ends below is one that thinks better of it.",
+        "0 before there is a stance. A line that begins above and ends below is one that thinks better of it. "
+        f"Stance is read in chunks of some {CHUNK} characters, so short reasonings have few.",
         "Stance in the last tenth: " + "; ".join(f"{author} {lean:+.2f}" for author, lean in ends[: 2 * LABELLED]),
         alt.hconcat(*panels, spacing=30).resolve_scale(color="independent"),
         (CUES,),

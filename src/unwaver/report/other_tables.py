@@ -12,6 +12,7 @@ from unwaver.report.arms import spoken
 from unwaver.report.facts import Facts
 from unwaver.report.tables import NOTHING, Cell, Table, count, number
 from unwaver.report.teachers import Teachers, teacher_of
+from unwaver.study.controls import PARTS
 
 
 def cost_table(facts: Facts) -> Table:
@@ -166,14 +167,17 @@ def length_table(facts: Facts, teachers: Teachers) -> Table:
     """Mean and 90th percentile of the lengths, students' by arm and teachers' before and after the draw."""
     rows = []
     for arm in facts.arms:
-        cells = [_mean_and_tail(facts.lengths(arm, part)) for part in ("reasoning", "answer")]
+        lengths = [facts.lengths(arm, part) for part in PARTS]
+        if not any(lengths):
+            continue
+        cells = [_mean_and_tail(one) for one in lengths]
         rows.append([Cell(arm), Cell("all replies"), *cells[0], *cells[1]])
     for taught in teachers.rows.values():
         drawn = [row for row in taught if teachers.trained_on[row.trace.id]]
         for words, kept in (("all traces", taught), ("those an arm was trained on", drawn)):
             if kept:
-                parts = [[facts.length(row.trace, part) for row in kept] for part in ("reasoning", "answer")]
-                cells = [_mean_and_tail([n for n in lengths if n is not None]) for lengths in parts]
+                parts = [[facts.length(row.trace, part) for row in kept] for part in PARTS]
+                cells = [_mean_and_tail([n for n in one if n is not None]) for one in parts]
                 rows.append([Cell(teacher_of(taught[0])), Cell(words), *cells[0], *cells[1]])
     return Table(
         "lengths",

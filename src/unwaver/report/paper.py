@@ -74,7 +74,13 @@ def contents(facts: Facts, pieces: Mapping[str, str]) -> list[Entry]:
 def _shown(facts: Facts, arms: Sequence[str]) -> list[str]:
     """Arms of the results under the names they are shown by, each once."""
     names = {member: arm for arm, members in facts.arms.items() for member in members}
-    return list(dict.fromkeys(names.get(arm, arm) for arm in arms))
+    # A combination that a study names twice is shown once: under the name of the arm whose settings it has.
+    same = {_settings(facts, member): arm for member, arm in reversed(names.items())}
+    return list(dict.fromkeys(names.get(arm, same.get(_settings(facts, arm), arm)) for arm in arms))
+
+
+def _settings(facts: Facts, member: str) -> str:
+    return repr(sorted(facts.results.cells.get(member, {}).items()))
 
 
 def is_table_1(facts: Facts) -> bool:

@@ -18,8 +18,8 @@ from unwaver.report.facts import Facts
 from unwaver.report.tables import NOTHING, Cell, Table, count
 from unwaver.store import Step
 
-FILTER = "the filter"
-"""Where the teachers' traces are read."""
+FILTER = "the teachers' traces"
+"""What stands for a set where the filter reads."""
 
 PEOPLE = (("GPT-4", 450, 0.980), ("Llama-2", 450, 0.971))
 """(model, completions, agreement) of the refusal rules with XSTest's human labels, as docs/rules.md has them."""

@@ -53,18 +53,25 @@ class Teachers:
 
     @cached_property
     def patterns(self) -> dict[str, dict[str, list[Estimate | None]]]:
-        """By arm as shown and by group, the pattern shares in the paper's order; arms that share all of them with an
-        earlier one are left out, and so are those whose teacher's traces weren't read."""
+        """By arm as shown and by group, the pattern shares in the paper's order; arms that were trained on the same
+        traces as an earlier one are left out, and so are those whose teacher's traces weren't read."""
         found: dict[str, dict[str, list[Estimate | None]]] = {}
-        known: set[str] = set()
-        for arm in self.facts.arms:
-            shares = {group: self._shares(arm, group) for group in GROUPS}
-            every = [e for some in shares.values() for e in some]
-            key = repr([None if e is None else (e.value, e.n) for e in every])
-            if any(e is not None and e.n for e in every) and key not in known:
+        known: set[tuple[tuple[str, frozenset[str]], ...]] = set()
+        for arm, members in self.facts.arms.items():
+            taught = [row for member in members for name in self._sources(member) for row in self.rows[name]]
+            read = any(row.label("risky-patterns:both") is not None for row in taught)
+            key = tuple((name, self._mixed(member)) for member in members for name in self._sources(member))
+            if read and key not in known:
                 known.add(key)
-                found[arm] = shares
+                found[arm] = {group: self._shares(arm, group) for group in GROUPS}
         return found
+
+    def _sources(self, member: str) -> tuple[str, ...]:
+        return self.facts.results.taught.get(member, ())
+
+    def _mixed(self, member: str) -> frozenset[str]:
+        """The traces of harmful prompts an arm was trained on."""
+        return frozenset(row.trace.id for row in self._drawn(member))
 
     def _shares(self, arm: str, group: str) -> list[Estimate | None]:
         members = self.facts.arms[arm]
@@ -74,9 +81,8 @@ class Teachers:
         return [self.facts.results.find(f"pattern:{pattern}", members[0], group) for pattern in PATTERNS]
 
     def _drawn(self, member: str) -> list[Row]:
-        results = self.facts.results
-        mixed = results.mixed.get(member, frozenset())
-        return [row for name in results.taught.get(member, ()) for row in self.rows[name] if row.trace.id in mixed]
+        mixed = self.facts.results.mixed.get(member, frozenset())
+        return [row for name in self._sources(member) for row in self.rows[name] if row.trace.id in mixed]
 
     def _over_seeds(self, pattern: str, arm: str, drawn: dict[int, list[Row]]) -> Estimate:
         def shows(row: Row) -> Label:
