@@ -360,14 +360,15 @@ def test_a_problem_comes_with_all_its_tests(tmp_path: Path) -> None:
     prompt = code(tmp_path)
     assert prompt.kind == "code" and "standard input" in prompt.text and PROBLEM["question_content"] in prompt.text
     assert json.loads(prompt.target) == {
-        "function": None,
+        "kind": "stdin",
         "tests": [{"input": "1 2\n", "output": "3\n"}, {"input": "5 6\n", "output": "11\n"}],
     }
     starter = "class Solution:\n    def add(self, a: int, b: int) -> int:\n        "
     method = code(
         tmp_path, starter_code=starter, metadata='{"func_name": "add"}', private_test_cases=json.dumps(TESTS[1:])
     )
-    assert json.loads(method.target)["function"] == "add" and starter in method.text
+    target = json.loads(method.target)
+    assert (target["kind"], target["function"]) == ("functional", "add") and starter in method.text
 
 
 @pytest.mark.parametrize(
