@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from unwaver import sources
@@ -549,6 +549,7 @@ def test_an_alpaca_input_belongs_to_the_prompt(tmp_path: Path) -> None:
         ({"prompt": "Hi"}, "expected a reply in `response`"),
         ({"response": "No."}, "expected text in `prompt`"),
         ({"prompt": {"text": "Hi"}, "response": "No."}, "prompt: expected text, got dict"),
+        ({"prompt": [{}], "response": "No."}, "prompt: expected a last turn with text, got only blanks"),
         ({"prompt": "Hi", "response": {"text": "No."}}, "response: expected text, got dict"),
         ({"messages": "nothing"}, "messages: expected a list of turns"),
         ({"messages": [1]}, "messages: expected turns as objects"),
@@ -575,6 +576,7 @@ columns = st.sampled_from(
 
 
 @settings(max_examples=300, deadline=None)
+@example(row={"response": None, "prompt": [{}]})
 @given(row=st.dictionaries(columns, cells, max_size=6))
 def test_any_row_is_a_trace_or_an_error_of_ours(tmp_path_factory: pytest.TempPathFactory, row: dict[str, Any]) -> None:
     folder = tmp_path_factory.getbasetemp()

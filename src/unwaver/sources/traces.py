@@ -204,10 +204,13 @@ def _prompt(row: files.Row, names: tuple[str, ...], place: str) -> str:
     """The prompt; a list of turns gives its last one, an Alpaca row gets its `input` on a line of its own."""
     turns = next((row[name] for name in names if isinstance(row.get(name), list)), None)
     if turns is not None:
-        return _turns(turns, place)[-1][1]
-    text = pick(row, names, place, True)
+        text = _turns(turns, place)[-1][1]
+        if not text.strip():
+            raise RecordError(f"{place}: prompt: expected a last turn with text, got only blanks")
+        return text
+    text = str(pick(row, names, place, True))
     more = row.get("input") if row.get("instruction") == text else None
-    return f"{text}\n{more}" if isinstance(more, str) and more.strip() else str(text)
+    return f"{text}\n{more}" if isinstance(more, str) and more.strip() else text
 
 
 def _reply(row: files.Row, names: tuple[str, ...], place: str) -> str | None:
