@@ -219,7 +219,7 @@ def _reply(row: files.Row, names: tuple[str, ...], place: str) -> str | None:
     if name is None:
         raise RecordError(f"{place}: expected a reply in `{'` or `'.join(names)}`; the row has {listed(row)}")
     if isinstance(row[name], list) and row[name]:
-        return _turns(row[name], place)[-1][1]
+        return _turns(row[name], place)[-1][1] or None
     return pick(row, (name,), place, False)
 
 
