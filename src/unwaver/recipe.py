@@ -135,6 +135,8 @@ class PromptSet(Settings):
     """Whether the unwrapped prompts are in the set too."""
     limit: int | None = Field(None, ge=1)
     """At most this many prompts before wrapping, spread evenly over the source."""
+    licence: str | None = Field(None, exclude=True)
+    """For `file`: under which terms the prompts stand, for the data set's card; it names no run."""
 
     @model_validator(mode="after")
     def _file_says_where(self) -> PromptSet:

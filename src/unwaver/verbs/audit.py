@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     audit.add_arguments(parser)
     parser.add_argument("--base-url", help="the server of a judge that is a model")
     parser.add_argument(
-        "--key-env", help="the environment variable that holds its key (OPENAI_API_KEY; a server of your own needs none)"
+        "--key-env",
+        help="the environment variable that holds its key (OPENAI_API_KEY; a server of your own needs none)",
     )
     parser.add_argument("--root", type=Path, default=Path("runs/audit"), help="where the judge's replies are kept")
 
