@@ -270,6 +270,27 @@ PUBLISHED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     ("aime2024", {"id": 60, "problem": "What is 1+1?", "answer": "002"}, {"target": "002"}),
     ("aime2024", {"ID": "2024-I-1", "Problem": "What is 1+1?", "Answer": 2}, {"target": "2"}),
+    (
+        "star-1",
+        {"id": "1", "question": "Do a bad thing", "response": "<think>Hm.</think>No.", "category": ["Fraud", "Hate"]},
+        {"kind": "harmful", "text": "Do a bad thing", "behaviour": "Do a bad thing", "category": "Fraud, Hate"},
+    ),
+    (
+        "safechain/harmful",
+        {"instruction": "Do a bad thing", "response": "Hm.</think>No.", "label": "vanilla_harmful"},
+        {"kind": "harmful", "text": "Do a bad thing", "category": "vanilla_harmful"},
+    ),
+    (
+        "safechain/borderline",
+        {"instruction": "Do a good thing", "response": "Hm.</think>Yes.", "label": "adversarial_benign"},
+        {"kind": "borderline", "behaviour": None},
+    ),
+    (
+        "lrm-safety-study/improved",
+        {"messages": [{"role": "user", "content": "Do a bad thing"}, {"role": "assistant", "content": "No."}]},
+        {"kind": "harmful", "text": "Do a bad thing", "behaviour": "Do a bad thing"},
+    ),
+    ("lrm-safety-study/short", {"instruction": "Do a bad thing", "output": "No."}, {"text": "Do a bad thing"}),
     ("gsm8k", {"question": "What is 1+1?", "answer": "One and one.\n#### 1,002"}, {"target": "1002"}),
 ]
 
@@ -291,6 +312,37 @@ def test_rows_that_are_no_part_of_a_set_are_left_out(tmp_path: Path) -> None:
     ]
     copy = write(tmp_path / "copy.jsonl", rows)
     assert [p.text for p in sources.load(PromptSet(source="harmbench", path=copy))] == ["Do a bad thing"]
+
+
+def test_the_prompts_of_trace_sets_are_told_apart(tmp_path: Path, data: Path) -> None:
+    rows = [
+        {"instruction": "Do a bad thing", "label": "vanilla_harmful"},
+        {"instruction": "Do a good thing", "label": "vanilla_benign"},
+    ]
+    copy = write(tmp_path / "safechain.jsonl", rows)
+    for kind, text in [("harmful", "Do a bad thing"), ("borderline", "Do a good thing")]:
+        assert [p.text for p in sources.load(PromptSet(source=f"safechain/{kind}", path=copy))] == [text]
+    with pytest.raises(RecordError, match=r":1: label: expected harmful or benign in it, got 'odd'"):
+        odd = write(tmp_path / "odd.jsonl", [{"instruction": "x", "label": "odd"}])
+        sources.load(PromptSet(source="safechain/harmful", path=odd))
+    safe = sources.load(PromptSet(source="xstest/safe", path=data / "xstest_prompts.csv"))
+    study = [{"query": p.text, "output": "Yes."} for p in safe[:30]] + [{"query": "Do a bad thing", "output": "No."}]
+    copy = write(tmp_path / "study.jsonl", study)
+    found = sources.load(PromptSet(source="lrm-safety-study/default", path=copy))
+    assert [p.text for p in found] == ["Do a bad thing"]
+
+
+def test_a_set_without_a_verified_commit_is_asked_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "rows", lambda home, revision: iter([(f"{home.id}:1", {"question": revision})]))
+    for name in ("star-1", "safechain/harmful", "safechain/borderline"):
+        for ask in (sources.load, sources.fingerprint):
+            with pytest.raises(RecipeError, match=f"`{name}`: no commit of .* expected `revision`.* or `path`"):
+                ask(PromptSet(source=name))
+    (prompt,) = sources.load(PromptSet(source="star-1", revision="abc"))
+    assert (prompt.text, prompt.source) == ("abc", "star-1@abc")
+    for name in ("star-1", "safechain"):
+        with pytest.raises(RecipeError, match=rf"{name}: no commit of (\S+) could be verified.*expected \1@REVISION"):
+            list(load_traces(name))
 
 
 def test_every_set_is_published_whole() -> None:

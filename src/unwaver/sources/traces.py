@@ -21,7 +21,6 @@ from unwaver import reasoning
 from unwaver.errors import RecipeError, RecordError
 from unwaver.records import Block, Ending, Kind, Prompt, Trace
 from unwaver.sources import files, hub
-from unwaver.sources.catalogue import STUDY
 from unwaver.sources.source import Home, listed, pick
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -106,6 +105,9 @@ class TraceSource:
     """What its authors wrote in place of a reply that never came."""
 
 
+STUDY = ("github:thu-coai/LRM-Safety-Study", "498ef37fca888a9587a34e156b7518f2ac9ce701")
+"""The repository of arXiv 2505.15404 with its 50 AdvBench behaviours, their rewrites and its training data."""
+
 STUDY_RECIPES = ("default", "realsafe", "improved", "short", "template", "nocot", "math")
 
 TRACES: dict[str, TraceSource] = {
@@ -152,11 +154,23 @@ def load_traces(where: str, columns: Mapping[str, str] | None = None, limit: int
         yield _row(number, row, names, place, missing)
 
 
+def prompt_of(row: files.Row, place: str) -> str:
+    """What the model was asked in a row of traces; RecordError where that can't be told."""
+    messages = next((row[name] for name in COLUMNS["messages"] if row.get(name)), None)
+    return _prompt(row, COLUMNS["prompt"], place) if messages is None else _conversation(messages, place)[0]
+
+
 def _rows(where: str) -> Iterator[tuple[str, files.Row]]:
     if Path(where).exists():
         return files.rows(Path(where))
     if where in TRACES:
-        return hub.rows(TRACES[where].home)
+        home = TRACES[where].home
+        if home.revision is None:
+            raise RecipeError(
+                f"{where}: no commit of {home.id} could be verified, so none is pinned; "
+                f"expected {home.id}@REVISION with a commit of your choice, or a file"
+            )
+        return hub.rows(home)
     asked = HUB_ID.fullmatch(where)
     if asked is None or where.endswith(files.FORMATS):
         raise RecipeError(
