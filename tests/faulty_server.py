@@ -139,7 +139,10 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @contextmanager
 def saying(answer: Callable[[dict[str, Any], dict[str, str]], Answer]) -> Iterator[str]:
-    """The base URL of a server in this process that says what `answer(request body, request headers)` returns."""
+    """The base URL of a server in this process that says what `answer(request body, request headers)` returns.
+
+    A `content-length` that promises more than the body is a connection cut in the middle of it.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -151,10 +154,12 @@ def saying(answer: Callable[[dict[str, Any], dict[str, str]], Answer]) -> Iterat
                 {**body, "path": self.path}, {k.lower(): v for k, v in self.headers.items()}
             )
             self.send_response(status)
-            for name, value in {"Content-Type": "application/json", **headers, "Content-Length": len(payload)}.items():
-                self.send_header(name, str(value))
+            length = {"content-type": "application/json", "content-length": str(len(payload))}
+            for name, value in {**length, **{name.lower(): value for name, value in headers.items()}}.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(payload)
+            self.close_connection = int(headers.get("content-length", 0)) > len(payload)
 
         def log_message(self, *args: object) -> None:
             """Say nothing."""
