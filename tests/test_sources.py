@@ -127,17 +127,37 @@ def test_a_file_that_is_not_there_or_not_data(tmp_path: Path) -> None:
             sources.load(own(tmp_path / name))
 
 
-@settings(max_examples=200, deadline=None)
-@given(content=st.binary(max_size=300), name=st.sampled_from(["a.jsonl", "a.json", "a.csv", "a.parquet"]))
-def test_any_bytes_are_rows_or_an_error_of_ours(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
-) -> None:
-    file = tmp_path_factory.getbasetemp() / name
+BYTES = st.one_of(
+    st.binary(max_size=300),
+    st.lists(st.sampled_from([b'{"text":', b'"a"', b"}", b"[", b"]", b",", b"\n", b"\r", b'"', b"\x00", b"\xff", b"PAR1", b"1e999", b"\xef\xbb\xbf"]), max_size=20).map(b"".join),
+)  # fmt: skip
+NAMES = st.sampled_from(["a.jsonl", "a.json", "a.csv", "a.tsv", "a.parquet"])
+
+
+def is_rows_or_an_error_of_ours(folder: Path, content: bytes, name: str) -> None:
+    file = folder / name
     file.write_bytes(content)
     try:
         assert all(isinstance(row, dict) and place.startswith(str(file)) for place, row in files.rows(file))
     except (RecordError, RecipeError) as error:
         assert name in str(error)
+
+
+@settings(max_examples=200, deadline=None)
+@given(content=BYTES, name=NAMES)
+def test_any_bytes_are_rows_or_an_error_of_ours(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
+) -> None:
+    is_rows_or_an_error_of_ours(tmp_path_factory.getbasetemp(), content, name)
+
+
+@pytest.mark.real
+@settings(max_examples=20_000, deadline=None, database=None)
+@given(content=BYTES, name=NAMES)
+def test_twenty_thousand_files_are_rows_or_an_error_of_ours(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
+) -> None:
+    is_rows_or_an_error_of_ours(tmp_path_factory.getbasetemp(), content, name)
 
 
 # --------------------------------------------------------------------------------------- limit, split, identity, names
@@ -627,17 +647,32 @@ columns = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
-@example(row={"response": None, "prompt": [{}]})
-@given(row=st.dictionaries(columns, cells, max_size=6))
-def test_any_row_is_a_trace_or_an_error_of_ours(tmp_path_factory: pytest.TempPathFactory, row: dict[str, Any]) -> None:
-    folder = tmp_path_factory.getbasetemp()
+def is_a_trace_or_an_error_of_ours(folder: Path, row: dict[str, Any]) -> None:
     try:
         found = trace(folder, row)
     except RecordError as error:
         assert "traces.jsonl:1" in str(error)
     else:
         assert found.trace("m").prompt.text == found.prompt
+
+
+ROW_OF_ANYTHING = st.dictionaries(columns, cells, max_size=6)
+
+
+@settings(max_examples=300, deadline=None)
+@example(row={"response": None, "prompt": [{}]})
+@given(row=ROW_OF_ANYTHING)
+def test_any_row_is_a_trace_or_an_error_of_ours(tmp_path_factory: pytest.TempPathFactory, row: dict[str, Any]) -> None:
+    is_a_trace_or_an_error_of_ours(tmp_path_factory.getbasetemp(), row)
+
+
+@pytest.mark.real
+@settings(max_examples=10_000, deadline=None, database=None)
+@given(row=ROW_OF_ANYTHING)
+def test_any_of_ten_thousand_rows_is_a_trace_or_an_error_of_ours(
+    tmp_path_factory: pytest.TempPathFactory, row: dict[str, Any]
+) -> None:
+    is_a_trace_or_an_error_of_ours(tmp_path_factory.getbasetemp(), row)
 
 
 def test_where_traces_come_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
