@@ -152,9 +152,9 @@ def test_any_bytes_are_rows_or_an_error_of_ours(
 
 
 @pytest.mark.real
-@settings(max_examples=20_000, deadline=None, database=None)
+@settings(max_examples=10_000, deadline=None, database=None)
 @given(content=BYTES, name=NAMES)
-def test_twenty_thousand_files_are_rows_or_an_error_of_ours(
+def test_ten_thousand_files_are_rows_or_an_error_of_ours(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
 ) -> None:
     is_rows_or_an_error_of_ours(tmp_path_factory.getbasetemp(), content, name)
@@ -667,9 +667,9 @@ def test_any_row_is_a_trace_or_an_error_of_ours(tmp_path_factory: pytest.TempPat
 
 
 @pytest.mark.real
-@settings(max_examples=10_000, deadline=None, database=None)
+@settings(max_examples=5_000, deadline=None, database=None)
 @given(row=ROW_OF_ANYTHING)
-def test_any_of_ten_thousand_rows_is_a_trace_or_an_error_of_ours(
+def test_any_of_five_thousand_rows_is_a_trace_or_an_error_of_ours(
     tmp_path_factory: pytest.TempPathFactory, row: dict[str, Any]
 ) -> None:
     is_a_trace_or_an_error_of_ours(tmp_path_factory.getbasetemp(), row)
