@@ -16,7 +16,7 @@ from unwaver.recipe import Recipe
 from unwaver.records import Kind, Trace, Verdict
 from unwaver.stages.calls import Calls, Place
 from unwaver.stages.distil import TRACES
-from unwaver.stages.readings import Traces, stream
+from unwaver.stages.readings import Traces, read
 from unwaver.store import RunDir, Step, read_records, read_rows
 
 VERDICTS = "verdicts.jsonl"
@@ -40,8 +40,8 @@ def _verdicts(source: Path, recipe: Recipe, calls: Calls) -> Iterator[Verdict]:
     def of(*kinds: Kind) -> Traces:
         return lambda: (trace for trace in read_records(source, Trace) if trace.prompt.kind in kinds)
 
-    yield from stream(of("harmful"), "guard", recipe, calls)
-    yield from stream(of("harmful"), "patterns", recipe, calls)
-    yield from stream(of("harmful", "borderline", "benign"), "refusal", recipe, calls)
-    yield from stream(of("maths"), "maths", recipe, calls)
-    yield from stream(of("code"), "code", recipe, calls)
+    yield from read(of("harmful"), "guard", recipe, calls)
+    yield from read(of("harmful"), "patterns", recipe, calls)
+    yield from read(of("harmful", "borderline", "benign"), "refusal", recipe, calls)
+    yield from read(of("maths"), "maths", recipe, calls)
+    yield from read(of("code"), "code", recipe, calls)

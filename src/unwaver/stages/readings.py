@@ -6,7 +6,7 @@ traces is read anew each time, and none of it need be held.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from unwaver.judging import ModelReader, RuleReader
@@ -18,39 +18,40 @@ from unwaver.stages.calls import Calls
 Traces = Callable[[], Iterable[Trace]]
 """Begins the same traces again, in the same order."""
 
+GRADED = ("maths", "code")
+"""The rubrics with a right answer, read without a judge."""
+
 GRADED_TOGETHER = 1024
 """Traces handed to a grader's processes at once."""
 
 
-def read(
-    traces: Sequence[Trace], rubric: str, recipe: Recipe, calls: Calls, looked_at: LookedAt | None = None
-) -> list[Verdict]:
-    """The verdicts of `stream` on traces that are held anyway."""
-    return list(stream(lambda: traces, rubric, recipe, calls, looked_at))
+def judges_of(rubric: str, recipe: Recipe) -> list[str]:
+    """Who reads for a rubric, the one whose label decides first: `rules`, or names of models."""
+    return [RULES] if rubric in GRADED else list(getattr(recipe.judge, rubric))
 
 
-def stream(
-    traces: Traces, rubric: str, recipe: Recipe, calls: Calls, looked_at: LookedAt | None = None
+def read(traces: Traces, rubric: str, recipe: Recipe, calls: Calls) -> Iterator[Verdict]:
+    """A verdict for every trace from every judge the recipe names for the rubric; the first judge's come first."""
+    for judge in judges_of(rubric, recipe):
+        yield from read_by(judge, traces, rubric, recipe, calls)
+
+
+def read_by(
+    judge: str, traces: Traces, rubric: str, recipe: Recipe, calls: Calls, *, looked_at: LookedAt | None = None
 ) -> Iterator[Verdict]:
-    """A verdict for every trace from every judge the recipe names for the rubric; the first judge's come first.
-
-    Where there are no traces no judge is made.
-    """
+    """One judge's verdict for every trace, in their order. Where there are no traces no judge is made."""
     if next(iter(traces()), None) is None:
         return
-    if rubric in ("maths", "code"):
+    if rubric in GRADED:
         with grader(rubric) as graded:
             left = iter(traces())
             while batch := list(islice(left, GRADED_TOGETHER)):
                 yield from graded.verdicts(batch)
-        return
-    judges: list[str] = getattr(recipe.judge, rubric)
-    for judge in judges:
-        if judge == RULES:
-            yield from by_rules(rule_reader(rubric, looked_at), traces())
-        else:
-            reader = model_reader(rubric, recipe.models[judge], recipe.judge, looked_at)
-            yield from by_model(reader, judge, traces, recipe, calls)
+    elif judge == RULES:
+        yield from by_rules(rule_reader(rubric, looked_at), traces())
+    else:
+        reader = model_reader(rubric, recipe.models[judge], recipe.judge, looked_at)
+        yield from by_model(reader, judge, traces, recipe, calls)
 
 
 def by_rules(reader: RuleReader, traces: Iterable[Trace]) -> Iterator[Verdict]:

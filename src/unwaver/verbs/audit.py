@@ -37,6 +37,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     """
     place = Place(arguments.root)
     with ExitStack() as stack:
+        stack.callback(place.close)
 
         def ask_model(rubric: str, judge: str) -> audit.BatchReader:
             settings = _judge(judge, arguments)
