@@ -28,8 +28,9 @@ from unwaver.report import (
     figures,
     other_tables,
     page,
-    paper,
+    protocol,
     readers,
+    setting,
     study_figures,
     trace_figures,
     write,
@@ -305,7 +306,7 @@ def test_settings_are_drawn_where_arms_differ_in_one_alone() -> None:
 
 
 def test_the_paper_is_quoted_as_published() -> None:
-    rows = paper.published()["table1"]
+    rows = setting.published()["table1"]
     # arXiv 2505.15404 v2, Table 1: the averages it prints follow from the columns.
     attacks = {
         name: sum(rows[name][3:6]) / 3 for name in ("raw", "default", "realsafe", "improved", "short", "template")
@@ -318,12 +319,6 @@ def test_the_paper_is_quoted_as_published() -> None:
         "short": 7.3,
         "template": 4.0,
     }
-
-
-def test_a_miniature_is_told_not_to_compare_sizes(known: facts.Facts) -> None:
-    said = paper.compare_what(known)
-    assert "the teacher is scripted" in said
-    assert "only directions" in said
 
 
 # Readers
@@ -350,12 +345,12 @@ def test_the_rules_are_measured_against_what_the_corpus_says_of_itself() -> None
     results = Results(made_up.recipe(("default",)), ["raw", "default"], teacher_rows=rows)
     (found,) = readers.comparisons(facts.Facts(results))
     assert (found.question, found.second, found.found.n) == ("guard (both)", readers.WRITTEN, 40)
-    assert "harm " in readers.trust([found], "guard")
+    assert "harm " in readers.trust(facts.Facts(results), [found], "guard")
 
 
 def test_agreement_with_people_is_as_the_page_on_the_rules_has_it() -> None:
     text = (Path(__file__).parents[1] / "docs" / "rules.md").read_text(encoding="utf-8")
-    for name, n, share in readers.PEOPLE:
+    for name, n, share in protocol.PEOPLE:
         assert re.search(rf"\| {name}[^|]* \| {n} \| {share:.3f} \|", text), (
             f"docs/rules.md has another figure for {name}"
         )

@@ -97,8 +97,9 @@ def test_what_the_guard_keeps_of_each_pattern_stands_on_what_could_be_read() -> 
             )
             for key, label in asked.items()
         }
-        rows.append(Row("arm", "part", trace, read, "distil", number == 0))
-    found = {(e.metric, e.slice): e for e in pattern_shares(rows, "arm", "judge-1")}
+        rows.append(Row("arm", "part", trace, read, "distil"))
+    mixed = frozenset({rows[0].trace.id})
+    found = {(e.metric, e.slice): e for e in pattern_shares(rows, mixed, "arm", "judge-1")}
 
     def numbers(metric: str, slice: str) -> tuple[float | None, int, int]:
         estimate = found[metric, slice]
