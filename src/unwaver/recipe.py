@@ -78,6 +78,9 @@ class ModelSettings(Settings):
     opens_block: bool = False
     """For servers: the model's template opens the reasoning block itself, so a reply cut inside it has no tag at all
     (DeepSeek-R1, QwQ). Local models are asked, not told."""
+    stream: bool = False
+    """For servers: have the reply sent as it is written, where a proxy on the way cuts connections on which nothing
+    moves (long replies). It is read when it is whole, and is the same reply."""
     system: str | None = None
     """A system turn sent with every prompt; None: none, and the template does as it likes."""
     extra_body: dict[str, Any] = {}
@@ -156,6 +159,8 @@ class PromptSet(Settings):
     """Whether the unwrapped prompts are in the set too."""
     limit: int | None = Field(None, ge=1)
     """At most this many prompts before wrapping, spread evenly over the source."""
+    licence: str | None = Field(None, exclude=True)
+    """For `file`: under which terms the prompts stand, for the data set's card; it names no run."""
 
     @model_validator(mode="after")
     def _file_says_where(self) -> PromptSet:
