@@ -198,7 +198,9 @@ def test_faults_are_found_in_the_tokens_themselves() -> None:
     assert "the reply doesn't end with the end token" in made.faults(one, cut)
     assert any("not those that inference would feed" in fault for fault in made.faults(one, other))
     # Nothing but the tokens tells that the closing tag's are without loss: the spans still say they are trained.
-    close = good.prompt_tokens + [made.tokenizer.decode([token]) for token in good.input_ids[good.prompt_tokens :]].index("</")
+    close = good.prompt_tokens + [
+        made.tokenizer.decode([token]) for token in good.input_ids[good.prompt_tokens :]
+    ].index("</")
     untrained = replace(good, trained=[on and place != close for place, on in enumerate(good.trained)])
     assert made.faults(one, untrained) == ["the closing tag </think> is not trained"]
 

@@ -17,6 +17,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from itertools import groupby, takewhile
 from typing import Any
 
@@ -28,6 +29,9 @@ from unwaver.records import Example, digest
 
 IGNORED = -100
 """The label of a token without loss, as the trainers have it."""
+
+VERSION = 2
+"""Raised whenever the same example gets other tokens, another mask or another proof: what was kept is made anew."""
 
 PROBE = "quite some text"
 """What templates are tried with."""
@@ -216,8 +220,15 @@ class Encoder:
         return faults
 
     def fingerprint(self) -> str:
-        """A digest of all that decides how an example is encoded."""
-        parts = [self.tokenizer.backend_tokenizer.to_str(), self.tokenizer.chat_template, repr(self.tags)]
+        """A digest of all that decides how an example is encoded, the libraries that render and tokenise included."""
+        libraries = {name: metadata.version(name) for name in ("transformers", "tokenizers", "jinja2")}
+        parts = [
+            VERSION,
+            libraries,
+            self.tokenizer.backend_tokenizer.to_str(),
+            self.tokenizer.chat_template,
+            repr(self.tags),
+        ]
         return digest([*parts, self.system, self.chat_template_kwargs, sorted(self.stops), self.end_id])
 
     def keeps_reasoning(self) -> bool:
