@@ -181,7 +181,10 @@ def test_a_fault_in_another_arms_student_is_found_too(tmp_path: Path, capsys: py
     assert "its template speaks in channels" in capsys.readouterr().err
 
 
-def test_doctor_tells_what_training_chooses_here(capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_tells_what_training_chooses_here(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
     assert main(["doctor"]) == 0
     page = " ".join(capsys.readouterr().out.split())
     for what, chosen in machine().items():
@@ -194,6 +197,7 @@ def test_doctor_tells_of_the_kernels_that_are_there(
 ) -> None:
     import torch
 
+    monkeypatch.setenv("COLUMNS", "250")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "some GPU")
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: True)
@@ -264,7 +268,7 @@ def test_what_would_be_trained_wrongly_is_refused_with_exit_code_2(
         ("processes", "2", 'train.processes: 2 need train.launch = "torchrun" or "accelerate"'),
         ("launch_config", "zero2", "train.launch_config: is for accelerate"),
         ("sft", "{ optimm = 'sgd' }", "train.sft.optimm: unknown key; did you mean `optim`?"),
-        ("sft", "{ lr_scheduler_type = 'none such' }", "train.sft: "),
+        ("sft", "{ optim = 'none such' }", "train.sft: "),
         ("report_to", "['tensorbord']", "train.report_to: no `tensorbord`"),
     ],
 )
