@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
@@ -90,7 +91,8 @@ def test_checkpointing_keeps_a_layers_input_and_computes_one_layer_again() -> No
         estimate(Shape.of(SIZES), TrainSettings(dtype="float32", gradient_checkpointing=flag), LENGTHS, on_cpu=True)
         for flag in (True, False)
     )
-    assert on.activations - kept_by(model, False) == pytest.approx(off.activations / 3, rel=0.1)
+    assert on.activations == pytest.approx(kept_by(model, False), rel=0.1)
+    assert on.recomputed == pytest.approx(off.activations / 3, rel=0.1)
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -143,6 +145,7 @@ def peak_of(work: Any) -> int:
     """The most bytes of tensors that live at once while some work is done, beyond those that lived before."""
     import torch
 
+    gc.collect()  # what an earlier test left would be freed meanwhile, and counted
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as found:
         work()
     changes = [event for event in found.profiler.kineto_results.events() if event.name() == "[memory]"]
@@ -153,8 +156,8 @@ def peak_of(work: Any) -> int:
 @pytest.mark.real
 @pytest.mark.parametrize(("dtype", "checkpointing"), [("float32", False), ("float32", True), ("bfloat16", False)])
 def test_the_total_is_the_peak_of_a_step_with_its_logits(dtype: str, checkpointing: bool, tmp_path: Path) -> None:
-    """Two steps of two passes through the trainer itself: in the last pass weights, gradients, moments, activations and
-    logits are all there at once.
+    """Two steps of two passes through the trainer itself: in the last pass weights, gradients, moments and activations
+    are all there at once, with the logits or the layer that is computed again.
     """
     from training_fixtures import make_tokenizer
 
@@ -188,4 +191,4 @@ def test_the_total_is_the_peak_of_a_step_with_its_logits(dtype: str, checkpointi
     trainer = SpanTrainer(rows, plan, model=model, args=config, processing_class=make_tokenizer("smollm2"))
     found = estimate(Shape.of({**SIZES, **sizes}), chosen, LENGTHS, on_cpu=True)
     assert found.logits > 0.1 * found.total
-    assert weights + peak_of(trainer.train) == pytest.approx(found.total, rel=0.15)
+    assert weights + peak_of(trainer.train) == pytest.approx(found.total, rel=0.1)
