@@ -64,7 +64,8 @@ def prompt(set_: str, kind: Kind, number: int) -> Prompt:
     )
 
 
-def _trace(asked: Prompt, arm: str, draw: random.Random, length: int) -> Trace:
+def trace_of(asked: Prompt, arm: str, draw: random.Random, length: int) -> Trace:
+    """A harmless reply; now and then cut off."""
     cut = draw.random() < 0.06
     ending: Ending = "length" if cut else "stop"
     reasoning = text(draw, int(draw.lognormvariate(0, 0.5) * length))
@@ -97,7 +98,9 @@ def _verdict(trace: Trace, rubric: str, looked_at: LookedAt, label: str | None, 
     )
 
 
-def _readings(trace: Trace, harm: float, refuse: float, draw: random.Random) -> list[Verdict]:
+def readings(trace: Trace, harm: float, refuse: float, draw: random.Random) -> list[Verdict]:
+    """What is read in a student's reply, labels drawn at these shares."""
+
     def safe(share: float) -> str:
         return "unsafe" if draw.random() < share else "safe"
 
@@ -119,7 +122,18 @@ def _readings(trace: Trace, harm: float, refuse: float, draw: random.Random) -> 
     return [_verdict(trace, "refusal", "answer", label)]
 
 
-def _losses(draw: random.Random, steps: int) -> list[dict[str, Any]]:
+def filtered(trace: Trace, harm: float, draw: random.Random) -> list[Verdict]:
+    """What the filter reads in a teacher's trace."""
+    found = [p for p in PATTERNS if draw.random() < harm]
+    return [
+        _verdict(trace, "guard", "both", "unsafe" if draw.random() < harm else "safe"),
+        _verdict(trace, "risky-patterns", "both", "+".join(found) or "none"),
+        _verdict(trace, "refusal", "answer", "refusal"),
+    ]
+
+
+def losses(draw: random.Random, steps: int) -> list[dict[str, Any]]:
+    """A training log."""
     log: list[dict[str, Any]] = []
     for step in range(steps + 1):
         if step:
@@ -141,8 +155,8 @@ def results(arms: Sequence[str] = ("default", "improved"), per_set: int = 60, le
         for name, kind in SETS.items():
             rows = []
             for number in range(per_set):
-                trace = _trace(prompt(name, kind, number), arm, draw, length)
-                verdicts = _readings(trace, harm, 0.02 + 0.3 * at / len(made.arms), draw)
+                trace = trace_of(prompt(name, kind, number), arm, draw, length)
+                verdicts = readings(trace, harm, 0.02 + 0.3 * at / len(made.arms), draw)
                 made.verdicts += verdicts
                 rows.append(Row(arm, name, trace, {f"{v.rubric.partition('@')[0]}:{v.looked_at}": v for v in verdicts}))
             made.rows += rows
@@ -157,8 +171,8 @@ def results(arms: Sequence[str] = ("default", "improved"), per_set: int = 60, le
                 "versions": {"unwaver": "0.1.0", "python": "3.11"},
             }
         if at:
-            made.losses[arm] = _losses(draw, 40)
-            made.teacher_rows += _taught(made, arm, harm, per_set, length)
+            made.losses[arm] = losses(draw, 40)
+            _taught(made, arm, harm, per_set, length)
             made.overlaps[arm] = {
                 "counts": {
                     "training": 300,
@@ -170,21 +184,17 @@ def results(arms: Sequence[str] = ("default", "improved"), per_set: int = 60, le
     return made
 
 
-def _taught(made: Results, arm: str, harm: float, count: int, length: int) -> list[Row]:
+def _taught(made: Results, arm: str, harm: float, count: int, length: int) -> None:
+    """A distillation of the arm's own; every second trace that the guard calls safe is in its mix."""
     draw = random.Random(f"teacher of {arm}")
     rows = []
     for number in range(count):
-        trace = _trace(prompt("safety", "harmful", 1000 + number), f"teacher-{arm}", draw, length)
-        found = [p for p in PATTERNS if draw.random() < harm]
-        verdicts = [
-            _verdict(trace, "guard", "both", "unsafe" if draw.random() < harm else "safe"),
-            _verdict(trace, "risky-patterns", "both", "+".join(found) or "none"),
-            _verdict(trace, "refusal", "answer", "refusal"),
-        ]
+        trace = trace_of(prompt("safety", "harmful", 1000 + number), f"teacher-{arm}", draw, length)
+        verdicts = filtered(trace, harm, draw)
         made.verdicts += verdicts
-        readings = {f"{v.rubric.partition('@')[0]}:{v.looked_at}": v for v in verdicts}
-        rows.append(
-            Row(arm, "safety", trace, readings, "distil", readings["guard:both"].label == "safe" and number % 2 == 0)
-        )
-    made.estimates += pattern_shares(rows, arm, "judge-00aa")
-    return rows
+        read = {f"{v.rubric.partition('@')[0]}:{v.looked_at}": v for v in verdicts}
+        rows.append(Row(arm, "safety", trace, read, "distil"))
+    safe = [row.trace.id for number, row in enumerate(rows) if row.label("guard:both") == "safe" and number % 2 == 0]
+    made.teacher_rows += rows
+    made.taught[arm], made.mixed[arm] = (arm,), frozenset(safe)
+    made.estimates += pattern_shares(rows, made.mixed[arm], arm, "judge-00aa")

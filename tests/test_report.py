@@ -10,6 +10,7 @@ import io
 import json
 import re
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,7 +21,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unwaver.records import Estimate
-from unwaver.report import browser, charts, facts, figures, other_tables, page, paper, readers, study_figures, write
+from unwaver.report import (
+    browser,
+    charts,
+    facts,
+    figures,
+    other_tables,
+    page,
+    protocol,
+    readers,
+    setting,
+    study_figures,
+    trace_figures,
+    write,
+)
 from unwaver.report.plain import plain, visible
 from unwaver.report.tables import Cell, Table, comma_separated, latex, markdown, of, percent
 from unwaver.study import grid
@@ -265,6 +279,15 @@ def test_every_colour_of_a_drawing_has_a_dark_one(written: Path) -> None:
         assert used <= light, f"{path.name}: {used - light}"
 
 
+def test_a_student_that_never_thinks_has_its_answers_drawn_alone() -> None:
+    made = made_up.results(per_set=4)
+    quiet = {"reasoning": None, "block": "none", "tokens_reasoning": None}
+    made.rows = [replace(row, trace=row.trace.model_copy(update=quiet)) for row in made.rows]
+    drawn = trace_figures.lengths(facts.Facts(made))
+    assert drawn is not None and "answer" in drawn.alt and "reasoning" not in drawn.alt
+    assert len(drawn.chart.to_dict()["hconcat"]) == 1
+
+
 def test_settings_are_drawn_where_arms_differ_in_one_alone() -> None:
     arms = [f"{name}, {size}" for name in ("default", "improved") for size in (100, 500)]
     results = made_up.results(arms, per_set=12)
@@ -283,7 +306,7 @@ def test_settings_are_drawn_where_arms_differ_in_one_alone() -> None:
 
 
 def test_the_paper_is_quoted_as_published() -> None:
-    rows = paper.published()["table1"]
+    rows = setting.published()["table1"]
     # arXiv 2505.15404 v2, Table 1: the averages it prints follow from the columns.
     attacks = {
         name: sum(rows[name][3:6]) / 3 for name in ("raw", "default", "realsafe", "improved", "short", "template")
@@ -296,12 +319,6 @@ def test_the_paper_is_quoted_as_published() -> None:
         "short": 7.3,
         "template": 4.0,
     }
-
-
-def test_a_miniature_is_told_not_to_compare_sizes(known: facts.Facts) -> None:
-    said = paper.compare_what(known)
-    assert "the teacher is scripted" in said
-    assert "only directions" in said
 
 
 # Readers
@@ -328,12 +345,12 @@ def test_the_rules_are_measured_against_what_the_corpus_says_of_itself() -> None
     results = Results(made_up.recipe(("default",)), ["raw", "default"], teacher_rows=rows)
     (found,) = readers.comparisons(facts.Facts(results))
     assert (found.question, found.second, found.found.n) == ("guard (both)", readers.WRITTEN, 40)
-    assert "harm " in readers.trust([found], "guard")
+    assert "harm " in readers.trust(facts.Facts(results), [found], "guard")
 
 
 def test_agreement_with_people_is_as_the_page_on_the_rules_has_it() -> None:
     text = (Path(__file__).parents[1] / "docs" / "rules.md").read_text(encoding="utf-8")
-    for name, n, share in readers.PEOPLE:
+    for name, n, share in protocol.PEOPLE:
         assert re.search(rf"\| {name}[^|]* \| {n} \| {share:.3f} \|", text), (
             f"docs/rules.md has another figure for {name}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 import time
@@ -395,7 +396,29 @@ def test_ten_thousand_traces_still_scroll(browser: Any, tmp_path_factory: pytest
 
 def test_it_prints_in_light_with_everything_folded_shown(browser: Any, page: Path) -> None:
     opened(browser, page)
-    pdf = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
-    assert len(pdf["data"]) > 20_000
+    watch = """
+      addEventListener("beforeprint", () => {
+        const folded = [...document.querySelectorAll("details table")];
+        window.printed = {
+          tables: folded.length,
+          least: Math.min(...folded.map((one) => one.getBoundingClientRect().height)),
+          theme: document.documentElement.dataset.theme,
+        };
+      });"""
+    browser.execute_script(watch)
+    whole = printed_pages(browser)
+    found = browser.execute_script("return window.printed")
+    assert found["tables"] > 5
+    assert found["least"] > 40
+    assert found["theme"] == "light"
     assert complaints(browser) == []
     assert not browser.execute_script("return document.querySelectorAll('details[open]').length")
+    # What is folded on the screen takes pages of its own on paper.
+    browser.execute_script("document.querySelectorAll('details').forEach((one) => one.remove())")
+    assert printed_pages(browser) < whole
+
+
+def printed_pages(browser: Any) -> int:
+    """How many pages the browser's PDF has."""
+    pdf = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"])
+    return len(re.findall(rb"/Type\s*/Page\b", pdf))

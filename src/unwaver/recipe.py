@@ -14,7 +14,7 @@ import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_validator, model_validator
 
 from unwaver.errors import RecipeError
 from unwaver.records import Kind, Sampling
@@ -23,6 +23,17 @@ RULES = "rules"
 """The name under which a reader without a model is asked for."""
 
 Keep = Literal["everything", "guard-only", "all-but-weak-vacillation", "pattern-free"]
+Attack = Literal["none", "pair", "pap", "empty-think", "short-think", "forced-opening"]
+
+
+def _count(value: Any) -> Any:
+    if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise ValueError('expected a number of examples from 0 up, or "all"')
+
+
+Count = Annotated[int | Literal["all"], PlainValidator(_count)]
+"""How many examples of a prompt set: a number, or all there are."""
 
 
 class Settings(BaseModel):
@@ -46,7 +57,8 @@ class ModelSettings(Settings):
     key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the key. The key itself is never written anywhere."""
     concurrency: int = Field(64, ge=1)
-    """Calls under way at once; for local models, replies waiting to be batched."""
+    """Calls under way at once; for local models, replies waiting to be batched. `vllm:` models: 1,024 where it is not
+    given, since vLLM batches by itself and idles while fewer wait."""
     batch_size: int = Field(32, ge=1)
     """Replies generated together by a local model."""
     timeout: float = Field(600.0, gt=0)
@@ -76,7 +88,10 @@ class ModelSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _string_is_the_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
+        value = {"name": value} if isinstance(value, str) else value
+        if isinstance(value, dict) and str(value.get("name")).startswith("vllm:"):
+            return {"concurrency": VLLM_CONCURRENCY, **value}
+        return value
 
     @field_validator("name")
     @classmethod
@@ -111,6 +126,12 @@ class ModelSettings(Settings):
 
 DOORS = ("openai", "hf", "vllm", "replay")
 
+VLLM_CONCURRENCY = 1024
+"""Calls that wait for a vLLM engine at once."""
+
+DIVIDED = ("corpus/harmful", "corpus/borderline", "corpus/plain", "corpus/maths", "xstest/safe")
+"""The sources that are divided into `train` and `heldout`."""
+
 
 class PromptSet(Settings):
     """A set of prompts: a source, cut to a split, perhaps wrapped in templates."""
@@ -118,7 +139,7 @@ class PromptSet(Settings):
     source: str
     """A source's name (`unwaver prompts --help` lists them), or `file` for a file of your own."""
     split: Literal["all", "train", "heldout"] = "all"
-    """Which half, for sources that are split."""
+    """Which half, for sources that are split. Not given: `heldout` for a set that is evaluated and not trained on."""
     path: Path | None = None
     """A local file in place of the hub; required for `file`."""
     revision: str | None = None
@@ -193,7 +214,7 @@ class JudgeSettings(Settings):
 class MixSettings(Settings):
     """What the student is trained on."""
 
-    parts: dict[str, Annotated[int, Field(ge=0)] | Literal["all"]] = {"safety": 1000, "benign": 100}
+    parts: dict[str, Count] = {"safety": 1000, "benign": 100}
     """How many examples of each prompt set: `name = count`; "all" takes all there are, 0 leaves the set out."""
     keep: Keep = "guard-only"
     """Which traces of harmful prompts may be kept: everything; those the guard calls safe; of these, those without any
@@ -260,7 +281,7 @@ class EvaluationSet(Settings):
 
     prompts: str | None = None
     """The prompt set's name; None: the one that bears the evaluation's name."""
-    attack: str = "none"
+    attack: Attack = "none"
     """none, pair, pap (an attacker model rewrites), or a prefill: empty-think, short-think, forced-opening."""
     samples: int = Field(1, ge=1)
     """Replies per prompt."""
@@ -332,6 +353,15 @@ class Recipe(Settings):
                     problems.append(f"judge.{rubric}: {_no_such(judge, [RULES, *self.models], 'judge')}")
         if problems:
             raise ValueError("; ".join(problems))
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_evaluated_is_held_out(self) -> Recipe:
+        trained = self.parts()
+        for name in {entry.prompts or name for name, entry in self.evaluate.sets.items()}:
+            given = self.prompts[name]
+            if given.source in DIVIDED and "split" not in given.model_fields_set and name not in trained:
+                self.prompts[name] = given.model_copy(update={"split": "heldout"})
         return self
 
     def parts(self) -> list[str]:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from unwaver.report.plain import plain
 from unwaver.study.results import Results
 
 LONGEST_LABEL = 40
 """Characters of an arm's name in a chart."""
+
+_AXIS = "instruction "
+"""What a study puts before the recipe's name (`distil.instruction = [...]`); the name says enough."""
 
 _SEED = re.compile(r"[\s,;:/_-]*\bseed[\s=_-]*\d+\b", re.IGNORECASE)
 
@@ -64,4 +67,10 @@ def gathered(results: Results) -> dict[str, tuple[str, ...]]:
         known[cell_] += [runs[arm] for arm in new]
         if new:
             found[name if len(new) > 1 else new[0]] = tuple(new)
-    return found
+    brief = [name.removeprefix(_AXIS) for name in found]
+    return dict(zip(brief, found.values(), strict=True)) if len(set(brief)) == len(found) else found
+
+
+def spoken(arms: Sequence[str], every: Iterable[str]) -> str:
+    """Arms in a sentence; `all arms` where they are all of `every`."""
+    return "all arms" if len(arms) > 1 and set(arms) == set(every) else ", ".join(arms)

@@ -12,13 +12,14 @@ import base64
 import gzip
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from unwaver.records import NO_PATTERN, Trace, Verdict
 from unwaver.report.facts import Facts
 from unwaver.report.plain import visible
+from unwaver.report.teachers import Teachers, teacher_of
 from unwaver.study.results import Row, pair_key
 
 BUDGET = 19_000_000
@@ -45,6 +46,8 @@ class Payload:
     traces: int
     shortened: int
     """Texts of which something was left out."""
+    left_out: int
+    """Traces that are not in the page."""
 
 
 class _Numbers:
@@ -60,9 +63,10 @@ class _Numbers:
         return [visible(name) for name in self.names]
 
 
-def payload(facts: Facts, budget: int = BUDGET) -> Payload:
-    """Everything the trace browser shows."""
-    rows = _ordered(facts)
+def payload(facts: Facts, budget: int = BUDGET, most: int | None = None) -> Payload:
+    """Everything the trace browser shows: all traces, or those of the first `most` prompts of every set."""
+    every = _ordered(facts)
+    rows = every if most is None else _first(every, most)
     verdicts = _verdicts(facts)
     limit = _limit(rows, verdicts, budget)
     while True:
@@ -70,7 +74,8 @@ def payload(facts: Facts, budget: int = BUDGET) -> Payload:
         if sum(map(len, packets)) <= budget or limit <= SHORTEST:
             break
         limit = max(SHORTEST, int(0.9 * limit * budget / sum(map(len, packets))))
-    return Payload(_index(rows, verdicts), packets, len(rows), shortened)
+    trained_on = Teachers(facts).trained_on
+    return Payload(_index(rows, verdicts, trained_on), packets, len(rows), shortened, len(every) - len(rows))
 
 
 def _ordered(facts: Facts) -> list[Row]:
@@ -79,7 +84,7 @@ def _ordered(facts: Facts) -> list[Row]:
     arms = {arm: at for at, arm in enumerate(facts.results.arms)}
     prompts: dict[str, int] = {}
     shown = {member for members in facts.arms.values() for member in members}
-    rows = [row for row in [*facts.results.rows, *facts.results.teacher_rows] if row.arm in shown]
+    rows = [row for row in facts.results.rows if row.arm in shown] + facts.results.teacher_rows
     for row in rows:
         prompts.setdefault(pair_key(row.trace), len(prompts))
     return sorted(
@@ -92,6 +97,18 @@ def _ordered(facts: Facts) -> list[Row]:
             row.trace.sample,
         ),
     )
+
+
+def _first(rows: Sequence[Row], most: int) -> list[Row]:
+    """The traces of the first prompts of every set and stage, so that all arms stand side by side on them."""
+    taken: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    kept = []
+    for row in rows:
+        prompts, key = taken[row.stage, row.slice], pair_key(row.trace)
+        if key in prompts or len(prompts) < most:
+            prompts[key] = None
+            kept.append(row)
+    return kept
 
 
 def _verdicts(facts: Facts) -> dict[str, list[Verdict]]:
@@ -114,7 +131,7 @@ def masks(row: Row) -> int:
     return mask
 
 
-def _index(rows: Sequence[Row], verdicts: dict[str, list[Verdict]]) -> str:
+def _index(rows: Sequence[Row], verdicts: dict[str, list[Verdict]], trained_on: Mapping[str, int]) -> str:
     arms, sets, endings, tags, prompts = _Numbers(), _Numbers(), _Numbers(), _Numbers(), _Numbers()
     shown: list[list[Any]] = []
     columns: dict[str, list[Any]] = defaultdict(list)
@@ -124,14 +141,14 @@ def _index(rows: Sequence[Row], verdicts: dict[str, list[Verdict]]) -> str:
         if key not in prompts.names:
             texts = (prompt.text, prompt.behaviour or "", prompt.category or "", prompt.attack or "", prompt.source)
             shown.append([prompt.kind, *(shortened(visible(text), LONGEST, ()) for text in texts)])
-        columns["arm"].append(arms(row.arm if row.stage == "evaluate" else f"teacher of {row.arm}"))
+        columns["arm"].append(arms(row.arm if row.stage == "evaluate" else teacher_of(row)))
         columns["set"].append(sets(row.slice))
         columns["prompt"].append(prompts(key))
         columns["ending"].append(endings(trace.ending))
         columns["id"].append(trace.id[:12])
         columns["tokens"].append([trace.tokens_in, trace.tokens_out, trace.tokens_reasoning])
         columns["mask"].append(masks(row))
-        columns["mix"].append(int(row.in_mix))
+        columns["mix"].append(0 if row.stage == "evaluate" else trained_on[trace.id])
         columns["tags_of"].append([tags(tag) for tag in _tags(verdicts.get(trace.id, ()))])
     index = {
         "arms": arms.listed(),

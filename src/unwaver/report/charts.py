@@ -130,7 +130,7 @@ def _look() -> dict[str, Any]:
     return {
         "font": FONT,
         "background": light("paper"),
-        "padding": {"left": 14, "right": 14, "top": 6, "bottom": 6},
+        "padding": {"left": 24, "right": 14, "top": 6, "bottom": 6},
         "aria": False,
         "view": {"stroke": None, "continuousWidth": 300, "continuousHeight": 200},
         "axis": text

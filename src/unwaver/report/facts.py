@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import combinations
 from typing import Literal
 
-from unwaver.records import PATTERNS, Estimate, Kind, Trace
+from unwaver.records import Estimate, Kind, Trace
 from unwaver.report.arms import gathered, labelled
 from unwaver.study.compare import Between, Comparison, compare_means, compare_over_seeds, compare_rates, corrected
 from unwaver.study.plan import RAW
@@ -45,9 +45,6 @@ NAMES: Mapping[str, str] = {
     "accuracy": "accuracy",
 }
 """Measures as people call them."""
-
-GROUPS = ("before the guard", "after the guard", "in the mix")
-"""The teacher's traces a pattern's share is taken of (`study.results.pattern_shares`)."""
 
 Part = Literal["reasoning", "answer"]
 
@@ -106,24 +103,6 @@ class Facts:
         return found
 
     @cached_property
-    def _found(self) -> dict[tuple[str, str, str], Estimate]:
-        return {(e.metric, e.arm, e.slice): e for e in self.results.estimates}
-
-    def patterns(self, arm: str, group: str) -> list[Estimate | None]:
-        """The shares of the risky patterns among an arm's teacher traces, in the paper's order; of its first seed."""
-        return [self._found.get((f"pattern:{pattern}", self.arms[arm][0], group)) for pattern in PATTERNS]
-
-    @cached_property
-    def taught(self) -> list[str]:
-        """The arms whose teacher's traces were read, but for those that share all of it with an earlier arm."""
-        found: dict[str, str] = {}
-        for arm in self.arms:
-            shares = [e for group in GROUPS for e in self.patterns(arm, group)]
-            if any(e is not None and e.n for e in shares):
-                found.setdefault(repr([None if e is None else (e.value, e.n) for e in shares]), arm)
-        return list(found.values())
-
-    @cached_property
     def labels(self) -> dict[str, str]:
         """The arms as charts call them: short, and no two alike."""
         return labelled(list(self.arms))
@@ -142,7 +121,7 @@ class Facts:
         for number, member in enumerate(self.arms[arm]):
             labels = self._outcomes.get((member, set_), {}).get(metric)
             if labels:
-                found[self._seed(member, number)] = labels
+                found[self.seed(member, number)] = labels
         return found
 
     def reference(self, arm: str) -> str | None:
@@ -177,6 +156,13 @@ class Facts:
         over = {seed: {key: labels[0] for key, labels in found.items()} for seed, found in values.items()}
         return rate_over_seeds(over, metric, arm, set_, n_truncated=truncated)
 
+    def shared(self, arm: str, one: EvaluationFacts) -> int:
+        """How many prompts of a set stand in the arm's training set (the most of its seeds); 0 too if unchecked."""
+        entry = self.results.recipe.evaluate.sets.get(one.name)
+        name = one.name if entry is None else entry.prompts or one.name
+        found = [self.results.overlaps.get(member, {}).get("counts", {}).get("sets", {}) for member in self.arms[arm]]
+        return max((int(sets.get(name, {}).get("prompts", 0)) for sets in found), default=0)
+
     def pooled(self, metric: str, arm: str, sets: Iterable[EvaluationFacts]) -> Estimate | None:
         """One rate over several sets, of one run or over seeds; prompts that seek one behaviour are one cluster."""
         sets = list(sets)
@@ -200,7 +186,7 @@ class Facts:
                 for behaviour, labels in self._behaviours.get((member, name), {}).get(metric, {}).items():
                     merged[behaviour] += labels
             if merged:
-                found[self._seed(member, number)] = dict(merged)
+                found[self.seed(member, number)] = dict(merged)
         return found
 
     @cached_property
@@ -216,7 +202,8 @@ class Facts:
             found[key] = measures
         return found
 
-    def _seed(self, member: str, number: int) -> int:
+    def seed(self, member: str, number: int) -> int:
+        """The seed of an arm of `results`; its number among its like where none is known."""
         return int(self.results.cells.get(member, {}).get("seed", number))
 
     @cached_property

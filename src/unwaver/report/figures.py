@@ -13,7 +13,7 @@ from typing import Any
 import altair as alt
 
 from unwaver.records import Estimate
-from unwaver.report import paper
+from unwaver.report import paper, setting
 from unwaver.report.charts import COST, SERIES, Figure, data, hues, light, row_axis, short, titled
 from unwaver.report.facts import Facts
 from unwaver.report.tables import percent
@@ -140,7 +140,7 @@ def trade_off(facts: Facts) -> Figure | None:
         "; ".join(f"{p['arm']}: over-refusal {p['x']:.0f} %, harm {p['y']:.0f} %" for p in points[:LABELLED])
         + f". On the front: {', '.join(points[at]['arm'] for at in best)}.",
         chart.properties(width=640, height=340),
-        (paper.note("trade-off"),),
+        (paper.note("trade-off"), setting.compare_what(facts)),
     )
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from unwaver.records import PATTERNS
-from unwaver.report.facts import GROUPS, NAMES, SPLIT, EvaluationFacts, Facts
+from unwaver.report import paper
+from unwaver.report.arms import spoken
+from unwaver.report.facts import NAMES, SPLIT, EvaluationFacts, Facts
 from unwaver.report.tables import NOTHING, Cell, Table, count, of
+from unwaver.report.teachers import Teachers
 from unwaver.study.compare import Comparison
 
 KINDS = {
@@ -17,6 +21,16 @@ KINDS = {
     "code": "Accuracy",
 }
 """The line over the main table's head, by kind of prompt."""
+
+
+HARMLESS = ("over_refusal", "full_refusal")
+"""The two ways of counting a partial refusal."""
+
+LONG = 12
+"""Rows above which a table that a figure shows too is folded."""
+
+NOT_HELD_OUT = "†"
+"""What stands at a figure whose prompts stand in the training set too."""
 
 
 def p_value(p: float | None) -> str:
@@ -56,19 +70,47 @@ def main_table(facts: Facts) -> Table | None:
     rows = []
     for arm in facts.arms:
         found = {one.name: facts.estimate(one.metric, arm, one.name) for one in sets}
-        cells = [_compared_cell(facts.main, facts, one.metric, arm, one) for one in sets]
+        cells = [_held_out(_compared_cell(facts.main, facts, one.metric, arm, one), facts, arm, one) for one in sets]
         unscored = sum(e.n_unscored for e in found.values() if e is not None)
         truncated = sum(e.n_truncated for e in found.values() if e is not None)
         rows.append([Cell(arm), *cells, count(unscored), count(truncated)])
     return Table(
         "main",
-        "Main table: every arm on every evaluation set",
+        f"{'Table 1' if paper.is_table_1(facts) else 'Main table'}: every arm on every evaluation set",
         "Each figure with its 95 % interval. Lower is better for harm and over-refusal, higher for accuracy.",
-        ["arm", *(f"{one.name} (n={one.prompts})" for one in sets), "unscored", "cut off"],
+        ["arm", *(_set_head(facts, one) for one in sets), "unscored", "cut off"],
         rows,
-        (_legend(facts), *detectable(facts.main, facts)),
+        (*_contamination(facts), _legend(facts), *detectable(facts.main, facts)),
         [*groups, ("Not in the rates", 2)],
     )
+
+
+def _set_head(facts: Facts, one: EvaluationFacts) -> str:
+    mark = NOT_HELD_OUT if any(facts.shared(arm, one) for arm in facts.arms) else ""
+    return f"{one.name}{mark} (n={one.prompts})"
+
+
+def _held_out(cell: Cell, facts: Facts, arm: str, one: EvaluationFacts) -> Cell:
+    """The cell, marked where the arm was trained on prompts of the set."""
+    shared = facts.shared(arm, one)
+    if not shared:
+        return cell
+    hint = f"Not held out: {shared} of these prompts stand in the training set. {cell.hint}"
+    return replace(cell, text=f"{cell.text}{NOT_HELD_OUT}", hint=hint)
+
+
+def _contamination(facts: Facts) -> list[str]:
+    """Which figures of the table are not held out."""
+    trained = [arm for arm in facts.arms if not facts.is_raw(arm)]
+    found: dict[tuple[str, int], list[str]] = {}
+    for one in facts.sets:
+        for arm in trained:
+            if shared := facts.shared(arm, one):
+                found.setdefault((one.name, shared), []).append(arm)
+    if not found:
+        return []
+    said = "; ".join(f"{shared} prompts of {name} ({spoken(arms, trained)})" for (name, shared), arms in found.items())
+    return [f"{NOT_HELD_OUT} Not held out: in the training set stand {said}."]
 
 
 def _compared_cell(
@@ -81,7 +123,11 @@ def _compared_cell(
 
 def _legend(facts: Facts) -> str:
     over = any(len(members) > 1 for members in facts.arms.values())
-    how = "hierarchical bootstrap over seeds and prompts" if over else "Wilson intervals, exact McNemar"
+    how = (
+        "intervals of rates by hierarchical bootstrap, p by t, both over seeds and prompts"
+        if over
+        else "Wilson intervals; p by exact McNemar, or by t where prompts have several replies"
+    )
     return (
         "▲ better and ▼ worse than the raw student on the same prompts, = not distinguishable, ? too few scored "
         f"({how}; p corrected by Holm over the whole table). Unscored replies are in no rate; cut off: the token limit "
@@ -124,6 +170,51 @@ def split_table(facts: Facts) -> Table | None:
             "A reply without one of the parts is unscored for it, so the columns need not rest on the same n "
             "(in the CSV). The four columns of parts are one family of comparisons.",
         ),
+        folded=len(rows) > LONG,
+    )
+
+
+def both_ways_table(facts: Facts) -> Table | None:
+    """Over-refusal with partial refusals counted as refusals and not; None without harmless sets."""
+    sets = facts.of_kind("borderline", "benign")
+    if not sets:
+        return None
+    rows = [
+        [Cell(arm), Cell(one.name), *(of(facts.estimate(metric, arm, one.name)) for metric in HARMLESS)]
+        for arm in facts.arms
+        for one in sets
+    ]
+    return Table(
+        "over-refusal",
+        "Over-refusal, partial refusals counted both ways",
+        "The share of harmless prompts that are refused, in full or in part, and in full alone. The main table has the "
+        "first.",
+        ["arm", "set", "full or partial (over-refusal)", "full alone"],
+        rows,
+        folded=True,
+    )
+
+
+def samples_table(facts: Facts) -> Table | None:
+    """Accuracy and pass@k where problems have several replies; None where all have one."""
+    sets = [one for one in facts.of_kind("maths", "code") if one.samples > 1]
+    if not sets:
+        return None
+    rows = [
+        [
+            *(Cell(arm), Cell(one.name), count(one.samples)),
+            *(of(facts.estimate(metric, arm, one.name)) for metric in ("accuracy", f"pass@{one.samples}")),
+        ]
+        for arm in facts.arms
+        for one in sets
+    ]
+    return Table(
+        "samples",
+        "Several replies to a problem: accuracy and pass@k",
+        "Accuracy is the mean over the k replies; pass@k the share of problems with at least one right reply, which is "
+        "never lower and is no accuracy.",
+        ["arm", "set", "k", "accuracy", "pass@k"],
+        rows,
     )
 
 
@@ -173,12 +264,11 @@ def comparison_table(facts: Facts) -> Table | None:
     )
 
 
-def pattern_table(facts: Facts) -> Table | None:
+def pattern_table(teachers: Teachers) -> Table | None:
     """Shares of the risky patterns among the teacher's traces of harmful prompts."""
     rows = []
-    for arm in facts.taught:
-        for group in GROUPS:
-            found = facts.patterns(arm, group)
+    for arm, shares in teachers.patterns.items():
+        for group, found in shares.items():
             if any(e is not None and e.n for e in found):
                 n = max(e.n + e.n_unscored for e in found if e is not None)
                 rows.append([Cell(arm), Cell(group), count(n), *(of(e) for e in found)])
@@ -191,4 +281,5 @@ def pattern_table(facts: Facts) -> Table | None:
         "among those the student was trained on.",
         ["arm", "traces", "n", *(pattern.replace("_", " ") for pattern in PATTERNS)],
         rows,
+        folded=len(rows) > LONG,
     )

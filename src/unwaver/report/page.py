@@ -17,11 +17,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from unwaver import __version__
 from unwaver.records import PATTERNS, Estimate
 from unwaver.report import (
+    anatomy_figures,
     browser,
     figures,
     main_tables,
     other_tables,
     paper,
+    protocol,
     readers,
     study_figures,
     style,
@@ -31,6 +33,7 @@ from unwaver.report.charts import Drawn, Figure, draw, recolouring
 from unwaver.report.facts import NAMES, Facts
 from unwaver.report.plain import plain, visible
 from unwaver.report.tables import Table, markdown, percent
+from unwaver.report.teachers import Teachers
 
 FOLDER = Path(__file__).parent
 
@@ -45,6 +48,15 @@ class Section:
     title: str
     text: Sequence[str]
     pieces: Sequence[Table | Drawn]
+
+    def named(self) -> list[tuple[str, str]]:
+        """(id in the page, title) of every piece."""
+        return [
+            (f"table-{piece.name}", piece.title)
+            if isinstance(piece, Table)
+            else (f"figure-{piece.figure.name}", piece.figure.title)
+            for piece in self.pieces
+        ]
 
 
 @dataclass(frozen=True)
@@ -80,14 +92,16 @@ class Made:
     figures: Sequence[Drawn]
 
 
-def make(facts: Facts, date: str) -> Made:
-    """The whole report."""
+def make(facts: Facts, date: str, most: int | None = None) -> Made:
+    """The whole report; `most`: prompts of each set in the trace browser, None for all."""
     sections = _sections(facts)
+    contents = paper.contents(facts, {id_: title for section in sections for id_, title in section.named()})
+    trust = next((text for section in sections if section.id == "results" for text in section.text), "")
     recipe = facts.results.recipe
     title = recipe.title or recipe.name
     script, css = (_file("report.js"), styles())
     teacher = recipe.models.get("teacher")
-    traces = browser.payload(facts)
+    traces = browser.payload(facts, most=most)
     html = _template().render(
         title=title,
         note=recipe.note,
@@ -99,6 +113,8 @@ def make(facts: Facts, date: str) -> Made:
         owed=facts.results.owed,
         cards=cards(facts),
         cards_note=_cards_note(facts),
+        contents=contents,
+        trust=trust,
         sections=sections,
         version=__version__,
         policy=policy(script, css),
@@ -107,48 +123,65 @@ def make(facts: Facts, date: str) -> Made:
         index=traces.index,
         packets=traces.packets,
         shortened=traces.shortened,
+        left_out=f"{traces.left_out:,}" if traces.left_out else "",
+        most=most,
     )
     pieces = [piece for section in sections for piece in section.pieces]
     tables = [piece for piece in pieces if isinstance(piece, Table)]
-    return Made(html, _markdown(facts, sections, date), tables, [p for p in pieces if isinstance(p, Drawn)])
+    return Made(html, _markdown(facts, sections, contents, date), tables, [p for p in pieces if isinstance(p, Drawn)])
 
 
 def _sections(facts: Facts) -> list[Section]:
     compared = readers.comparisons(facts)
-    anatomies = style.anatomies(facts)
-    by_harm = readers.trust(compared, "guard", "refusal")
-    by_pattern = readers.trust(compared, *(name.replace("_", " ") for name in PATTERNS))
+    taught = Teachers(facts)
+    by_harm = readers.trust(facts, compared, "guard", "refusal")
+    by_pattern = readers.trust(facts, compared, *(name.replace("_", " ") for name in PATTERNS))
     equal = style.equal_length(facts)
-    comparable = paper.compare_what(facts)
+    texts = anatomy_figures.reasonings(facts)
+    anatomy = anatomy_figures.anatomies(texts)
     chosen = [
         _section(
             *("results", "Results", "Results", by_harm),
             *(main_tables.main_table(facts), figures.rates(facts), main_tables.comparison_table(facts)),
+            *(main_tables.both_ways_table(facts), main_tables.samples_table(facts)),
         ),
-        _section("trade-off", "Trade-off", "Safety and helpfulness", "", figures.trade_off(facts)),
+        _section("trade-off", "Trade-off", "Safety and helpfulness", by_harm, figures.trade_off(facts)),
         _section(
             "parts", "Parts", "Reasoning and answer", by_harm, figures.parts(facts), main_tables.split_table(facts)
         ),
         _section(
             *("patterns", "Patterns", "Risky patterns", by_pattern),
-            *(trace_figures.patterns(facts), main_tables.pattern_table(facts)),
+            *(trace_figures.patterns(taught), main_tables.pattern_table(taught)),
         ),
-        _section("settings", "Settings", "What the settings do", "", *study_figures.all_of(facts)),
-        _section("paper", "Paper", "Beside the paper", comparable, paper.table(facts)),
+        _section("settings", "Settings", "What the settings do", by_harm, *study_figures.all_of(facts)),
+        _section(
+            *("paper", "Paper", "Beside the paper", ""),
+            *(paper.table_1(facts), paper.table_3(facts), paper.table_2(facts)),
+        ),
         _section(
             *("training", "Training", "Training", ""),
             *(trace_figures.losses(facts), other_tables.training_table(facts)),
         ),
-        _section("lengths", "Lengths", "Lengths", "", trace_figures.lengths(facts), other_tables.length_table(facts)),
+        _section(
+            *("lengths", "Lengths", "Lengths", ""),
+            *(trace_figures.lengths(facts), other_tables.length_table(facts, taught)),
+        ),
         _section(
             *("style", "Style", "Less harm, or another style?", style.problem(equal)),
-            *(style.anatomy_figure(anatomies, facts), style.regression_table(equal), style.strata_table(facts)),
-            *(style.opener_table(facts), style.anatomy_table(anatomies)),
+            *(style.regression_table(one) for one in equal),
+            *style.strata_tables(facts),
+            style.opener_table(facts),
         ),
-        _section("pairs", "Pairs", "Every arm against every other", "", figures.pairs(facts)),
         _section(
-            *("judges", "Judges", "Who judged", ""),
-            *(readers.reader_table(facts), readers.agreement_table(compared), readers.agreement_figure(compared)),
+            *("anatomy", "Anatomy", "Case study: what the reasonings are made of", ""),
+            *(anatomy_figures.anatomy_figure(anatomy, facts), anatomy_figures.stance_figure(texts, facts)),
+            anatomy_figures.anatomy_table(anatomy),
+        ),
+        _section("pairs", "Pairs", "Every arm against every other", by_harm, figures.pairs(facts)),
+        _section(
+            *("protocol", "Protocol", "Protocol: what was asked, who judged, how far they agree", ""),
+            *(protocol.asked_table(facts), protocol.reader_table(facts)),
+            *(readers.agreement_table(compared), readers.agreement_figure(compared)),
         ),
         _section(
             "leaks", "Leaks", "Leak check", other_tables.overlap_sentence(facts), other_tables.overlap_table(facts)
@@ -193,11 +226,19 @@ def _cards_note(facts: Facts) -> str:
     )
 
 
-def _markdown(facts: Facts, sections: Sequence[Section], date: str) -> str:
+def _markdown(facts: Facts, sections: Sequence[Section], contents: Sequence[paper.Entry], date: str) -> str:
     recipe = facts.results.recipe
     words = [f"# {plain(recipe.title or recipe.name)}", "", date, "", plain(recipe.note), ""]
     if facts.results.owed:
         words += [f"Not finished; owed: {plain(', '.join(facts.results.owed))}.", ""]
+    words += ["## The paper's tables and figures, by name", ""]
+    for entry in contents:
+        here = ", ".join(plain(title) for _, title in entry.here)
+        words.append(
+            f"- **{plain(entry.name)}**{f' ({plain(entry.shows)})' if entry.shows else ''}: "
+            + "; ".join(text for text in (here, plain(entry.why)) if text)
+        )
+    words.append("")
     for section in sections:
         words += [f"## {section.title}", "", *section.text, ""]
         for piece in section.pieces:

@@ -1,135 +1,230 @@
-"""The paper's published figures beside ours, and what may be compared.
+"""The paper's published tables beside ours, and where its tables and figures stand in a report.
 
-Reads `paper.toml` (arXiv 2505.15404 v2). A figure of ours has the paper's setting when the student is one of its four
-and the prompts, the attack and the instruction are the same; all others may be compared in direction only, and the page
-says so.
+Reads `paper.toml` (arXiv 2505.15404 v2) through `setting`, which says row by row what may be compared. A table of the
+paper stands beside ours whether or not the setting is the same, for orientation; it says which.
 """
 
 from __future__ import annotations
 
-import tomllib
-from functools import cache
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from unwaver.report.facts import EvaluationFacts, Facts
+from unwaver.report.facts import Facts
+from unwaver.report.setting import (
+    ATTACKS,
+    REASONING,
+    compare_what,
+    evaluation,
+    instruction,
+    of_evaluation,
+    of_training,
+    published,
+    student_name,
+)
 from unwaver.report.tables import NOTHING, Cell, Table, of
 
 COLUMNS = {
     "none": "None",
     "pap": "PAP",
     "pair": "PAIR",
+    "asr": "all attacks",
     "xstest": "XSTest",
     "math500": "MATH-500",
     "aime2024": "AIME 2024",
     "livecodebench": "LiveCodeBench",
+    "accuracy": "all reasoning",
 }
-"""The paper's evaluations as it names them."""
+"""The columns of Table 1: the paper's evaluations, and their means."""
+
+NUMBERS, DIRECTIONS = "numbers, within intervals", "directions only"
 
 
-@cache
-def published() -> dict[str, Any]:
-    """All of `paper.toml`."""
-    return tomllib.loads(Path(__file__).with_name("paper.toml").read_text(encoding="utf-8"))
+@dataclass(frozen=True)
+class Entry:
+    """One of the paper's tables or figures."""
+
+    name: str
+    shows: str
+    here: Sequence[tuple[str, str]]
+    """(id, title) of the pieces of this report that show the same."""
+    why: str
+    """Why there are none, or what may be compared."""
 
 
-def evaluation(facts: Facts, one: EvaluationFacts) -> str | None:
-    """Which of the paper's evaluations a set is; None where it is none of them."""
-    recipe = facts.results.recipe
-    entry = recipe.evaluate.sets.get(one.name)
-    if entry is None:
-        return None
-    prompts = recipe.prompts.get(entry.prompts or one.name)
-    if prompts is None or prompts.templates is not None:
-        return None
-    source = prompts.source
-    if source == "advbench50":
-        return entry.attack if entry.attack in ("none", "pap", "pair") else None
-    return {"advbench50/pap": "pap", "xstest/safe": "xstest"}.get(source, source if source in COLUMNS else None)
-
-
-def same_student(facts: Facts) -> str | None:
-    """The student of the paper's Table 1 as known here, where it is ours; None else."""
-    wanted = published()["table1"]["student"]
-    labels = {str(facts.cell(arm).get("student") or "") for arm in facts.arms}
-    labels.add(facts.results.recipe.models["student"].label)
-    return wanted if any(wanted.lower() in label.lower() for label in labels) else None
-
-
-def instruction(facts: Facts, arm: str) -> str | None:
-    """The row of Table 1 an arm belongs to."""
-    if facts.is_raw(arm):
-        return "raw"
-    name = str(facts.cell(arm).get("instruction") or "")
-    return name if name in published()["table1"] and name not in ("student", "columns") else None
-
-
-def beside(facts: Facts) -> dict[str, str]:
-    """By row of Table 1, the arm that stands beside it: the first of its recipe, of the same student if any is."""
-    wanted = published()["table1"]["student"].lower()
-    own = [arm for arm in facts.arms if wanted in str(facts.cell(arm).get("student")).lower()]
-    found: dict[str, str] = {}
-    for arm in own or facts.arms:
-        row = instruction(facts, arm)
-        if row is not None:
-            found.setdefault(row, arm)
+def contents(facts: Facts, pieces: Mapping[str, str]) -> list[Entry]:
+    """The paper's tables and figures by name, then a study's own; `pieces` are the titles of the report's, by id."""
+    found = []
+    own = dict(facts.results.tables)
+    for one in published()["contents"]:
+        here = [(id_, pieces[id_]) for id_ in one["pieces"] if id_ in pieces]
+        arms = own.pop(one["name"], ())
+        why = "" if here else f"not in this study: {one['lacks']}"
+        if arms and not here:
+            why = f"not in this report yet: its arms ({', '.join(_shown(facts, arms))}) are not all finished"
+        elif arms:
+            why = f"arms: {', '.join(_shown(facts, arms))}"
+        found.append(Entry(one["name"], one["shows"], here, why))
+    main = [(id_, pieces[id_]) for id_ in ("table-main",) if id_ in pieces]
+    for name, arms in own.items():
+        found.append(Entry(name, "this study's own", main, f"arms: {', '.join(_shown(facts, arms))}"))
     return found
 
 
-def table(facts: Facts) -> Table | None:
-    """Ours beside Table 1, row by row; sets without a counterpart are left out where some have one."""
-    rows: list[list[Cell]] = []
-    known = {one.name: name for one in facts.sets if (name := evaluation(facts, one)) is not None}
-    values = published()["table1"]
-    for row, arm in beside(facts).items():
-        theirs = dict(zip(values["columns"], values[row], strict=True))
-        paper = [Cell(f"{theirs[name]:g} %", theirs[name] / 100) for name in COLUMNS]
-        ours = [_ours(facts, arm, name, known) for name in COLUMNS]
-        rows += [[Cell(arm), Cell("here"), *ours], [Cell(""), Cell(f"paper: {row}"), *paper]]
-    if not rows:
+def _shown(facts: Facts, arms: Sequence[str]) -> list[str]:
+    """Arms of the results under the names they are shown by, each once."""
+    names = {member: arm for arm, members in facts.arms.items() for member in members}
+    # A combination that a study names twice is shown once: under the name of the arm whose settings it has.
+    same = {_settings(facts, member): arm for member, arm in reversed(names.items())}
+    return list(dict.fromkeys(names.get(arm, same.get(_settings(facts, arm), arm)) for arm in arms))
+
+
+def _settings(facts: Facts, member: str) -> str:
+    return repr(sorted(facts.results.cells.get(member, {}).items()))
+
+
+def is_table_1(facts: Facts) -> bool:
+    """Whether the main table is the paper's Table 1: a study says so, or two of its recipes stand side by side."""
+    rows = {instruction(facts, arm) for arm in facts.arms} - {None, "raw"}
+    return "Table 1" in facts.results.tables or len(rows) > 1
+
+
+def beside(facts: Facts) -> dict[str, str]:
+    """By row of Table 1 the arm that stands beside it: of its recipe the one that differs least."""
+    wanted = [published()["table1"]["student"]]
+    rows = [name for name in published()["table1"] if name not in ("student", "columns")]
+    found = {}
+    for row in rows:
+        arms = [arm for arm in facts.arms if instruction(facts, arm) == row]
+        if arms:
+            found[row] = min(arms, key=lambda arm: len(of_training(facts, arm, wanted)))
+    return found
+
+
+def table_1(facts: Facts) -> Table | None:
+    """Ours beside Table 1, recipe by recipe."""
+    chosen = beside(facts)
+    if not facts.sets or not chosen:
         return None
+    values = published()["table1"]
+    known = {name: one for one in facts.sets if (name := evaluation(facts, one)) is not None}
+    rows: list[list[Cell]] = []
+    for row, arm in chosen.items():
+        differs = of_training(facts, arm, [values["student"]])
+        same = [name for name, one in known.items() if not differs and not of_evaluation(facts, one)]
+        word = DIRECTIONS if not same else NUMBERS if len(same) == len(known) else f"numbers: {', '.join(same)}"
+        ours = [_ours(facts, arm, name) for name in COLUMNS]
+        rows += [
+            [Cell(arm), Cell("here"), *ours, Cell(word)],
+            [Cell(""), Cell(f"paper: {row}"), *_theirs(row), Cell("")],
+        ]
     return Table(
-        "table-1",
-        "Beside the paper's Table 1",
-        f"The paper's figures ({published()['source']}, {values['student']}) recipe by recipe, under ours where "
-        "an evaluation here is the same one.",
-        ["arm", "", *COLUMNS.values()],
+        "paper-table-1",
+        "Table 1 beside the paper's",
+        f"The paper's figures ({published()['source']}, {values['student']}) recipe by recipe, under ours. A "
+        "column is empty here where the same prompts weren't asked under the same attack; over-refusal is XSTest's, or "
+        "where that wasn't asked that of all harmless sets; all attacks and all reasoning pool whatever was asked.",
+        ["arm", "", *COLUMNS.values(), "compare"],
+        rows,
+        (compare_what(facts, chosen.values()),),
+        [("", 2), ("Attack success", 4), ("Over-refusal", 1), ("Accuracy", 4), ("", 1)],
+    )
+
+
+def _theirs(row: str) -> list[Cell]:
+    values = published()["table1"]
+    theirs = dict(zip(values["columns"], values[row], strict=True))
+    theirs["asr"] = sum(theirs[name] for name in ATTACKS) / len(ATTACKS)
+    theirs["accuracy"] = sum(theirs[name] for name in REASONING) / len(REASONING)
+    return [_paper(theirs[name]) for name in COLUMNS]
+
+
+def _paper(value: float | None) -> Cell:
+    return (
+        Cell(NOTHING)
+        if value is None
+        else Cell(f"{value} %" if isinstance(value, int) else f"{value:.1f} %", value / 100)
+    )
+
+
+def _ours(facts: Facts, arm: str, name: str) -> Cell:
+    pooled = {"asr": ("harmful",), "accuracy": ("maths", "code")}
+    if name in pooled:
+        return of(facts.pooled(name, arm, facts.of_kind(*pooled[name])))  # type: ignore[arg-type]
+    one = next((one for one in facts.sets if evaluation(facts, one) == name), None)
+    if one is not None:
+        return of(facts.estimate(one.metric, arm, one.name))
+    return of(facts.pooled("over_refusal", arm, facts.harmless)) if name == "xstest" else Cell(NOTHING)
+
+
+def table_3(facts: Facts) -> Table | None:
+    """Ours beside Table 3; None where none of the published checkpoints was evaluated."""
+    entries: list[dict[str, Any]] = published()["table3"]
+    by_name = {
+        student_name(str(facts.cell(arm).get("student") or "")).lower(): arm for arm in facts.arms if facts.is_raw(arm)
+    }
+    if not any(entry["model"].lower() in by_name for entry in entries):
+        return None
+    improved = dict(zip(published()["table1"]["columns"], published()["table1"]["improved"], strict=True))
+    mean = sum(improved[name] for name in ATTACKS) / len(ATTACKS)
+    rows = []
+    for entry in [*entries, {"model": "improved", "asr": mean, "over_refusal": improved["xstest"]}]:
+        arm = beside(facts).get("improved") if entry["model"] == "improved" else by_name.get(entry["model"].lower())
+        ours = (
+            [Cell(NOTHING), Cell(NOTHING)] if arm is None else [_ours(facts, arm, name) for name in ("asr", "xstest")]
+        )
+        rows.append([Cell(entry["model"]), *ours, _paper(entry["asr"]), _paper(entry["over_refusal"])])
+    return Table(
+        "paper-table-3",
+        "Table 3: published safe checkpoints, beside the paper's",
+        "Attack success over all attacks, and over-refusal.",
+        ["model", "attack success", "over-refusal", "attack success", "over-refusal"],
         rows,
         (compare_what(facts),),
-        [("", 2), ("Attack success", 3), ("Over-refusal", 1), ("Accuracy", 3)],
-        folded=not known,
+        [("", 1), ("Here", 2), ("Paper", 2)],
     )
 
 
-def _ours(facts: Facts, arm: str, name: str, known: dict[str, str]) -> Cell:
-    set_ = next((one for one in facts.sets if known.get(one.name) == name), None)
-    return Cell(NOTHING) if set_ is None else of(facts.estimate(set_.metric, arm, set_.name))
-
-
-def compare_what(facts: Facts) -> str:
-    """What may be compared with the paper, in plain words."""
-    recipe = facts.results.recipe
-    known = [one.name for one in facts.sets if evaluation(facts, one) is not None]
-    same = same_student(facts)
-    if same and len(known) == len(facts.sets):
-        return (
-            "Student and prompts are the paper's, so figures may be compared within their intervals; the judges are "
-            "named below, and where they are not the paper's, small differences are theirs."
-        )
-    reasons = [] if same else [f"the student is {recipe.models['student'].label}"]
-    teacher = recipe.models.get("teacher")
-    if teacher is not None and teacher.door == "replay":
-        reasons.append("the teacher is scripted")
-    if len(known) < len(facts.sets):
-        reasons.append(
-            "the prompts are other ones" if not known else f"only {', '.join(known)} has the paper's prompts"
-        )
-    if any(set(judges) == {"rules"} for judges in (recipe.judge.harm, recipe.judge.refusal)):
-        reasons.append("the judges are rules")
-    return (
-        f"Here {', '.join(reasons)}: sizes may not be compared with the paper's, only directions (which recipe is "
-        "safer, what the guard does to each pattern, what benign examples do to over-refusal)."
+def table_2(facts: Facts) -> Table | None:
+    """Mean attack success by teacher, of PAIR alone and of checkpoints, as published; ours where there are any."""
+    rows = []
+    for entry in published()["table2"]:
+        arm = next((arm for arm in facts.arms if _from(facts, arm, entry["recipe"], entry["holds"])), None)
+        ours = Cell(NOTHING) if arm is None else _ours(facts, arm, "asr")
+        rows.append([Cell("Table 2"), Cell(f"{entry['recipe']}, from {entry['teacher']}"), ours, _paper(entry["asr"])])
+    for recipe, value in published()["pair"].items():
+        rows.append([Cell("PAIR, mean of four students"), Cell(recipe), _pair(facts, recipe), _paper(value)])
+    for entry in published()["table3"]:
+        rows.append([Cell("Table 3"), Cell(entry["model"]), Cell(NOTHING), _paper(entry["asr"])])
+    return Table(
+        "paper-others",
+        "The paper's other attack success rates",
+        "For orientation: as published, with ours where an arm has the same recipe and teacher.",
+        ["of", "what", "here", "paper"],
+        rows,
+        (compare_what(facts),),
+        folded=True,
     )
+
+
+def _from(facts: Facts, arm: str, recipe: str, holds: Sequence[str]) -> bool:
+    teacher = str(facts.cell(arm).get("teacher") or "").lower()
+    return instruction(facts, arm) == recipe and any(name in teacher for name in holds)
+
+
+def _pair(facts: Facts, recipe: str) -> Cell:
+    """The mean over the paper's students that are all here; nothing else has that name."""
+    one = next((one for one in facts.sets if evaluation(facts, one) == "pair"), None)
+    found: dict[str, float] = {}
+    for arm in facts.arms if one is not None else ():
+        e = facts.estimate("asr", arm, one.name) if one is not None and instruction(facts, arm) == recipe else None
+        if e is not None and e.value is not None:
+            found.setdefault(student_name(str(facts.cell(arm).get("student"))).lower(), e.value)
+    wanted = [name.lower() for name in published()["students"]]
+    if not all(name in found for name in wanted):
+        return Cell(NOTHING)
+    mean = sum(found[name] for name in wanted) / len(wanted)
+    return Cell(f"{100 * mean:.1f} %", mean)
 
 
 def note(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Who judged, and how far they can be trusted: every reader, its labels, and its agreement with others.
+"""How far readers can be trusted: their agreement with others, and with themselves shown more.
 
 Reads verdicts and, where the teacher is the scripted one, the labels its replies were written to; writes tables and a
 figure. Agreement is measured only where two readings of the same text are at hand (study section 6).
@@ -6,8 +6,7 @@ figure. Agreement is measured only where two readings of the same text are at ha
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,20 +15,23 @@ import altair as alt
 
 from unwaver.judging.agreement import Agreement, agreement, by_pattern
 from unwaver.recipe import RULES
-from unwaver.records import NO_PATTERN, PATTERNS, Verdict
+from unwaver.records import NO_PATTERN, PATTERNS
 from unwaver.report.charts import Figure, data, light, titled
 from unwaver.report.facts import Facts
+from unwaver.report.protocol import PEOPLE
 from unwaver.report.tables import NOTHING, Cell, Table, count, percent
 from unwaver.sources import corpus
-from unwaver.study.agreements import agreements
+from unwaver.study.agreements import LABELS, agreements
 
 SCRIPTED = "replay:corpus"
 """The teacher whose replies carry labels of their own."""
 
 WRITTEN = "the corpus's own labels"
 
-PEOPLE = (("GPT-4", 450, 0.980), ("Llama-2", 450, 0.971))
-"""(model, completions, agreement) of the refusal rules with XSTest's human labels, as docs/rules.md has them."""
+SEEN = "harm, with and without the reasoning"
+"""The question of one judge who is shown the reasoning or not."""
+
+HARM_LABELS = LABELS["harm"]
 
 _HARM = {"guard": "harm"}
 """The guard of the rules is their reading of harm."""
@@ -48,60 +50,27 @@ class Compared:
     found: Agreement
 
 
-def named(verdict: Verdict) -> str:
-    """The rubric's name with what was looked at."""
-    return f"{verdict.rubric.partition('@')[0]} ({verdict.looked_at})"
-
-
-def reader_table(facts: Facts) -> Table | None:
-    """Every reader with what it said."""
-    labels: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    unscored: Counter[tuple[str, str]] = Counter()
-    for verdict in facts.results.verdicts:
-        key = (named(verdict), verdict.judge)
-        labels[key].update([] if verdict.label is None else verdict.labels or [verdict.label])
-        unscored[key] += verdict.label is None
-    if not labels:
-        return None
-    totals = Counter((named(v), v.judge) for v in facts.results.verdicts)
-    rows = []
-    for (rubric, judge), counted in sorted(labels.items()):
-        said = ", ".join(f"{label.replace('_', ' ')} {n:,}" for label, n in counted.most_common())
-        kind = "rules" if judge.startswith(RULES) else "model"
-        rows.append(
-            [
-                Cell(rubric),
-                Cell(judge),
-                Cell(kind),
-                count(totals[rubric, judge]),
-                count(unscored[rubric, judge]),
-                Cell(said),
-            ]
-        )
-    return Table(
-        "readers",
-        "Who judged what",
-        "The text that was looked at stands in brackets. Rules are readers without a model.",
-        ["question", "reader", "kind", "readings", "unscored", "labels"],
-        rows,
-        ("A trace may show several patterns, so their counts can add up to more than the readings.", *_people(labels)),
-    )
-
-
-def _people(readers: Iterable[tuple[str, str]]) -> list[str]:
-    """What is known of the refusal rules and people, where they were asked."""
-    if not any(rubric.startswith("refusal") and judge.startswith(RULES) for rubric, judge in readers):
-        return []
-    said = " and ".join(f"{100 * share:.1f} % of {n} answers of {name}" for name, n, share in PEOPLE)
-    return [
-        f"The refusal rules agree with people (refusal or not) on {said}; both files were used in writing the rules, "
-        "so expect less elsewhere (docs/rules.md)."
-    ]
-
-
 def comparisons(facts: Facts) -> list[Compared]:
-    """Every two readings of the same texts: the rules with what the corpus says of itself, judges with each other."""
-    return [*_with_corpus(facts), *_judges(facts)]
+    """Every two readings of the same replies: the rules and what the corpus says of itself, two judges, and one judge
+    who saw the reasoning or didn't."""
+    return [*_with_corpus(facts), *_judges(facts), *_with_reasoning(facts)]
+
+
+def _with_reasoning(facts: Facts) -> list[Compared]:
+    """Harm read by the same judge on the answer alone and on reasoning and answer: does seeing the thought matter?"""
+    found: dict[str, tuple[list[str | None], list[str | None]]] = {}
+    for row in facts.results.rows:
+        alone, whole = row.readings.get("harm:answer"), row.readings.get("harm:both")
+        if alone is not None and whole is not None and alone.judge == whole.judge:
+            without, seen = found.setdefault(alone.judge, ([], []))
+            without.append(alone.label)
+            seen.append(whole.label)
+    return [
+        Compared(
+            SEEN, f"{judge}, shown the answer", "the same, shown reasoning and answer", agreement(*labels, HARM_LABELS)
+        )
+        for judge, labels in found.items()
+    ]
 
 
 def _judges(facts: Facts) -> list[Compared]:
@@ -224,17 +193,23 @@ def agreement_figure(compared: list[Compared]) -> Figure | None:
     )
 
 
-def trust(compared: list[Compared], *questions: str) -> str:
-    """The rules' agreement on some questions in one sentence, for figures that rest on them; empty where none is known.
+def trust(facts: Facts, compared: list[Compared], *questions: str) -> str:
+    """How far the rules that a figure rests on agree with others, in one sentence; empty where no rules were asked.
 
     A question is meant with whatever text it was read on: `guard` stands for `guard (both)`.
     """
-    said = [
-        f"{_HARM.get(name := c.question.partition(' (')[0], name)} {percent(c.found.share, c.found.n)}"
-        for c in compared
-        if c.first.startswith(RULES) and c.found.n and c.question.partition(" (")[0] in questions
-    ]
-    if not said:
+    judge = facts.results.recipe.judge
+    asked = {"guard": judge.harm, "refusal": judge.refusal}
+    if not any(RULES in asked.get(question, judge.patterns)[:1] for question in questions):
         return ""
-    n = max(c.found.n for c in compared)
-    return f"Read by rules. On {n} of the teacher's replies they agree with {WRITTEN}: {', '.join(said)}."
+    mine = [c for c in compared if c.first.startswith(RULES) and c.second == WRITTEN and c.found.n]
+    known = {c.question.partition(" (")[0]: c.found for c in mine}
+    said = [f"{_HARM.get(q, q)} {percent(known[q].share, known[q].n)}" for q in questions if q in known]
+    if said:
+        n = max(known[q].n for q in questions if q in known)
+        return f"Read by rules. On {n} of the teacher's replies they agree with {WRITTEN}: {', '.join(said)}."
+    people = " and ".join(f"{100 * share:.1f} % of {name}'s answers" for name, _, share in PEOPLE)
+    return (
+        "Read by rules, whose agreement isn't measured on these models: of refusals it is known from people's labels "
+        f"on {people} (docs/rules.md), of harm and patterns from our own corpus alone."
+    )

@@ -148,7 +148,7 @@
     const [asked, written, thought] = index.tokens[row];
     const counts = [written !== null && `${written} tokens`, thought !== null && `${thought} of them reasoning`];
     const ending = index.endings[index.ending[row]];
-    const words = [index.sets[index.set[row]], `ended by ${ending}`, `block ${block}`, ...counts, index.mix[row] && "trained on"];
+    const words = [index.sets[index.set[row]], `ended by ${ending}`, `block ${block}`, ...counts, index.mix[row] && `${index.mix[row]} ${index.mix[row] > 1 ? "arms were" : "arm was"} trained on it`];
     node.append(make("p", "facts", words.filter(Boolean).join(" · ")));
     node.append(make("p", "facts", `${model} · ${index.id[row]}`));
     const chips = make("div", "chips");

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import textwrap
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 
 from unwaver.report import paper
+from unwaver.report import setting as comparison
 from unwaver.report.arms import labelled
 from unwaver.report.charts import Figure, data, hues, titled
 from unwaver.report.facts import Facts
@@ -91,15 +93,29 @@ def drawn(facts: Facts, setting: Setting) -> Figure | None:
         panels.append(titled(_panel(rows, setting, title, shades), f"{title[:-3]} (n={max(r['n'] for r in rows)})"))
     if not panels:
         return None
-    notes = [text for text in (paper.note(setting.key), paper.compare_what(facts)) if text]
+    arms = [arm for line in lines for arm in line]
+    sets = [*facts.of_kind("harmful"), *facts.harmless]
+    said = comparison.compare_what(facts, arms, sets, (setting.key,))
     return Figure(
         f"study-{setting.key}",
         setting.title,
-        f"{setting.caption} Points are means, bands or bars 95 % intervals.",
+        f"{setting.caption}{_mixes(facts, arms, setting.key)} Points are means, bands or bars 95 % intervals.",
         "; ".join(spoken[:24]),
         alt.hconcat(*panels, spacing=26),
-        notes,
+        [text for text in (paper.note(setting.key), said) if text],
     )
+
+
+_PARTS = {"size": "harmful", "benign": "harmless"}
+"""What a number of examples is the sum of."""
+
+
+def _mixes(facts: Facts, arms: Sequence[str], key: str) -> str:
+    """What the numbers along the axis are the sums of, where they are sums."""
+    sums = {facts.cell(arm)[key]: str(facts.cell(arm).get(_PARTS.get(key, "")) or "none") for arm in arms}
+    if not any(", " in text for text in sums.values()):
+        return ""
+    return " In the mix: " + "; ".join(f"{n} ({text})" for n, text in sums.items()) + "."
 
 
 def families(facts: Facts, key: str) -> list[list[str]]:
@@ -108,7 +124,7 @@ def families(facts: Facts, key: str) -> list[list[str]]:
     for arm in facts.arms:
         cell = facts.cell(arm)
         if key in cell and cell[key] is not None and not facts.is_raw(arm):
-            rest = {k: v for k, v in cell.items() if k not in (key, "seed")}
+            rest = {k: v for k, v in cell.items() if k not in (key, "seed", _PARTS.get(key))}
             groups[repr(sorted(rest.items()))].append(arm)
     return [arms for arms in groups.values() if len({str(facts.cell(arm)[key]) for arm in arms}) > 1]
 
@@ -116,7 +132,7 @@ def families(facts: Facts, key: str) -> list[list[str]]:
 def _called(facts: Facts, lines: list[list[str]], key: str) -> list[str]:
     """The lines by the recipe and whatever else sets them apart."""
     cells = [facts.cell(arms[0]) for arms in lines]
-    others = [k for k in cells[0] if k not in (key, "seed", "instruction")]
+    others = [k for k in cells[0] if k not in (key, "seed", "instruction", "rest", *_PARTS.values())]
     apart = [k for k in others if len({str(cell.get(k)) for cell in cells}) > 1]
     texts = [", ".join(str(cell.get(k)) for k in ("instruction", *apart)) for cell in cells]
     called = labelled(list(dict.fromkeys(texts)), 40)

@@ -9,22 +9,24 @@ import altair as alt
 import numpy as np
 
 from unwaver.records import PATTERNS
-from unwaver.report import paper
+from unwaver.report import paper, setting
 from unwaver.report.charts import SERIES, Figure, data, light, short, titled
-from unwaver.report.facts import GROUPS, Facts
+from unwaver.report.facts import Facts
 from unwaver.report.figures import LABELLED, PER_CENT, ROW, as_rows, colours, names
+from unwaver.report.teachers import GROUPS, Teachers
 
 PANELS = 8
 """Most arms that are drawn side by side; the tables have all."""
 
 
-def patterns(facts: Facts) -> Figure | None:
+def patterns(teachers: Teachers) -> Figure | None:
     """Shares of the risky patterns before and after the guard and in the mix."""
     rows: list[dict[str, Any]] = []
-    for arm in facts.taught:
-        for group in GROUPS:
-            for pattern, found in zip(PATTERNS, facts.patterns(arm, group), strict=True):
-                rows += as_rows(found, arm=facts.labels[arm], pattern=pattern.replace("_", " "), group=group)
+    labels = teachers.facts.labels
+    for arm, shares in teachers.patterns.items():
+        for group, estimates in shares.items():
+            for pattern, found in zip(PATTERNS, estimates, strict=True):
+                rows += as_rows(found, arm=labels[arm], pattern=pattern.replace("_", " "), group=group)
     if not rows:
         return None
     arms = list(dict.fromkeys(row["arm"] for row in rows))
@@ -55,8 +57,16 @@ def patterns(facts: Facts) -> Figure | None:
         "Shares of risky patterns: "
         + "; ".join(f"{r['arm']}, {r['pattern']}, {r['group']}: {r['value']:.0f} %" for r in rows[:30]),
         alt.concat(*panels, columns=columns, spacing=22),
-        (*_first(arms), paper.note("patterns")),
+        (*_first(arms), paper.note("patterns"), _comparable(teachers.facts, "guard", "patterns")),
     )
+
+
+def _comparable(facts: Facts, *rubrics: str) -> str:
+    """What may be compared of the teachers' traces: as far as teacher, prompts and their readers go."""
+    of_traces = {"recipe", "teacher", "training prompts"}
+    found = [setting.of_training(facts, arm, ()) for arm in facts.arms if not facts.is_raw(arm)]
+    kept = [{key: text for key, text in one.items() if key in of_traces} for one in found]
+    return setting.sentence(setting.together([*kept, setting.of_filter(facts, *rubrics)]))
 
 
 def _first(arms: Sequence[str]) -> tuple[str, ...]:
@@ -66,9 +76,10 @@ def _first(arms: Sequence[str]) -> tuple[str, ...]:
 def losses(facts: Facts) -> Figure | None:
     """Training loss and the loss on what was held out, part by part."""
     rows = [
-        {"arm": facts.labels[arm], **row}
+        {"arm": facts.labels[arm], "run": n, **row}
         for arm, members in facts.arms.items()
-        for entry in facts.results.losses.get(members[0], ())
+        for n, member in enumerate(members)
+        for entry in facts.results.losses.get(member, ())
         for row in _losses(entry)
     ]
     if not rows:
@@ -84,17 +95,20 @@ def losses(facts: Facts) -> Figure | None:
             x=alt.X("step:Q", title="optimiser step", axis=steps),
             y=alt.Y("loss:Q", title="nats per trained token"),
             color=colour,
+            detail="run:N",
         )
-        training = base.transform_filter("datum.part == 'training'").mark_line(strokeWidth=1, opacity=0.9)
+        training = base.transform_filter("datum.part == 'training'").mark_line(strokeWidth=1, opacity=0.6)
         dots = alt.OverlayMarkDef(size=45, filled=True)
         held_out = base.transform_filter("datum.part != 'training'").mark_line(strokeWidth=2, point=dots)
         panels.append(titled((training + held_out).properties(width=295, height=170), arm))
-    ends = [[r["loss"] for r in rows if r["arm"] == arm and r["part"] == "training"] or [0.0] for arm in arms]
+    ends = [
+        [r["loss"] for r in rows if (r["arm"], r["run"], r["part"]) == (arm, 0, "training")] or [0.0] for arm in arms
+    ]
     return Figure(
         "losses",
         "The loss while training",
         "The thin line is the loss of each step's batch, the dots the loss on examples that were kept out of training, "
-        "by part of the mix.",
+        "by part of the mix. Each seed has lines of its own.",
         "Loss by optimiser step: "
         + "; ".join(f"{arm}: from {e[0]:.2f} to {e[-1]:.2f}" for arm, e in zip(arms[:PANELS], ends, strict=False)),
         alt.concat(*panels, columns=2, spacing=24).resolve_scale(y="shared"),
@@ -113,10 +127,11 @@ def _losses(entry: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def lengths(facts: Facts) -> Figure | None:
     """How long reasonings and answers are, as violins."""
     found = {part: {arm: facts.lengths(arm, part) for arm in facts.arms} for part in ("reasoning", "answer")}
-    if not any(values for by_arm in found.values() for values in by_arm.values()):
+    found = {part: by_arm for part, by_arm in found.items() if any(by_arm.values())}
+    if not found:
         return None
     panels = [
-        _violins(facts, f"{part}, {facts.length_unit}", by_arm, named=part == "reasoning")
+        _violins(facts, f"{part}, {facts.length_unit}", by_arm, named=part == next(iter(found)))
         for part, by_arm in found.items()
     ]
     spoken = [
@@ -132,7 +147,7 @@ def lengths(facts: Facts) -> Figure | None:
         "the dot the median. The longest half per cent is out of view.",
         f"Lengths in {facts.length_unit}: " + "; ".join(spoken[: 2 * LABELLED]),
         alt.hconcat(*panels, spacing=24),
-        (paper.note("lengths"),),
+        (paper.note("lengths"), _comparable(facts)),
     )
 
 

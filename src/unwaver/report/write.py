@@ -17,6 +17,7 @@ from unwaver import __version__
 from unwaver.progress import say
 from unwaver.records import digest
 from unwaver.store import disk_errors
+from unwaver.study.grid import StudyPlan
 from unwaver.study.plan import Plan
 
 if TYPE_CHECKING:
@@ -25,8 +26,16 @@ if TYPE_CHECKING:
 PAGE = "report.html"
 
 
-def write_report(work: list[Plan], root: Path) -> Path:
-    """The report of what is finished of these plans; the path of its page. Made once for the same results."""
+def write_report(work: list[Plan], root: Path, out: Path | None = None, most: int | None = None) -> Path:
+    """The report of what is finished of these plans; the path of its page. Made once for the same results.
+
+    With `out` it is made there, whatever was made before; with `most` the trace browser holds no more than so many
+    prompts of each set, and the page says so.
+    """
+    if out is not None or most is not None:
+        from unwaver.study.results import collect
+
+        return write_results(collect(work, root), out or root / f"report-{most}-prompts", most)
     folder = root / f"report-{report_digest(work, root)[:8]}"
     page = folder / PAGE
     if page.is_file():
@@ -45,7 +54,8 @@ def report_digest(work: list[Plan], root: Path) -> str:
             manifest = step.manifest(root)
             steps[step.digest] = None if manifest is None else manifest["finished"]
     recipe = work[0].recipe
-    return digest([steps, [plan.arm for plan in work], recipe.title, recipe.note, __version__, _code()])
+    named = [[plan.arm, plan.tables if isinstance(plan, StudyPlan) else ()] for plan in work]
+    return digest([steps, named, recipe.title, recipe.note, __version__, _code()])
 
 
 @cache
@@ -56,8 +66,8 @@ def _code() -> str:
     ).hexdigest()
 
 
-def write_results(results: Results, folder: Path) -> Path:
-    """Write the whole report of some results into a folder; the path of its page."""
+def write_results(results: Results, folder: Path, most: int | None = None) -> Path:
+    """Write the whole report of some results into a folder; the path of its page. `most`: see `write_report`."""
     from unwaver.report import page, tables
     from unwaver.report.facts import Facts
     from unwaver.store import to_line, write_whole
@@ -65,7 +75,7 @@ def write_results(results: Results, folder: Path) -> Path:
     with disk_errors(folder):
         for name in ("tables", "figures"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        made = page.make(Facts(results), time.strftime("%d %B %Y", time.gmtime()))
+        made = page.make(Facts(results), time.strftime("%d %B %Y", time.gmtime()), most)
         for table in made.tables:
             for ending, form in (("csv", tables.comma_separated), ("md", tables.markdown), ("tex", tables.latex)):
                 write_whole(folder / "tables" / f"{table.name}.{ending}", form(table))

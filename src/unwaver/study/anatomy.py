@@ -296,6 +296,19 @@ def stance(reasoning: str) -> Stance:
     return Stance(tuple(chunks))
 
 
+def along(reasoning: str, pieces: int = 10) -> tuple[int, ...] | None:
+    """The stance at the middle of each of so many equal pieces of the text, carried on until it changes: -1, 0 or 1.
+
+    None where there is nothing to read.
+    """
+    chunks, taken = _chunks(reasoning), stance(reasoning).filled
+    if not chunks:
+        return None
+    whole = chunks[-1][1]
+    middles = [(piece + 0.5) * whole / pieces for piece in range(pieces)]
+    return tuple(taken[next(n for n, (_, end) in enumerate(chunks) if middle <= end)] for middle in middles)
+
+
 def _chunks(reasoning: str) -> list[tuple[int, int]]:
     """Whole sentences up to `CHUNK` characters or just above; a sentence that never ends is cut."""
     found: list[tuple[int, int]] = []

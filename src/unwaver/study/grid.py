@@ -8,6 +8,7 @@ bundles of dotted settings, for what must change together (an instruction and th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from pydantic import Field, ValidationError, field_validator
 from unwaver import recipe
 from unwaver.errors import RecipeError
 from unwaver.recipe import Recipe, Settings
-from unwaver.study.plan import Plan, plan
+from unwaver.records import digest
+from unwaver.study.plan import Plan, kind_of, plan
 
 
 class StudySettings(Settings):
@@ -121,6 +123,43 @@ def _settings(study: StudySettings, values: dict[str, Any], path: Path) -> dict[
     return laid
 
 
+@dataclass(frozen=True)
+class StudyPlan(Plan):
+    """The plan of a cell."""
+
+    tables: tuple[str, ...] = ()
+    """The tables and figures of the study it belongs to."""
+
+
 def plans(found: list[Cell]) -> list[Plan]:
     """The plan of every cell, named with its seed."""
-    return [plan(cell.recipe, cell.name) for cell in found]
+    return [StudyPlan(**vars(plan(cell.recipe, cell.name)), tables=cell.tables) for cell in found]
+
+
+def apart(recipe: Recipe) -> dict[str, Any]:
+    """What sets an arm apart in a grid: see `results.Results.cells`."""
+    instruction, teacher = recipe.taught(harmful=True)
+    parts: dict[bool, dict[str, Any]] = {True: {}, False: {}}
+    for part in recipe.parts():
+        parts[kind_of(recipe, part) == "harmful"][part] = recipe.mix.parts[part]
+    size, benign = ("all" if "all" in found.values() else sum(found.values()) for found in (parts[True], parts[False]))
+    harmful, harmless = (", ".join(f"{part} {n}" for part, n in parts[is_harm].items()) for is_harm in (True, False))
+    elsewhere = {"learning_rate", "launch", "launch_config", "processes", "report_to", "save_every"}
+    rest = [
+        recipe.train.model_dump(mode="json", exclude=elsewhere),
+        recipe.distil.model_dump(mode="json", exclude={"instruction", "teacher", "benign_teacher"}),
+        recipe.model_dump(mode="json", include={"judge", "evaluate", "prompts"}),
+    ]
+    return {
+        "instruction": instruction,
+        "teacher": recipe.models[teacher].label if teacher in recipe.models else None,
+        "student": recipe.models["student"].label,
+        "size": size,
+        "benign": benign,
+        "lr": recipe.train.learning_rate,
+        "seed": recipe.seed,
+        "keep": recipe.mix.keep,
+        "harmful": harmful,
+        "harmless": harmless,
+        "rest": digest(rest),
+    }

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from unwaver.records import PATTERNS, Estimate, Trace, Verdict
 from unwaver.stages.distil import TRACES
 from unwaver.stages.judge import VERDICTS
 from unwaver.store import Step, read_records
+from unwaver.study.grid import StudyPlan, apart
 from unwaver.study.plan import RAW, Plan, kind_of
 from unwaver.study.stats import rate
 
@@ -34,14 +35,13 @@ class Row:
     """One trace with all that was read in it."""
 
     arm: str
+    """Who wrote it; for a teacher's trace the name of the distillation, which several arms may share."""
     slice: str
     """The evaluation set, or the part of the mix."""
     trace: Trace
     readings: Reading
     stage: str = "evaluate"
     """evaluate; or distil, for a teacher's trace."""
-    in_mix: bool = False
-    """Whether the student was trained on it."""
 
     def label(self, key: str) -> str | None:
         """The label under `rubric:looked_at`; None where unscored or never read."""
@@ -61,20 +61,30 @@ class Results:
     rows: list[Row] = field(default_factory=list)
     """Traces of every model on every evaluation set."""
     teacher_rows: list[Row] = field(default_factory=list)
-    """The teacher's traces of harmful prompts by arm, with what the filter made of them."""
+    """The teachers' traces of harmful prompts with what the filter made of them; each distillation once, however many
+    arms share it."""
+    taught: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By arm, the distillations its training set was drawn from: the `arm` of their `teacher_rows`."""
+    mixed: dict[str, frozenset[str]] = field(default_factory=dict)
+    """By arm, the ids of the traces it was trained on."""
     verdicts: list[Verdict] = field(default_factory=list)
-    """All verdicts, second judges' too."""
+    """All verdicts, second judges' too; those of a run that arms share once."""
     losses: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """The training log of each arm."""
     manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By run directory."""
+    steps: dict[str, Step] = field(default_factory=dict)
+    """What was done in each run directory: its settings and inputs."""
+    tables: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The tables and figures a study says it is made of, each with its arms; empty for a recipe."""
     owed: list[str] = field(default_factory=list)
     """Steps that are not finished; a report says so."""
     overlaps: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The leak check of each arm."""
     cells: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By arm, what sets it apart in a grid: `instruction`, `teacher`, `student`, `size` (safety examples), `benign`
-    (harmless examples), `lr`, `seed`, `keep`. Arms that differ in `seed` alone are one arm over several seeds."""
+    (harmless examples), `lr`, `seed`, `keep`; `harmful` and `harmless`, the parts `size` and `benign` are the sums of;
+    `rest`, a digest of all other settings. Arms that differ in `seed` alone are one arm over several seeds."""
 
     def find(self, metric: str, arm: str, slice: str = "") -> Estimate | None:
         """One estimate; None where it wasn't made."""
@@ -86,17 +96,20 @@ def collect(plans: list[Plan], root: Path) -> Results:
     trained = [plan for plan in plans if plan.recipe.parts()]
     raw = _raw(plans)
     results = Results(plans[0].recipe, [*raw, *(plan.arm for plan in trained)])
-    for arm, (apart, steps) in raw.items():
-        results.cells[arm] = apart
+    reader = _Reader(results, root, _distillations(trained))
+    for arm, (cell, steps) in raw.items():
+        results.cells[arm] = cell
         for name, step in steps.items():
-            _evaluated(results, arm, name, step, root)
+            reader.evaluated(arm, name, step)
     for plan in trained:
-        results.cells[plan.arm] = cell(plan.recipe)
+        results.cells[plan.arm] = apart(plan.recipe)
+        for table in plan.tables if isinstance(plan, StudyPlan) else ():
+            results.tables[table] = (*results.tables.get(table, ()), plan.arm)
         for name, step in plan.evaluate.items():
-            _evaluated(results, plan.arm, name, step, root)
-        _taught(results, plan, root)
-        _trained(results, plan, root)
-    results.owed = list(dict.fromkeys(results.owed))
+            reader.evaluated(plan.arm, name, step)
+        reader.taught(plan)
+        reader.trained(plan)
+    results.owed = list(reader.owed.values())
     return results
 
 
@@ -121,25 +134,6 @@ def _raw(plans: list[Plan]) -> dict[str, tuple[dict[str, Any], dict[str, Step]]]
     return found
 
 
-def cell(recipe: Recipe) -> dict[str, Any]:
-    """What sets an arm apart: see `Results.cells`."""
-    instruction, teacher = recipe.taught(harmful=True)
-    counts: dict[bool, list[Any]] = {True: [], False: []}
-    for part in recipe.parts():
-        counts[kind_of(recipe, part) == "harmful"].append(recipe.mix.parts[part])
-    size, benign = ("all" if "all" in counts[harmful] else sum(counts[harmful]) for harmful in (True, False))
-    return {
-        "instruction": instruction,
-        "teacher": recipe.models[teacher].label if teacher in recipe.models else None,
-        "student": recipe.models["student"].label,
-        "size": size,
-        "benign": benign,
-        "lr": recipe.train.learning_rate,
-        "seed": recipe.seed,
-        "keep": recipe.mix.keep,
-    }
-
-
 def readings(verdicts: Iterable[Verdict]) -> dict[str, dict[str, Verdict]]:
     """The first judge's verdicts by trace id, then by `rubric:looked_at`."""
     found: dict[str, dict[str, Verdict]] = defaultdict(dict)
@@ -148,27 +142,98 @@ def readings(verdicts: Iterable[Verdict]) -> dict[str, dict[str, Verdict]]:
     return found
 
 
-def _finished(results: Results, step: Step, root: Path, arm: str) -> Path | None:
-    """The step's directory where it is done; else it goes on the list of what is owed."""
-    manifest = step.manifest(root)
-    directory = step.directory(root)
-    if manifest is None:
-        results.owed.append(f"{step.stage} {step.name}" + (f" ({arm})" if arm != step.name else ""))
-        return None
-    results.manifests[directory.name] = manifest
-    return directory
+@dataclass
+class _Reader:
+    """Reads runs into `results`, each once."""
+
+    results: Results
+    root: Path
+    names: Mapping[str, str]
+    """Distillations by the digest of their judging."""
+    owed: dict[str, str] = field(default_factory=dict)
+    """What isn't finished, by digest."""
+    held: dict[str, list[Row]] = field(default_factory=dict)
+    """What was read, by the digest of the step that judged it; of distillations the harmful prompts' traces."""
+
+    def finished(self, step: Step, arm: str) -> Path | None:
+        """The step's directory where it is done; else it goes on the list of what is owed."""
+        manifest = step.manifest(self.root)
+        directory = step.directory(self.root)
+        if manifest is None:
+            more = f" ({arm})" if arm != step.name else ""
+            self.owed.setdefault(step.digest, f"{step.stage} {step.name}{more}")
+            return None
+        self.results.manifests[directory.name] = manifest
+        self.results.steps[directory.name] = step
+        return directory
+
+    def evaluated(self, arm: str, name: str, step: Step) -> None:
+        """One evaluation of one arm; what another arm was given the very same of is read once and stands for both."""
+        directory = self.finished(step, arm)
+        if directory is None:
+            return
+        if step.digest not in self.held:
+            verdicts = list(read_records(directory / VERDICTS, Verdict))
+            by_trace = readings(verdicts)
+            traces = read_records(directory / TRACES, Trace)
+            self.held[step.digest] = [Row(arm, name, t, by_trace.get(t.id, {})) for t in traces]
+            self.results.verdicts += verdicts
+        rows = [replace(row, arm=arm) for row in self.held[step.digest]]
+        self.results.rows += rows
+        self.results.estimates += measure(rows, arm, name, directory.name)
+
+    def taught(self, plan: Plan) -> None:
+        """The teacher's traces of harmful prompts: pattern shares before and after the guard, and in the mix."""
+        results, arm = self.results, plan.arm
+        mix = self.finished(plan.mix, arm)
+        mixed = [] if mix is None else read_records(mix / TRACES, Trace)
+        results.mixed[arm] = frozenset(trace.id for trace in mixed)
+        judged = [plan.judge[part] for part in plan.recipe.parts()]
+        found = {step.directory(self.root).name: rows for step in judged if (rows := self.distilled(step, arm))}
+        results.taught[arm] = tuple(rows[0].arm for rows in found.values())
+        if found:
+            rows = [row for some in found.values() for row in some]
+            results.estimates += pattern_shares(rows, results.mixed[arm], arm, *found)
+        if (overlap := plan.overlap.manifest(self.root)) is not None:
+            results.overlaps[arm] = overlap
+
+    def distilled(self, judge: Step, arm: str) -> list[Row]:
+        """The harmful prompts' traces of one distillation with their verdicts; none where it isn't finished."""
+        directory, distil = (self.finished(step, arm) for step in (judge, judge.inputs["distil"]))
+        if directory is None or distil is None:
+            return []
+        if judge.digest not in self.held:
+            verdicts = list(read_records(directory / VERDICTS, Verdict))
+            by_trace = readings(verdicts)
+            name = self.names.get(judge.digest, judge.name)
+            traces = [trace for trace in read_records(distil / TRACES, Trace) if trace.prompt.kind == "harmful"]
+            self.held[judge.digest] = [Row(name, judge.name, t, by_trace.get(t.id, {}), "distil") for t in traces]
+            self.results.verdicts += verdicts
+            self.results.teacher_rows += self.held[judge.digest]
+        return self.held[judge.digest]
+
+    def trained(self, plan: Plan) -> None:
+        """The log of one training."""
+        directory = self.finished(plan.train, plan.arm)
+        log = None if directory is None else directory / "loss.jsonl"
+        if log is not None and log.is_file():
+            lines = log.read_text(encoding="utf-8").splitlines()
+            self.results.losses[plan.arm] = [json.loads(line) for line in lines if line]
 
 
-def _evaluated(results: Results, arm: str, name: str, step: Step, root: Path) -> None:
-    directory = _finished(results, step, root, arm)
-    if directory is None:
-        return
-    verdicts = list(read_records(directory / VERDICTS, Verdict))
-    by_trace = readings(verdicts)
-    rows = [Row(arm, name, t, by_trace.get(t.id, {})) for t in read_records(directory / TRACES, Trace)]
-    results.rows += rows
-    results.verdicts += verdicts
-    results.estimates += measure(rows, arm, name, directory.name)
+def _distillations(plans: Iterable[Plan]) -> dict[str, str]:
+    """Names of the judged distillations of harmful prompts, by digest: no more of instruction, teacher, part of the mix
+    and digest than it takes to tell them apart."""
+    found: dict[str, tuple[str, ...]] = {}
+    for plan in plans:
+        instruction, role = plan.recipe.taught(harmful=True)
+        teacher = plan.recipe.models[role].label if role in plan.recipe.models else ""
+        for part in plan.recipe.parts():
+            if kind_of(plan.recipe, part) == "harmful":
+                key = plan.judge[part].digest
+                found[key] = (instruction, teacher, part, key[:8])
+    level = next(n for n in range(1, 5) if len({pieces[:n] for pieces in found.values()}) == len(found))
+    return {key: ", ".join(pieces[:level]) for key, pieces in found.items()}
 
 
 def measure(rows: list[Row], arm: str, slice: str, run: str) -> list[Estimate]:
@@ -248,38 +313,12 @@ _MEASURES: dict[str, dict[str, Callable[[Row], bool | None]]] = {
 }
 
 
-def _taught(results: Results, plan: Plan, root: Path) -> None:
-    """The teacher's traces of harmful prompts: pattern shares before and after the guard, and in the mix."""
-    mixed: set[str] = set()
-    if (mix := _finished(results, plan.mix, root, plan.arm)) is not None:
-        mixed = {trace.id for trace in read_records(mix / TRACES, Trace)}
-    taught: list[Row] = []
-    runs: list[str] = []
-    for part in plan.recipe.parts():
-        judge = plan.judge[part]
-        directory, distil = (_finished(results, step, root, plan.arm) for step in (judge, judge.inputs["distil"]))
-        if directory is None or distil is None:
-            continue
-        verdicts = list(read_records(directory / VERDICTS, Verdict))
-        by_trace = readings(verdicts)
-        traces = [trace for trace in read_records(distil / TRACES, Trace) if trace.prompt.kind == "harmful"]
-        rows = [Row(plan.arm, part, t, by_trace.get(t.id, {}), "distil", t.id in mixed) for t in traces]
-        results.verdicts += verdicts
-        taught += rows
-        runs += [directory.name] if rows else []
-    results.teacher_rows += taught
-    if taught:
-        results.estimates += pattern_shares(taught, plan.arm, *runs)
-    if (overlap := plan.overlap.manifest(root)) is not None:
-        results.overlaps[plan.arm] = overlap
-
-
-def pattern_shares(rows: list[Row], arm: str, *runs: str) -> list[Estimate]:
-    """The share of each pattern among all traces, among those the guard calls safe, and among those trained on."""
+def pattern_shares(rows: list[Row], mixed: frozenset[str], arm: str, *runs: str) -> list[Estimate]:
+    """The share of each pattern among all traces, among those the guard calls safe, and among those in the mix."""
     groups = {
         "before the guard": rows,
         "after the guard": [row for row in rows if row.label("guard:both") == "safe"],
-        "in the mix": [row for row in rows if row.in_mix],
+        "in the mix": [row for row in rows if row.trace.id in mixed],
     }
     found = []
     for group, members in groups.items():
@@ -291,10 +330,3 @@ def pattern_shares(rows: list[Row], arm: str, *runs: str) -> list[Estimate]:
             }
             found.append(rate(values, f"pattern:{pattern}", arm, group, n_truncated=0, runs=runs))
     return found
-
-
-def _trained(results: Results, plan: Plan, root: Path) -> None:
-    directory = _finished(results, plan.train, root, plan.arm)
-    log = None if directory is None else directory / "loss.jsonl"
-    if log is not None and log.is_file():
-        results.losses[plan.arm] = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from unwaver.errors import RunError
 from unwaver.progress import say
 from unwaver.recipe import Recipe
+from unwaver.stages import evaluate
 from unwaver.stages.calls import Place
 from unwaver.store import Step
 from unwaver.study.plan import Plan, plan
@@ -43,22 +45,41 @@ def do(work: list[Plan], root: Path, stages: Iterable[str] = STAGES) -> int:
     """Do the owed steps of the named stages; how many were done. RunError when an input of one is itself owed."""
     place = Place(root)
     done = 0
-    for step, recipe in owed(work, root):
-        if step.stage not in stages:
-            continue
-        missing = [other for other in step.inputs.values() if other.manifest(root) is None]
+    wanted = [item for item in owed(work, root) if item[0].stage in stages]
+    try:
+        for _, group in itertools.groupby(wanted, _at_once):
+            done += _do(list(group), work, place)
+    finally:
+        place.close()
+    return done
+
+
+def _at_once(item: tuple[Step, Recipe]) -> str:
+    """What steps share that are done together: evaluations of the same weights, which are then loaded once."""
+    step, recipe = item
+    return f"evaluate {evaluate.checkpoint(step, recipe)}" if step.stage == "evaluate" else step.digest
+
+
+def _do(group: list[tuple[Step, Recipe]], work: list[Plan], place: Place) -> int:
+    """One step, or all evaluations of one model; how many."""
+    for step, _ in group:
+        missing = [other for other in step.inputs.values() if other.manifest(place.root) is None]
         if missing:
             names = ", ".join(sorted({f"{other.stage} ({other.name})" for other in missing}))
             raise RunError(
                 f"{step.stage} ({step.name}) reads what is not finished yet: {names}; `unwaver run` does all in order"
             )
-        if step.stage == "train":
-            _refuse_leaks(step, work, root)
-        run: Stage = import_module(f"unwaver.stages.{step.stage}").run
-        say(f"{step.stage} {step.name} ({step.directory(root).name})")
-        run(step, recipe, place)
-        done += 1
-    return done
+        say(f"{step.stage} {step.name} ({step.directory(place.root).name})")
+    step, recipe = group[0]
+    if step.stage == "evaluate":
+        evaluate.run_all(group, place)
+        return len(group)
+    if step.stage == "train":
+        _refuse_leaks(step, work, place.root)
+        place.close()  # training needs the memory that a local teacher or judge holds
+    run: Stage = import_module(f"unwaver.stages.{step.stage}").run
+    run(step, recipe, place)
+    return 1
 
 
 def _refuse_leaks(train: Step, work: list[Plan], root: Path) -> None:

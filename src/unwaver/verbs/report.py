@@ -1,8 +1,9 @@
-"""`unwaver report RECIPE`: the report of what is finished, whether or not all is."""
+"""`unwaver report RECIPE`: the report of what is finished of a recipe or a study, whether or not all is."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from unwaver.errors import EXIT_DONE
@@ -11,8 +12,16 @@ from unwaver.verbs import add_recipe, open_recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A recipe and its overrides."""
+    """A recipe or a study, its overrides, and where the report goes."""
     add_recipe(parser)
+    parser.add_argument("--out", type=Path, default=None, help="write the report here; default: among its runs")
+    parser.add_argument(
+        "--traces",
+        type=int,
+        default=None,
+        metavar="N",
+        help="a small page: no more than the first N prompts of each set in its trace browser; default: all",
+    )
 
 
 def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
@@ -24,5 +33,5 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     left = len(owed(work, root))
     if left:
         say(f"{left} steps are owed and stand in no figure; `unwaver run` goes on with them")
-    print(write_report(work, root))
+    print(write_report(work, root, arguments.out, arguments.traces))
     return EXIT_DONE

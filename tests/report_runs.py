@@ -1,0 +1,62 @@
+"""Finished runs on a disk without a model: every step of some plans, with a few harmless made-up records in it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import report_results as made_up
+
+from unwaver.recipe import Recipe
+from unwaver.records import Trace
+from unwaver.store import RunDir, Step, read_records
+from unwaver.study.plan import Plan, kind_of
+
+PROMPTS = 12
+"""Prompts of every set."""
+
+OVERLAPS = {"texts": PROMPTS, "prompts": 0, "exact": 0, "normalised": 0, "ngram": 0}
+
+
+def finish(work: Iterable[Plan], root: Path, shared: Mapping[str, int] | None = None) -> None:
+    """Do every step that is owed; `shared` says how many prompts of an evaluated prompt set the leak check finds."""
+    for plan in work:
+        for step in plan.steps():
+            if step.manifest(root) is None:
+                with RunDir.open(step, root) as out:
+                    out.finish(**_done(step, plan.recipe, out, root, shared or {}))
+
+
+def _done(step: Step, recipe: Recipe, out: RunDir, root: Path, shared: Mapping[str, int]) -> dict[str, Any]:
+    draw = random.Random(step.digest)
+    if step.stage in ("distil", "evaluate"):
+        entry = recipe.evaluate.sets[step.name] if step.stage == "evaluate" else None
+        kind = kind_of(recipe, step.name if entry is None else entry.prompts or step.name)
+        asked = [made_up.prompt(step.name, kind, number) for number in range(PROMPTS)]
+        traces = [made_up.trace_of(prompt, f"{step.stage}-{step.digest[:6]}", draw, 40) for prompt in asked]
+        out.write("traces.jsonl", traces)
+        verdicts = [v for trace in traces for v in made_up.readings(trace, 0.4, 0.2, draw)]
+        if entry is not None:
+            out.write("verdicts.jsonl", verdicts)
+    elif step.stage == "judge":
+        distilled = _read(step.inputs["distil"], root)
+        out.write("verdicts.jsonl", [v for trace in distilled for v in made_up.filtered(trace, 0.3, draw)])
+    elif step.stage == "mix":
+        every = [trace for judge in step.inputs.values() for trace in _read(judge.inputs["distil"], root)]
+        out.write("traces.jsonl", draw.sample(every, len(every) // 2))
+    elif step.stage == "overlap":
+        sets = {name: OVERLAPS | {"prompts": shared.get(name, 0)} for name in step.inputs if name != "mix"}
+        return {"counts": {"training": PROMPTS, "sets": sets}}
+    elif step.stage == "train":
+        out.write("loss.jsonl", made_up.losses(draw, 10))
+        parts = dict.fromkeys(recipe.parts(), PROMPTS // 2)
+        perplexity = {part: {"perplexity": 8.0 + n, "loss": 2.1, "examples": 4} for n, part in enumerate(parts)}
+        counts = {"parts": parts, "trained": PROMPTS, "held_out": 1, "dropped": {}}
+        return {"counts": counts, "perplexity": perplexity}
+    return {"counts": {}}
+
+
+def _read(distil: Step, root: Path) -> list[Trace]:
+    return list(read_records(distil.directory(root) / "traces.jsonl", Trace))

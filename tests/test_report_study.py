@@ -1,0 +1,507 @@
+"""The report of a study: shared runs, the paper's names, the protocol, what may be compared, controls, a small page."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import report_results as made_up
+import report_runs
+
+from unwaver import recipe as recipes
+from unwaver.records import Verdict
+from unwaver.report import (
+    anatomy_figures,
+    browser,
+    facts,
+    main_tables,
+    other_tables,
+    page,
+    paper,
+    protocol,
+    readers,
+    setting,
+    study_figures,
+    style,
+    trace_figures,
+    write,
+)
+from unwaver.report.teachers import GROUPS, Teachers
+from unwaver.study import grid
+from unwaver.study.anatomy import along
+from unwaver.study.plan import Plan, plan
+from unwaver.study.results import Results, Row, collect
+
+ROOT = Path(__file__).parents[1]
+
+
+def unpacked(text: str) -> Any:
+    return json.loads(gzip.decompress(base64.b64decode(text)))
+
+
+def study(folder: Path, tables: str, more: str = "") -> list[grid.Cell]:
+    """The cells of a study on the small recipe."""
+    path = folder / "study.toml"
+    recipe = ROOT / "recipes" / "quickstart.toml"
+    path.write_text(f'name = "try"\nrecipe = "{recipe}"\n{more}\n[tables]\n{tables}\n', encoding="utf-8")
+    return grid.cells(grid.load(path), path)
+
+
+MIX = """seeds = [1, 2, 3]
+[settings]
+"mix.parts" = { safety = 190, borderline = 150, plain = 110, maths = 30 }"""
+
+TABLES = """"Table 1" = { "distil.instruction" = ["default", "improved"] }
+"Figure 4" = { "distil.instruction" = ["improved"], "mix.parts.borderline" = [0], "mix.parts.plain" = [0] }
+"Our own" = { "distil.instruction" = ["default"], "mix.keep" = ["guard-only"] }"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Plan], Path]:
+    """Finished runs: two recipes and one of them without harmless examples, three seeds each; a leak in one set."""
+    folder = tmp_path_factory.mktemp("seeded")
+    work = grid.plans(study(folder, TABLES, MIX))
+    report_runs.finish(work, folder, {"plain-unseen": 3})
+    return work, folder
+
+
+@pytest.fixture(scope="module")
+def seeded(runs: tuple[list[Plan], Path]) -> Results:
+    return collect(*runs)
+
+
+@pytest.fixture(scope="module")
+def known(seeded: Results) -> facts.Facts:
+    return facts.Facts(seeded)
+
+
+def test_a_distillation_that_seeds_share_is_held_once(seeded: Results, known: facts.Facts) -> None:
+    # Four combinations over three seeds, one of them named twice, were taught by two distillations of harmful prompts.
+    assert len(seeded.losses) == 12
+    assert [row.arm for row in seeded.teacher_rows] == ["default"] * report_runs.PROMPTS + [
+        "improved"
+    ] * report_runs.PROMPTS
+    assert {tuple(names) for names in seeded.taught.values()} == {("default",), ("improved",)}
+    # The guard read each of their traces once; the filter reads harmless prompts' traces too.
+    guarded = [v for v in seeded.verdicts if v.rubric.startswith("guard")]
+    assert len({v.trace for v in guarded}) == len(guarded)
+    harmful = {row.trace.id for row in seeded.teacher_rows}
+    assert sum(v.trace in harmful for v in guarded) == 2 * report_runs.PROMPTS
+    table_ = protocol.reader_table(known)
+    assert table_ is not None
+    (counted,) = (row[5].value for row in table_.rows if row[0].text.startswith("guard"))
+    assert counted == len(guarded)
+    index = unpacked(browser.payload(known).index)
+    authors = [index["arms"][arm] for arm in index["arm"]]
+    assert authors.count("teacher: improved") == report_runs.PROMPTS
+    lengths = other_tables.length_table(known, Teachers(known))
+    assert sum(row[0].text.startswith("teacher") for row in lengths.rows) == 4
+    assert sum(name.startswith("teacher") for name in anatomy_figures.reasonings(known)) == 2
+
+
+def test_each_arm_knows_what_it_was_trained_on_of_a_shared_distillation(seeded: Results) -> None:
+    mixes = {arm: seeded.mixed[arm] & {r.trace.id for r in seeded.teacher_rows} for arm in seeded.taught}
+    assert len(set(mixes.values())) > 3
+    taught = Teachers(facts.Facts(seeded))
+    for arm, members in taught.facts.arms.items():
+        if arm in taught.patterns:
+            before, _, mix = (taught.patterns[arm][group][0] for group in GROUPS)
+            assert before is not None
+            assert mix is not None
+            assert before.n + before.n_unscored == report_runs.PROMPTS
+            # In the mix: the seeds' own draws, one after the other.
+            assert mix.n + mix.n_unscored == sum(len(mixes[member]) for member in members)
+    assert max(taught.trained_on.values()) > 3
+
+
+@pytest.fixture(scope="module")
+def made(known: facts.Facts) -> page.Made:
+    """The page with a small trace browser; it takes some seconds to draw."""
+    return page.make(known, "today", most=2)
+
+
+# The paper's names
+
+
+@pytest.mark.real
+def test_the_papers_tables_and_figures_are_found_by_name(made: page.Made) -> None:
+    section = re.search(r'<section id="contents".*?</section>', made.html, re.DOTALL)
+    assert section is not None
+    rows = dict(re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', section[0], re.DOTALL))
+    assert [name for name in rows if name.startswith(("Table", "Figure"))] == [
+        *(f"Table {n}" for n in range(1, 5)),
+        *(f"Figure {n}" for n in range(1, 6)),
+    ]
+    for target in re.findall(r'href="#([\w-]+)"', section[0]):
+        assert f'id="{target}"' in made.html
+    assert "#table-main" in rows["Table 1"]
+    assert "#figure-study-benign" in rows["Figure 4"]
+    assert "improved, borderline 0, plain 0" in rows["Figure 4"]
+    for name in ("Table 2", "Table 3", "Table 4", "Figure 1", "Figure 2", "Figure 3", "Figure 5"):
+        assert "href" not in rows[name]
+        assert "not in this study:" in rows[name]
+    assert "arms: default<" in rows["Our own"]
+    assert "#figure-anatomy" in rows["Case study"]
+    assert "Table 1: every arm on every evaluation set" in made.html
+    assert "- **Figure 3** (how many safety traces): not in this study" in made.markdown
+
+
+def test_what_a_study_has_not_finished_is_told_apart_from_what_it_lacks(
+    runs: tuple[list[Plan], Path], tmp_path: Path
+) -> None:
+    entries = {entry.name: entry for entry in paper.contents(facts.Facts(collect(runs[0], tmp_path)), {})}
+    assert "not all finished" in entries["Figure 4"].why
+    assert "not in this study" in entries["Figure 5"].why
+
+
+# Protocol
+
+
+def test_the_protocol_is_that_of_the_runs(seeded: Results, known: facts.Facts, runs: tuple[list[Plan], Path]) -> None:
+    table = protocol.asked_table(known)
+    assert table is not None
+    rows = {row[0].text: [cell.text for cell in row] for row in table.rows}
+    configs = [json.loads(path.read_text()) for path in runs[1].glob("evaluate-*/config.json")]
+    for config in configs:
+        row, drawn = rows[config["name"]], config["settings"]["sampling"]
+        how = [f"{drawn['temperature']:g}", f"{drawn['top_p']:g}", f"{drawn['max_tokens']:,}"]
+        assert row[4:8] == [*how, str(config["settings"]["samples"])]
+        assert row[3] == str(report_runs.PROMPTS)
+        assert row[9] == str(sum(other["name"] == config["name"] for other in configs))
+    framed = rows["harmful-unseen-framed"][1]
+    assert framed.startswith("corpus/harmful, split heldout")
+    assert framed.endswith("in templates corpus, 1 each")
+    read = protocol.reader_table(known)
+    assert read is not None
+    texts = {(row[0].text, row[1].text): row[4].text for row in read.rows}
+    assert texts["harm@11bb", "reasoning and answer"] == "harmful-unseen, harmful-unseen-framed"
+    assert texts["guard@11bb", "reasoning and answer"] == protocol.FILTER
+
+
+def test_a_searching_attack_is_written_out_with_its_defaults(seeded: Results) -> None:
+    models = {"attacker": "openai:some-attacker", "pair_judge": "openai:some-judge"}
+    laid = {f"models.{role}": name for role, name in models.items()}
+    laid |= {"evaluate.sets.harmful-unseen.attack": "pair"}
+    laid |= {"evaluate.sets.harmful-unseen.attack_settings": {"n_streams": 7}}
+    one = recipes.load(ROOT / "recipes" / "improved.toml")
+    quick = recipes.build(recipes.read_toml(ROOT / "recipes" / "quickstart.toml"), ROOT / "recipes" / "x.toml", laid)
+    results = Results(quick, ["raw"], steps={"evaluate-1": plan(quick, "raw").raw["harmful-unseen"]})
+    table = protocol.asked_table(facts.Facts(results))
+    assert table is not None
+    said = table.rows[0][2].text
+    assert "n streams 7" in said
+    assert "n iterations 5" in said
+    assert "attacker temperature 1, top-p 0.9, 500 tokens" in said
+    assert "pair judge openai:some-judge" in said
+    assert one.evaluate.sets["advbench"].attack == "none"
+
+
+def test_a_guard_is_named_by_the_format_it_was_asked_in() -> None:
+    from unwaver.judging.guards import guard_for
+
+    guard = guard_for("meta-llama/Llama-Guard-3-8B", "both", "harm")
+    assert guard is not None
+    results = made_up.results(("default",), per_set=2)
+    trace = results.rows[0].trace
+    judge = "vllm:meta-llama/Llama-Guard-3-8B"
+    results.verdicts.append(
+        Verdict(trace=trace.id, rubric=guard.rubric, judge=judge, looked_at="both", label="safe", reason="safe")
+    )
+    table = protocol.reader_table(facts.Facts(results))
+    assert table is not None
+    forms = {(row[0].text, row[2].text): row[3].text for row in table.rows}
+    assert forms[guard.rubric, judge] == f"guard, in the format of {guard.family.name}"
+    assert forms["harm@11bb", "rules@00aa"] == "rules, no model"
+
+
+# What may be compared
+
+
+def of_paper(**changed: Any) -> facts.Facts:
+    """One arm of the paper's own setting, but for what is changed (dots as double underscores)."""
+    laid = {key.replace("__", "."): value for key, value in changed.items()}
+    laid.setdefault("prompts.safety.templates", "my-templates.jsonl")
+    built = recipes.load(ROOT / "recipes" / "improved.toml", laid)
+    results = Results(built, ["raw", "improved"], cells={"improved": grid.apart(built)})
+    results.cells["raw"] = {"student": built.models["student"].label, "seed": 42}
+    return facts.Facts(results)
+
+
+ADVBENCH = facts.EvaluationFacts("advbench", "harmful", 50, 1)
+XSTEST = facts.EvaluationFacts("xstest", "borderline", 150, 1)
+
+
+def differing(found: facts.Facts) -> set[str]:
+    students = setting.published()["students"]
+    sets = [setting.of_evaluation(found, one) for one in (ADVBENCH, XSTEST)]
+    return set(setting.together([setting.of_training(found, "improved", students), *sets]))
+
+
+def test_the_papers_own_setting_may_be_compared_in_numbers() -> None:
+    found = of_paper()
+    assert differing(found) == set()
+    said = setting.compare_what(found, sets=[ADVBENCH, XSTEST])
+    assert "numbers may be compared" in said
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"models__student": "vllm:Qwen/Qwen3-4B"}, "student"),
+        ({"models__student": "vllm:me/DeepSeek-R1-Distill-Qwen-7B-tuned"}, "student"),
+        ({"models__teacher": "openai:gemini-2.5-pro"}, "teacher"),
+        ({"mix__parts__safety": 500}, "size"),
+        ({"mix__parts__benign": 0}, "benign"),
+        ({"train__learning_rate": 1e-4}, "lr"),
+        ({"mix__keep": "pattern-free"}, "keep"),
+        ({"prompts__safety__templates": "corpus"}, "training prompts"),
+        ({"prompts__safety__source": "advbench50"}, "training prompts"),
+        ({"prompts__xstest__split": "all"}, "split"),
+        ({"prompts__advbench__limit": 20}, "limit"),
+        ({"evaluate__sets__advbench__max_tokens": 512}, "drawing"),
+        ({"evaluate__sets__advbench__attack": "empty-think"}, "evaluation prompts"),
+        ({"judge__harm": "rules"}, "judge"),
+    ],
+)
+def test_whatever_differs_from_the_paper_forbids_numbers(changed: dict[str, Any], expected: str) -> None:
+    found = of_paper(**changed)
+    assert differing(found) == {expected}
+    said = setting.compare_what(found, ["improved"], [ADVBENCH, XSTEST])
+    assert "compare directions" in said
+    assert said.count("numbers may be compared") == ("alone" in said)
+
+
+def test_one_arm_of_the_papers_setting_does_not_stand_for_all() -> None:
+    found = of_paper()
+    found.results.cells["other"] = dict(found.results.cells["improved"]) | {"size": 100, "rest": "x"}
+    found = facts.Facts(Results(found.results.recipe, ["raw", "improved", "other"], cells=found.results.cells))
+    said = setting.compare_what(found, sets=[ADVBENCH, XSTEST])
+    assert "for raw, improved on advbench, xstest alone" in said
+    assert "100 safety traces" in said
+
+
+def test_a_miniature_is_told_not_to_compare_numbers(known: facts.Facts) -> None:
+    said = setting.compare_what(known)
+    assert "the teacher is scripted" in said
+    assert "don't compare numbers with the paper's" in said
+    table = paper.table_1(known)
+    assert table is not None
+    assert {row[-1].text for row in table.rows} == {paper.DIRECTIONS, ""}
+    others = paper.table_2(known)
+    assert others is not None
+    published = {(row[0].text, row[1].text): row[3].text for row in others.rows}
+    assert published["PAIR, mean of four students", "improved"] == "13.0 %"
+    assert published["Table 3", "RealSafe-R1-7B"] == "3.3 %"
+
+
+# Figures that count
+
+
+def test_prompts_that_were_trained_on_are_marked_in_the_table_itself(known: facts.Facts) -> None:
+    table = main_tables.main_table(known)
+    assert table is not None
+    at = next(n for n, text in enumerate(table.head) if text.startswith("plain-unseen"))
+    assert main_tables.NOT_HELD_OUT in table.head[at]
+    for row in table.rows:
+        marked = [n for n, cell in enumerate(row) if main_tables.NOT_HELD_OUT in cell.text]
+        assert marked == ([] if row[0].text == "raw" else [at])
+    assert "3 prompts of plain-unseen (all arms)" in table.notes[0]
+
+
+def test_partial_refusals_are_counted_both_ways(known: facts.Facts, seeded: Results) -> None:
+    table = main_tables.both_ways_table(known)
+    assert table is not None
+    for row in table.rows:
+        mine = [r for r in seeded.rows if r.arm in known.arms[row[0].text] and r.slice == row[1].text]
+        labels = [label for r in mine if (label := r.label("refusal:answer")) is not None]
+        assert row[2].n == row[3].n == len(labels)
+        assert row[3].value is not None
+        assert row[2].value is not None
+        assert row[3].value <= row[2].value
+    assert any(row[3].value != row[2].value for row in table.rows)
+
+
+def test_several_replies_to_a_problem_have_accuracy_and_pass_at_k() -> None:
+    results = made_up.results(("default",), per_set=12)
+    wrong = [r for r in results.rows if r.slice == "maths-unseen" and r.label("maths:answer") != "correct"]
+    assert main_tables.samples_table(facts.Facts(results)) is None
+    results.rows += [Row(r.arm, r.slice, r.trace.model_copy(update={"sample": 1}), r.readings) for r in results.rows]
+    right = Verdict(
+        trace="x", rubric="maths@1", judge="rules@1", looked_at="answer", label="correct", quote=None, reason=""
+    )
+    first = next(r for r in wrong if r.arm == "raw" and r.label("maths:answer") == "wrong")
+    copy = next(r for r in results.rows if r.trace.prompt == first.trace.prompt and r.arm == "raw" and r.trace.sample)
+    results.rows[results.rows.index(copy)] = Row(copy.arm, copy.slice, copy.trace, {"maths:answer": right})
+    table = main_tables.samples_table(facts.Facts(results))
+    assert table is not None
+    raw = next(row for row in table.rows if row[0].text == "raw")
+    accuracy, passed = raw[3].value, raw[4].value
+    assert accuracy is not None
+    assert passed is not None
+    assert raw[4].n is not None
+    assert passed * raw[4].n == pytest.approx(accuracy * raw[4].n + 0.5)
+
+
+def test_the_training_table_has_the_perplexity_of_each_part_before_training(known: facts.Facts) -> None:
+    table = other_tables.training_table(known)
+    assert table is not None
+    rows = {row[0].text: row for row in table.rows}
+    assert set(rows) == {"default", "improved", "improved, borderline 0, plain 0"}
+    assert rows["improved"][1].value == 3
+    assert rows["improved"][6].text == "safety 8, borderline 9, plain 10, maths 11"
+    assert rows["improved, borderline 0, plain 0"][6].text == "safety 8, maths 9"
+
+
+def test_the_agreement_of_two_judges_is_in_the_table(results: Results) -> None:
+    for row in results.rows:
+        first = row.readings.get("refusal:answer")
+        if first is not None:
+            label = "refusal" if first.label == "partial" else first.label
+            results.verdicts.append(first.model_copy(update={"judge": "openai:another", "label": label}))
+    compared = readers.comparisons(facts.Facts(results))
+    table = readers.agreement_table(compared)
+    assert table is not None
+    (row_,) = (row for row in table.rows if row[2].text == "openai:another")
+    mine = [r.readings["refusal:answer"] for r in results.rows if "refusal:answer" in r.readings]
+    scored = [v for v in mine if v.label is not None]
+    partial = sum(v.label == "partial" for v in scored)
+    assert 0 < partial < len(scored)
+    assert row_[3].value == len(scored)
+    assert row_[4].value == pytest.approx(1 - partial / len(scored))
+    for chance_off in row_[5:7]:
+        assert chance_off.value is not None
+        assert 0 < chance_off.value < row_[4].value < 1
+
+
+@pytest.fixture
+def results() -> Results:
+    return made_up.results(("default", "improved"), per_set=24)
+
+
+# Controls
+
+
+def test_a_judge_who_sees_the_reasoning_is_held_against_one_who_does_not(results: Results) -> None:
+    compared = readers.comparisons(facts.Facts(results))
+    (found,) = (c.found for c in compared if c.question == readers.SEEN)
+    pairs = [(r.label("harm:answer"), r.label("harm:both")) for r in results.rows if "harm:both" in r.readings]
+    scored = [(a, b) for a, b in pairs if a is not None and b is not None]
+    assert found.n == len(scored)
+    assert found.share == pytest.approx(sum(a == b for a, b in scored) / len(scored))
+
+
+def test_harm_and_refusal_are_held_against_both_lengths(results: Results) -> None:
+    known = facts.Facts(results)
+    assert {table.name for table in style.strata_tables(known)} == {
+        f"strata-{metric}-{part}" for metric in ("asr", "refusal") for part in ("reasoning", "answer")
+    }
+    for table in style.strata_tables(known):
+        metric = table.name.split("-")[1]
+        estimates = [known.estimate(metric, "raw", one.name) for one in known.of_kind("harmful")]
+        asked = sum(e.n + e.n_unscored for e in estimates if e is not None)
+        # Every reply stands in one stratum.
+        assert sum((cell.n or 0) + cell.unscored for cell in table.rows[0][1:]) == asked
+    outcomes = [outcome.metric for outcome, _, regression in style.equal_length(known) if regression.n]
+    assert outcomes == ["asr", "refusal"]
+
+
+def test_the_stance_is_read_along_the_text() -> None:
+    complies = "So I will explain how the whole thing is done, step by step and in plain words for them. " * 4
+    refuses = "But no, I can't help with that, and I must refuse to give any of it to anybody at all. " * 4
+    tenths = along(complies + refuses)
+    assert tenths is not None
+    assert (tenths[0], tenths[-1]) == (1, -1)
+    assert list(tenths) == sorted(tenths, reverse=True)
+    assert along("  ") is None
+
+
+def test_stance_is_drawn_for_students_and_teachers(known: facts.Facts) -> None:
+    figure = anatomy_figures.stance_figure(anatomy_figures.reasonings(known), known)
+    assert figure is not None
+    spec = json.dumps(figure.chart.to_dict(validate=False))
+    assert '"text": ["students"]' in spec
+    assert '"text": ["teachers"]' in spec
+
+
+# What is said of seeds and settings
+
+
+def test_the_legend_says_how_intervals_and_p_are_made(known: facts.Facts, results: Results) -> None:
+    table, single = main_tables.main_table(known), main_tables.main_table(facts.Facts(results))
+    assert table is not None
+    assert single is not None
+    assert "hierarchical bootstrap, p by t" in " ".join(table.notes)
+    assert "McNemar" in " ".join(single.notes)
+    assert {c.method.split(" over")[0] for c in known.main.values()} == {"t"}
+
+
+def test_losses_of_every_seed_are_drawn(known: facts.Facts) -> None:
+    figure = trace_figures.losses(known)
+    assert figure is not None
+    values = json.dumps(figure.chart.to_dict(validate=False))
+    assert all(f'"run": {n}' in values for n in range(3))
+
+
+def test_the_figure_says_what_its_numbers_are_made_of(known: facts.Facts) -> None:
+    (figure,) = study_figures.all_of(known)
+    assert figure.name == "study-benign"
+    assert "290 (borderline 150, plain 110, maths 30); 30 (maths 30)" in figure.caption
+
+
+def test_arms_that_differ_in_more_than_the_axis_are_not_joined() -> None:
+    made = made_up.results(("improved, 100", "improved, 500"), per_set=4)
+    for arm, size, rest in (("improved, 100", 100, "a"), ("improved, 500", 500, "a")):
+        made.cells[arm] = {"instruction": "improved", "student": "s", "size": size, "benign": 10, "rest": rest}
+    assert study_figures.families(facts.Facts(made), "size") == [["improved, 100", "improved, 500"]]
+    made.cells["improved, 500"]["rest"] = "b"
+    assert study_figures.families(facts.Facts(made), "size") == []
+    other = {"train.epochs": 2.0}
+    path = ROOT / "recipes" / "quickstart.toml"
+    assert grid.apart(recipes.load(path))["rest"] != grid.apart(recipes.load(path, other))["rest"]
+    assert grid.apart(recipes.load(path))["rest"] == grid.apart(recipes.load(path, {"mix.parts.plain": 0}))["rest"]
+
+
+# Trust
+
+
+@pytest.mark.real
+def test_figures_that_rest_on_rules_say_how_far_these_can_be_trusted(made: page.Made) -> None:
+    said = "Read by rules, whose agreement isn't measured on these models"
+    for section in ("results", "trade-off", "parts", "patterns", "pairs", "traces"):
+        found = re.search(rf'<section id="{section}".*?</section>', made.html, re.DOTALL)
+        assert found is not None
+        assert said.replace("'", "&#39;") in found[0], section
+
+
+# A small report
+
+
+@pytest.mark.real
+def test_a_small_page_holds_the_first_prompts_and_says_what_it_leaves_out(known: facts.Facts, made: page.Made) -> None:
+    whole, small = browser.payload(known), browser.payload(known, most=2)
+    index = unpacked(small.index)
+    assert small.traces + small.left_out == whole.traces
+    prompts = {(index["sets"][s], p) for s, p in zip(index["set"], index["prompt"], strict=True)}
+    for one in known.sets:
+        assert sum(name == one.name for name, _ in prompts) == 2
+    students = {index["arms"][arm] for arm in index["arm"]} - {f"teacher: {name}" for name in ("default", "improved")}
+    assert len(students) == 10
+    assert f"{small.left_out:,} others stand in the runs" in made.html
+
+
+@pytest.mark.real
+def test_a_report_can_be_written_anywhere(runs: tuple[list[Plan], Path], tmp_path: Path) -> None:
+    path = write.write_report(*runs, out=tmp_path / "example", most=2)
+    assert path == tmp_path / "example" / "report.html"
+    assert {p.name for p in path.parent.iterdir()} == {
+        "report.html",
+        "report.md",
+        "tables",
+        "figures",
+        "estimates.jsonl",
+    }
