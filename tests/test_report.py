@@ -20,6 +20,7 @@ import report_results as made_up
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unwaver.plain import plain, visible
 from unwaver.records import Estimate
 from unwaver.report import (
     browser,
@@ -35,7 +36,6 @@ from unwaver.report import (
     trace_figures,
     write,
 )
-from unwaver.report.plain import plain, visible
 from unwaver.report.tables import Cell, Table, comma_separated, latex, markdown, of, percent
 from unwaver.study import grid
 from unwaver.study.results import Results, Row, collect

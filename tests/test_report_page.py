@@ -343,7 +343,7 @@ def test_nothing_in_a_hundred_hostile_traces_runs_or_breaks_the_page(
 
 def test_what_the_page_carries_is_what_was_written(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Every hostile text arrives in the page character by character (made visible), not nearly so."""
-    from unwaver.report.plain import visible
+    from unwaver.plain import visible
 
     results = hostile()
     path = write.write_results(results, tmp_path_factory.mktemp("carried"))

@@ -27,8 +27,8 @@ class _Rich(Bar):
 
 
 class _Plain(Bar):
-    def __init__(self, what: str, total: int) -> None:
-        self._what, self._total, self._done = what, total, 0
+    def __init__(self, what: str, total: int | None) -> None:
+        self._what, self._of, self._done = what, "" if total is None else f" of {total}", 0
         self._started = self._told = time.monotonic()
 
     def advance(self, n: int = 1) -> None:
@@ -36,7 +36,7 @@ class _Plain(Bar):
         now = time.monotonic()
         if now - self._told >= PLAIN_EVERY:
             self._told = now
-            say(f"{self._what}: {self._done} of {self._total}, {now - self._started:.0f} s")
+            say(f"{self._what}: {self._done}{self._of}, {now - self._started:.0f} s")
 
 
 def say(text: str) -> None:
@@ -45,8 +45,8 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def bar(what: str, total: int) -> Iterator[Bar]:
-    """A progress bar for `total` things of one kind."""
+def bar(what: str, total: int | None) -> Iterator[Bar]:
+    """A progress bar for `total` things of one kind; None: nobody has counted them."""
     if total == 0:
         yield Bar()
     elif sys.stderr.isatty():

@@ -24,15 +24,21 @@ def locate(target: str) -> str:
     A folder is itself; a `.gguf` file, or `package:NAME` for one that an installed Python package carries, is turned
     into a folder of safetensors in the user's cache; anything else is taken for a hub id.
     """
+    found = find(target)
+    return str(_converted(found)) if isinstance(found, Path) and found.suffix == ".gguf" else str(found)
+
+
+def find(target: str) -> Path | str:
+    """The folder or `.gguf` file behind a target, or the hub id it is; RecipeError where it can be neither."""
     if target.startswith(PACKAGE):
-        return str(_converted(_in_package(target.removeprefix(PACKAGE))))
+        return _in_package(target.removeprefix(PACKAGE))
     path = Path(target).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
             raise RecipeError(f"{target}: there is no such file")
-        return str(_converted(path))
+        return path
     if path.is_dir():
-        return str(path)
+        return path
     if target.count("/") > 1 or target.startswith((".", "/", "~")):
         raise RecipeError(f"{target}: there is no such folder")
     return target

@@ -9,7 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from unwaver.report.plain import plain
+from unwaver.plain import plain
 from unwaver.study.results import Results
 
 LONGEST_LABEL = 40

@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from unwaver.plain import visible
 from unwaver.records import NO_PATTERN, Trace, Verdict
 from unwaver.report.facts import Facts
-from unwaver.report.plain import visible
 from unwaver.report.teachers import Teachers, teacher_of
 from unwaver.study.results import Row, pair_key
 

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import altair as alt
 import vl_convert
 
-from unwaver.report.plain import plain
+from unwaver.plain import plain
 
 COLOURS: dict[str, tuple[str, str]] = {
     "paper": ("#ffffff", "#17181a"),

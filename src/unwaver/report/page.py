@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from unwaver import __version__
+from unwaver.plain import plain, visible
 from unwaver.records import PATTERNS, Estimate
 from unwaver.report import (
     anatomy_figures,
@@ -31,7 +32,6 @@ from unwaver.report import (
 )
 from unwaver.report.charts import Drawn, Figure, draw, recolouring
 from unwaver.report.facts import NAMES, Facts
-from unwaver.report.plain import plain, visible
 from unwaver.report.tables import Table, markdown, percent
 from unwaver.report.teachers import Teachers
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import altair as alt
 
+from unwaver.plain import plain
 from unwaver.report import paper
 from unwaver.report import setting as comparison
 from unwaver.report.arms import labelled
 from unwaver.report.charts import Figure, data, hues, titled
 from unwaver.report.facts import Facts
 from unwaver.report.figures import as_rows
-from unwaver.report.plain import plain
 
 
 @dataclass(frozen=True)

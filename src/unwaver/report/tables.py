@@ -12,8 +12,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from unwaver.plain import plain
 from unwaver.records import Estimate
-from unwaver.report.plain import plain
 from unwaver.study.compare import Word
 
 MARKS: dict[Word, str] = {"better": "▲", "worse": "▼", "not distinguishable": "=", "too few scored": "?"}

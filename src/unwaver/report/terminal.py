@@ -14,11 +14,11 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from unwaver.plain import plain, visible
 from unwaver.records import Estimate, LookedAt, Verdict
 from unwaver.report.browser import MASK_ANSWER, MASK_PROMPT, MASK_REASONING, masks
 from unwaver.report.facts import NAMES
 from unwaver.report.main_tables import p_value, points
-from unwaver.report.plain import plain, visible
 from unwaver.report.tables import NOTHING, percent
 from unwaver.study.compare import Comparison
 from unwaver.study.results import Row

@@ -15,6 +15,7 @@ from typing import cast
 from rich.console import Console
 from rich.text import Text
 
+from unwaver.plain import visible
 from unwaver.reasoning import FAMILIES, render
 from unwaver.recipe import Recipe
 from unwaver.records import Example, Span
@@ -129,7 +130,7 @@ def run(recipe: Recipe, examples: Path | None = None, whole: bool = True) -> Non
             align="left",
             characters="-",
         )
-        console.print(_coloured(proof) if console.is_terminal else Text(proof.text))
+        console.print(_coloured(proof) if console.is_terminal else Text(visible(proof.text)))
 
 
 def _head(found: Checked, coloured: bool) -> list[str]:
@@ -159,4 +160,4 @@ def _head(found: Checked, coloured: bool) -> list[str]:
 
 
 def _coloured(proof: Proof) -> Text:
-    return Text.assemble(*((text, "bold green" if trained else "dim") for text, trained in proof.segments))
+    return Text.assemble(*((visible(text), "bold green" if trained else "dim") for text, trained in proof.segments))

@@ -11,6 +11,7 @@ from itertools import islice
 
 from unwaver.judging import ModelReader, RuleReader
 from unwaver.judging.readers import grader, model_reader, rule_reader
+from unwaver.progress import bar
 from unwaver.recipe import RULES, Recipe
 from unwaver.records import LookedAt, Reply, Request, Trace, Verdict
 from unwaver.stages.calls import Calls
@@ -56,7 +57,10 @@ def read_by(
 
 def by_rules(reader: RuleReader, traces: Iterable[Trace]) -> Iterator[Verdict]:
     """The readings of a rule reader."""
-    return (reader.verdict(trace) for trace in traces)
+    with bar(f"{reader.rubric.partition('@')[0]} by rules", None) as progress:
+        for trace in traces:
+            yield reader.verdict(trace)
+            progress.advance()
 
 
 def by_model(reader: ModelReader, role: str, traces: Traces, recipe: Recipe, calls: Calls) -> Iterator[Verdict]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from unwaver import progress
+from unwaver.plain import visible
 from unwaver.recipe import Recipe
 from unwaver.records import Example, digest
 from unwaver.stages.calls import Place
@@ -100,5 +101,5 @@ def _write_proofs(folder: Path, proofs: list[Proof]) -> None:
     ]
     write_whole(folder / "proof.txt", "\n\n".join(pages))
     shown = proofs[0].text if len(proofs[0].text) <= SHOWN else f"{proofs[0].text[:SHOWN]} ..."
-    progress.say(f"train: the loss is on what stands between ⟦ and ⟧ (all of it in proof.txt)\n{shown}")
+    progress.say(f"train: the loss is on what stands between ⟦ and ⟧ (all of it in proof.txt)\n{visible(shown)}")
     write_whole(folder / "proof.json", json.dumps([asdict(proof) for proof in proofs], ensure_ascii=False, indent=1))

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from unwaver.errors import EXIT_DONE
+from unwaver.errors import EXIT_DONE, RecipeError
+from unwaver.recipe import ModelSettings
 
 EXTRAS = {
     "train": (("torch", "transformers", "trl", "peft", "accelerate", "datasets", "gguf"), "fine-tuning, local models"),
@@ -112,7 +113,19 @@ def _recipe(path: Path) -> Iterator[Finding]:
                 there = _answers(model.base_url)
                 yield f"{role}: server", there, model.base_url, "start it, or correct base_url"
         else:
-            yield f"{role}", True, model.name, ""
+            yield _held(role, model)
+
+
+def _held(role: str, model: ModelSettings) -> Finding:
+    """Whether the weights or recorded replies of a model are here; a hub id is taken at its word."""
+    from unwaver.models.replay import recordings
+    from unwaver.models.weights import find
+
+    try:
+        found = recordings(model.target)[0] if model.door == "replay" else find(model.target)
+    except RecipeError as error:
+        return role, False, model.name, f"{error}"
+    return role, True, model.name if isinstance(found, Path) else f"{model.name}, fetched from the hub when needed", ""
 
 
 def _answers(url: str) -> bool:

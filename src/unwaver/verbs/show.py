@@ -59,7 +59,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
 def _directory(path: Path, console: Console) -> None:
     from rich.table import Table
 
-    from unwaver.report.plain import plain
+    from unwaver.plain import plain
     from unwaver.report.terminal import mapping
 
     if (path / "config.json").is_file():
