@@ -20,7 +20,7 @@ from tiny import PLAIN, SAFE_OR_NOT, THINKS, guard, llama
 from unwaver import recipe
 from unwaver.attacks import prefill
 from unwaver.errors import RecipeError
-from unwaver.models.local import LocalModel, _SeededNoise
+from unwaver.models.local import LocalModel, _SeededNoise, _Transformers
 from unwaver.recipe import ModelSettings
 from unwaver.records import Message, Reply, Request, Sampling
 from unwaver.stages.calls import Calls, Place
@@ -171,8 +171,17 @@ def test_every_model_is_loaded_once_for_all_evaluations_of_a_checkpoint(
         return real(folder, **given)
 
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", noted)
+    batches: list[int] = []
+    generate = _Transformers.generate
+
+    def counted(self: _Transformers, requests: list[Request]) -> list[Reply]:
+        batches.append(len(requests))
+        return generate(self, requests)
+
+    monkeypatch.setattr(_Transformers, "generate", counted)
     assert do(work, tmp_path / "runs", ("prompts", "evaluate")) == 6
     assert loaded == [str(babbler), str(one), str(two)]
+    assert batches[:2] == [8, 4], "three sets of four are asked in common batches of eight"
     for step in work[0].raw.values():
         manifest = read_manifest(step.directory(tmp_path / "runs"))
         assert manifest is not None and sum(manifest["counts"]["endings"].values()) == 4

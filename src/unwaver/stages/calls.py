@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import chain
@@ -92,6 +92,9 @@ class Calls:
                 failures = self._by_ray(settings, owed, progress)
             else:
                 failures = self.drive({"": settings}, lambda engines: engines[""].ask_all(owed, progress.advance))
+        self._refuse_failures(settings, failures, total, what)
+
+    def _refuse_failures(self, settings: ModelSettings, failures: Counter[str], total: int, what: str) -> None:
         failed = sum(failures.values())
         if failed > self._max_failed * total:
             often = failures.most_common(1)[0][0]
@@ -161,3 +164,38 @@ class Calls:
 
     def _tally(self, settings: ModelSettings) -> Tally:
         return self._tallies.setdefault(settings.label, (settings, Tally()))[1]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What one stage's directory wants of a model."""
+
+    calls: Calls
+    requests: Sequence[Request]
+    what: str
+
+
+def ask_together(settings: ModelSettings, askings: Sequence[Asking], place: Place, what: str) -> None:
+    """Make the owed calls of several directories through one model on this machine, in common batches.
+
+    Weights read from memory cost the same for one reply as for a hundred, so sets that are small alone are asked as
+    one. Every reply goes into the ledger of the directory that wants it. RunError as `Calls.ask` has it.
+    """
+    found: list[Counter[str]] = []
+    with bar(what, sum(len(asking.requests) for asking in askings)) as progress:
+        owed = [(a, a.calls._from_first_owed(settings, iter(a.requests), progress)) for a in askings]
+
+        async def inside() -> None:
+            await place.make_room([settings])
+            async with AsyncExitStack() as stack:
+                engines = [(await a.calls._open(settings, stack), left) for a, left in owed if left is not None]
+                found.extend(
+                    await asyncio.gather(*(engine.ask_all(left, progress.advance) for engine, left in engines))
+                )
+
+        wanting = [asking for asking, left in owed if left is not None]
+        if wanting:
+            with disk_errors(place.root):
+                asyncio.run(inside())
+    for asking, failures in zip(wanting, found, strict=True):
+        asking.calls._refuse_failures(settings, failures, len(asking.requests), asking.what)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ from unwaver.reasoning import FAMILIES, trace
 from unwaver.recipe import RULES, ModelSettings, Recipe
 from unwaver.records import Kind, LookedAt, Message, Prompt, Reply, Request, Trace, Verdict, digest
 from unwaver.stages.attacked import ATTEMPTS, BY_MODEL, NO_ATTACK, Attacked, attack
-from unwaver.stages.calls import Calls, Place
+from unwaver.stages.calls import REMOTE, Asking, Calls, Place, ask_together
 from unwaver.stages.distil import TRACES
 from unwaver.stages.judge import VERDICTS
 from unwaver.stages.prompts import PROMPTS
@@ -42,15 +42,16 @@ def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
 def run_all(owed: Sequence[tuple[Step, Recipe]], place: Place) -> list[dict[str, Any]]:
     """Evaluate one model on several sets: ask it all of them, then have each judge read all of them.
 
-    So weights on this machine are loaded once for the model and once for each judge, however many sets there are. A set
-    is finished when its last judge is through. Where one can't be asked, those before it are read all the same, and
-    then its error is raised. The manifests, in the order of `owed`.
+    So weights on this machine are loaded once for the model and once for each judge, however many sets there are, and
+    small sets share the model's batches. A set is finished when its last judge is through. Where one can't be asked,
+    those before it are read all the same, and then its error is raised. The manifests, in the order of `owed`.
     """
     problem: UnwaverError | None = None
     with ExitStack() as stack:
+        opened = [_Evaluation(step, recipe, place, stack) for step, recipe in owed]
         sets: list[_Evaluation] = []
-        for step, recipe in owed:
-            one = _Evaluation(step, recipe, place, stack)
+        _ask_together([one for one in opened if one.batches_with_others], place)
+        for one in opened:
             try:
                 one.ask()
             except UnwaverError as error:
@@ -67,6 +68,20 @@ def run_all(owed: Sequence[tuple[Step, Recipe]], place: Place) -> list[dict[str,
     if problem is not None:
         raise problem
     return manifests
+
+
+def _ask_together(sets: Sequence[_Evaluation], place: Place) -> None:
+    """Fill the ledgers of several sets in common batches; each set's own `ask` then finds its replies there."""
+    if len(sets) < 2:
+        return
+    began, student = time.time(), sets[0].student
+    askings = [Asking(one.calls, one.requests(), f"ask {student.label} {one.name}") for one in sets]
+    # A set too many of whose calls failed makes them again by itself, and says so if they fail again.
+    with suppress(RunError):
+        ask_together(student, askings, place, f"ask {student.label} {len(sets)} sets")
+    share = (time.time() - began) / max(1, sum(len(asking.requests) for asking in askings))
+    for one, asking in zip(sets, askings, strict=True):
+        one.seconds += share * len(asking.requests)
 
 
 def checkpoint(step: Step, recipe: Recipe) -> str:
@@ -91,15 +106,24 @@ class _Evaluation:
     """One model on one set, while it is under way."""
 
     def __init__(self, step: Step, recipe: Recipe, place: Place, stack: ExitStack) -> None:
-        self._step, self._recipe = step, recipe
+        self._step, self._recipe, self.name = step, recipe, step.name
         self._prompts = list(read_records(step.inputs["prompts"].directory(place.root) / PROMPTS, Prompt))
-        self._student = student_of(step, recipe, place)
+        self.student = student_of(step, recipe, place)
         self._out = stack.enter_context(RunDir.open(step, place.root))
-        self._calls = Calls(self._out, place, recipe.max_failed)
-        stack.callback(self._calls.close)
-        self._seconds = 0.0
+        self.calls = Calls(self._out, place, recipe.max_failed)
+        stack.callback(self.calls.close)
+        attacked = recipe.evaluate.sets[step.name].attack in BY_MODEL
+        here = self.student.door not in REMOTE and place.engine == "local"
+        self.batches_with_others = here and not attacked and not any(p.kind == "code" for p in self._prompts)
+        """Whether the student's weights are in this process, and nothing is to be made or looked for before asking."""
+        self.seconds = 0.0
         self.questions: list[_Question] = []
         self.manifest: dict[str, Any] | None = None
+
+    def requests(self) -> list[Request]:
+        """What the student is to be asked, where no model has to make the attack first."""
+        prompts = _attacked(self._prompts, self.student, self._recipe, self.calls, self.name).prompts
+        return [request for _, request in _pairs(prompts, self.student, self._recipe, self.name)]
 
     def ask(self) -> None:
         """Make the prompts that the set's attack makes of its own, and ask them."""
@@ -108,11 +132,11 @@ class _Evaluation:
                 # Opened and closed again: where there is no sandbox, nobody is to wait for replies first to hear of it.
                 with grader("code"):
                     pass
-            step, recipe, calls = self._step, self._recipe, self._calls
-            self._attacked = _attacked(self._prompts, self._student, recipe, calls, step.name)
+            step, recipe, calls = self._step, self._recipe, self.calls
+            self._attacked = _attacked(self._prompts, self.student, recipe, calls, step.name)
             if self._attacked.attempts:
                 self._out.write(ATTEMPTS, self._attacked.attempts)
-            self._traces = _asked(self._attacked.prompts, self._student, recipe, calls, step.name)
+            self._traces = _asked(self._attacked.prompts, self.student, recipe, calls, step.name)
             self._out.write(TRACES, self._traces)
             self.questions = _questions(self._traces, recipe)
 
@@ -124,7 +148,7 @@ class _Evaluation:
         """Have one judge answer one question."""
         with self._timed():
             question.verdicts[judge] = read_by(
-                judge, question.traces, question.rubric, self._recipe, self._calls, looked_at=question.looked_at
+                judge, question.traces, question.rubric, self._recipe, self.calls, looked_at=question.looked_at
             )
 
     def finish(self) -> dict[str, Any]:
@@ -139,18 +163,18 @@ class _Evaluation:
             **({"attack": self._attacked.counts} if self._attacked.counts else {}),
             **tally(verdicts),
         }
-        told = {"model": self._student.label, "set": self._step.name}
+        told = {"model": self.student.label, "set": self._step.name}
         attack = self._recipe.evaluate.sets[self._step.name].attack
         # Only this set's own time: its directory was open while others were asked and read, too.
-        self._out.started = time.time() - self._seconds
-        self.manifest = self._out.finish(counts, **told, attack=attack, **self._calls.summary())
+        self._out.started = time.time() - self.seconds
+        self.manifest = self._out.finish(counts, **told, attack=attack, **self.calls.summary())
         return self.manifest
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
         began = time.time()
         yield
-        self._seconds += time.time() - began
+        self.seconds += time.time() - began
 
 
 def student_of(step: Step, recipe: Recipe, place: Place) -> ModelSettings:
@@ -179,20 +203,28 @@ def _attacked(prompts: Sequence[Prompt], student: ModelSettings, recipe: Recipe,
     return Attacked(list(prompts))
 
 
-def _asked(prompts: Sequence[Prompt], student: ModelSettings, recipe: Recipe, calls: Calls, name: str) -> list[Trace]:
-    """One trace for every prompt and sample; a prompt for which no attack was found isn't asked and says so."""
-    entry, tags = recipe.evaluate.sets[name], FAMILIES[student.tags]
-    pairs: list[tuple[Prompt, Request]] = []
+def _pairs(
+    prompts: Sequence[Prompt], student: ModelSettings, recipe: Recipe, name: str
+) -> list[tuple[Prompt, Request]]:
+    """Every prompt and sample with what the student is asked."""
+    entry, pairs = recipe.evaluate.sets[name], []
     for prompt in prompts:
         sampling = recipe.sampling(prompt.kind, entry)
         for sample in range(entry.samples):
             request = Request(messages=(Message(role="user", content=prompt.text),), sampling=sampling, sample=sample)
             if entry.attack in prefill.NAMES:
-                request = prefill.apply(request, entry.attack, opened=False, tags=tags)
+                request = prefill.apply(request, entry.attack, opened=False, tags=FAMILIES[student.tags])
             pairs.append((prompt, request))
+    return pairs
+
+
+def _asked(prompts: Sequence[Prompt], student: ModelSettings, recipe: Recipe, calls: Calls, name: str) -> list[Trace]:
+    """One trace for every prompt and sample; a prompt for which no attack was found isn't asked and says so."""
+    pairs = _pairs(prompts, student, recipe, name)
     made = [request for prompt, request in pairs if prompt.text]
     calls.ask(student, lambda: made, len(made), f"ask {student.label} {name}")
     never = Reply(ending="error", failure=NO_ATTACK)
+    tags = FAMILIES[student.tags]
     return [trace(p, r, calls.reply(student, r) if p.text else never, student.label, tags) for p, r in pairs]
 
 
