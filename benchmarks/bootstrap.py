@@ -8,7 +8,9 @@ Reads nothing, prints Markdown. The time is that of 40 arms, 3 seeds each, on th
 
 from __future__ import annotations
 
+import os
 import platform
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -56,7 +58,7 @@ def speed() -> None:
     sizes = SETS.items()
     arms = [{name: table(random.random((SEEDS, n)) < 0.1 + 0.01 * arm) for name, n in sizes} for arm in range(ARMS)]
     timed = {}
-    start = time.perf_counter()
+    start, processor = time.perf_counter(), time.process_time()
     for arm, cells in enumerate(arms):
         for name in SETS:
             rate_over_seeds(cells[name], METRICS.get(name, "accuracy"), str(arm), name)
@@ -77,6 +79,7 @@ def speed() -> None:
     for what, seconds in timed.items():
         row(what, (ARMS if "estimates" in what else ARMS - 1) * len(SETS), f"{seconds:.2f}")
     row("all", "", f"{sum(timed.values()):.2f}")
+    print(f"\n{time.process_time() - processor:.2f} s of processor")
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,10 @@ def two_arms(draws: int) -> None:
 def main() -> None:
     """Print the tables."""
     machine = platform.processor() or platform.machine()
-    print(f"{datetime.now(UTC):%Y-%m-%d}, {machine}, Python {platform.python_version()}\n")
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    python = platform.python_version()
+    load = f"load {os.getloadavg()[0]:.0f}"
+    print(f"{datetime.now(UTC):%Y-%m-%d} {commit.stdout.strip()}, {machine}, Python {python}, {load}\n")
     speed()
     if "--coverage" in sys.argv:
         one_arm(2000)

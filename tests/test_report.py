@@ -11,6 +11,7 @@ import json
 import re
 import unicodedata
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -205,6 +206,20 @@ def test_the_front_holds_exactly_what_nothing_beats(points: list[tuple[int, int]
     for at, (x, y) in enumerate(points):
         beaten = any((a < x and b <= y) or (a <= x and b < y) for a, b in points)
         assert (at in front) != beaten
+
+
+def test_names_in_the_scatter_do_not_stand_on_each_other() -> None:
+    arms = [f"recipe {n}" for n in range(9)]
+    results = made_up.results(arms, per_set=4)
+    same = [row for row in results.rows if row.arm == "raw"]
+    results.rows = [replace(row, arm=arm) for arm in results.arms for row in same]
+    figure = figures.trade_off(facts.Facts(results))
+    assert figure is not None
+    spec = json.dumps(figure.chart.to_dict(validate=False))
+    heights = sorted({float(found) for found in re.findall(r'"label_y": ([-\d.]+)', spec)})
+    assert len(heights) == 10
+    # All points are one; a name is 13 pixels high, and the plot of 340 holds a hundred per cent at most.
+    assert min(b - a for a, b in pairwise(heights)) > 1
 
 
 def test_two_raw_students_each_judge_their_own_arms() -> None:

@@ -6,7 +6,7 @@ how many prompts it rests; every rate has its 95 % interval.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from string import ascii_uppercase
 from typing import Any
 
@@ -123,14 +123,16 @@ def trade_off(facts: Facts) -> Figure | None:
         color=light("soft"), strokeDash=[5, 4], strokeWidth=1.5
     )
     named, key = _named(points, best)
-    labels = alt.Chart(data(named)).mark_text(align="left", dx=9, dy=-9, fontSize=12, color=light("ink"))
+    ends = (max(p["x2"] for p in points), max(p["y2"] for p in points))
+    placed = data(_apart(named, (min(100.0, 1.04 * max(5.0, end)) for end in ends)))
+    labels = alt.Chart(placed).mark_text(align="left", dx=9, fontSize=12, color=light("ink"))
     chart = across + upright + edge.encode(x=x, y=y, order=alt.Order("x:Q"))
     dot: dict[str, Any] = {"filled": True, "size": 130, "opacity": 1, "stroke": light("ink"), "strokeWidth": 0.8}
     for known in (False, True):
         shown = [p for p in points if (p["cost"] is not None) == known]
         colour = _cost_colour(points, facts.length_unit) if known else {"color": alt.value(light("grey"))}
         chart += alt.Chart(data(shown)).mark_point(**dot).encode(x=x, y=y, **colour)
-    chart += labels.encode(x=x, y=y, text="label:N")
+    chart += labels.encode(x=x, y=alt.Y("label_y:Q", scale=up), text="label:N")
     return Figure(
         "trade-off",
         "Harm against over-refusal",
@@ -139,9 +141,33 @@ def trade_off(facts: Facts) -> Figure | None:
         f"are 95 % intervals; prompts that seek the same behaviour count as one cluster.{key}",
         "; ".join(f"{p['arm']}: over-refusal {p['x']:.0f} %, harm {p['y']:.0f} %" for p in points[:LABELLED])
         + f". On the front: {', '.join(points[at]['arm'] for at in best)}.",
-        chart.properties(width=640, height=340),
+        chart.properties(width=ACROSS, height=DOWN),
         (paper.note("trade-off"), setting.compare_what(facts)),
     )
+
+
+ACROSS, DOWN = 640, 340
+"""The scatter's plot, in pixels."""
+
+
+def _apart(named: Sequence[dict[str, Any]], ends: Iterable[float]) -> list[dict[str, Any]]:
+    """The named points with the heights of their names (`label_y`): beside the point, or as near as leaves none on
+    another; `ends` are those of the axes."""
+    right, top = ends
+    placed: list[dict[str, Any]] = []
+    taken: list[tuple[float, float, float]] = []
+    for point in sorted(named, key=lambda p: (p["y"], p["x"])):
+        left, height = point["x"] / right * ACROSS, point["y"] / top * DOWN
+        end = left + 7.5 * len(point["label"]) + 12
+        steps = (9 + sign * 14 * n for n in range(len(named) + 1) for sign in (1, -1))
+        free = next(h for step in steps if _is_free(h := height + step, left, end, taken))
+        taken.append((left, end, free))
+        placed.append(point | {"label_y": free / DOWN * top})
+    return placed
+
+
+def _is_free(height: float, left: float, end: float, taken: Sequence[tuple[float, float, float]]) -> bool:
+    return all(abs(height - other) >= 13 or end < a or b < left for a, b, other in taken)
 
 
 def _named(points: Sequence[dict[str, Any]], front: Sequence[int]) -> tuple[list[dict[str, Any]], str]:

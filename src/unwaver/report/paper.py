@@ -61,13 +61,13 @@ def contents(facts: Facts, pieces: Mapping[str, str]) -> list[Entry]:
         arms = own.pop(one["name"], ())
         why = "" if here else f"not in this study: {one['lacks']}"
         if arms and not here:
-            why = f"not in this report yet: its arms ({', '.join(_shown(facts, arms))}) are not all finished"
+            why = f"not in this report yet: its arms ({'; '.join(_shown(facts, arms))}) are not all finished"
         elif arms:
-            why = f"arms: {', '.join(_shown(facts, arms))}"
+            why = f"arms: {'; '.join(_shown(facts, arms))}"
         found.append(Entry(one["name"], one["shows"], here, why))
     main = [(id_, pieces[id_]) for id_ in ("table-main",) if id_ in pieces]
     for name, arms in own.items():
-        found.append(Entry(name, "this study's own", main, f"arms: {', '.join(_shown(facts, arms))}"))
+        found.append(Entry(name, "this study's own", main, f"arms: {'; '.join(_shown(facts, arms))}"))
     return found
 
 

@@ -148,12 +148,21 @@ def _judged(recipe: Recipe, rubric: str) -> str:
     return "the judges are rules" if label == RULES else f"{rubric} is read by {student_name(label)}"
 
 
+_SEVERAL = {
+    "size": "other numbers of safety traces",
+    "benign": "other numbers of harmless traces",
+    "lr": "other learning rates",
+    "keep": "other filters",
+}
+"""What is said where arms differ from the paper in the same thing, each in its own way."""
+
+
 def together(found: Iterable[Differences]) -> Differences:
     """All differences of several; where they differ in a thing differently, the thing alone."""
     merged: dict[str, str] = {}
     for one in found:
         for key, text in one.items():
-            merged[key] = text if merged.get(key, text) == text else f"another {key}"
+            merged[key] = text if merged.get(key, text) == text else _SEVERAL.get(key, f"another {key}")
     return merged
 
 
