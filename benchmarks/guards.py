@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def in_batches(folder: Path, reader: Guard, given: list[Trace], batch: int) -> t
         with RunDir.open(Step("judge", str(len(part)), {"n": len(part)}), place.root) as run:
             calls = Calls(run, place, recipe.max_failed)
             began = time.perf_counter()
-            labels = [verdict.label for verdict in by_model(reader, "guard", part, recipe, calls)]
+            labels = [verdict.label for verdict in by_model(reader, "guard", partial(list, part), recipe, calls)]
             seconds = time.perf_counter() - began
             calls.close()
     return seconds, labels

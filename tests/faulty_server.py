@@ -2,7 +2,8 @@
 
 Which fault a call meets is decided by a hash of the prompt and of how often it was asked, so a run is repeatable; a
 prompt with the word `hopeless` meets a 500 every time, and a 400 or 500 says back the key it was sent. Every finished
-200 is noted in a log file, one prompt a line: the test counts there how often each call was really answered.
+200 is noted in a log file, one prompt a line: the test counts there how often each call was really answered. A judge's
+call, known by its schema, goes by the name `judged prompt number N`, its repair turn by the same and `again`.
 Usage: python faulty_server.py PORT_FILE LOG_FILE [--faults] [--latency SECONDS]
 """
 
@@ -13,6 +14,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -64,6 +66,24 @@ def completion(prompt: str, finish: str = "stop", content: str | None = None) ->
     return json.dumps(reply).encode()
 
 
+def judged(messages: list[dict[str, str]]) -> tuple[str, str]:
+    """(name, reply) of a judge's call about `prompt number N`: some are no JSON at first, or have no such label."""
+    said = "\n".join(message["content"] for message in messages)
+    number = int((re.search(r"prompt number (\d+)", said) or ["", "0"])[1])
+    again = any(message["role"] == "assistant" for message in messages)
+    name = f"judged prompt number {number}{' again' if again else ''}"
+    if number % 20 == NEVER_JSON or (number % 20 == FIRST_NO_JSON and not again):
+        return name, f"Well, {name} seems fine."
+    label, quote = ("refusal", "done") if number % 4 == 0 else ("compliance", None)
+    if number % 20 == FIRST_NO_LABEL and not again:
+        label = "undecided"
+    return name, json.dumps({"analysis": name, "label": label, "quote": quote})
+
+
+NEVER_JSON, FIRST_NO_JSON, FIRST_NO_LABEL = 7, 8, 9
+"""Numbers modulo 20 of prompts whose judge replies are bad, and for how long."""
+
+
 async def handle(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, log: int, faults: bool, latency: float
 ) -> None:
@@ -74,13 +94,15 @@ async def handle(
                 int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
             )
             body = json.loads(await reader.readexactly(length))
-            prompt = body["messages"][-1]["content"]
+            prompt, content = body["messages"][-1]["content"], None
+            if "response_format" in body:
+                prompt, content = judged(body["messages"])
             asked[prompt] += 1
             kind = fault(prompt, asked[prompt]) if faults else "none"
             if latency:
                 await asyncio.sleep(latency)
             said = next((line for line in head.decode().split("\r\n") if line.lower().startswith("authorization")), "")
-            status, payload = "200 OK", completion(prompt)
+            status, payload = "200 OK", completion(prompt, content=content)
             if kind == "429":
                 status, payload = (
                     "429 Too Many Requests",
@@ -117,7 +139,10 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @contextmanager
 def saying(answer: Callable[[dict[str, Any], dict[str, str]], Answer]) -> Iterator[str]:
-    """The base URL of a server in this process that says what `answer(request body, request headers)` returns."""
+    """The base URL of a server in this process that says what `answer(request body, request headers)` returns.
+
+    A `content-length` that promises more than the body is a connection cut in the middle of it.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -129,10 +154,12 @@ def saying(answer: Callable[[dict[str, Any], dict[str, str]], Answer]) -> Iterat
                 {**body, "path": self.path}, {k.lower(): v for k, v in self.headers.items()}
             )
             self.send_response(status)
-            for name, value in {"Content-Type": "application/json", **headers, "Content-Length": len(payload)}.items():
-                self.send_header(name, str(value))
+            length = {"content-type": "application/json", "content-length": str(len(payload))}
+            for name, value in {**length, **{name.lower(): value for name, value in headers.items()}}.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(payload)
+            self.close_connection = int(headers.get("content-length", 0)) > len(payload)
 
         def log_message(self, *args: object) -> None:
             """Say nothing."""

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+from faulty_server import Answer, completion, saying
+
 from unwaver.cli import main
 from unwaver.errors import RecipeError, RecordError
 from unwaver.judging.rubric import judge_for
+from unwaver.recipe import ModelSettings
 from unwaver.records import Reply, Request, Trace, Verdict
 from unwaver.sources import hub
 from unwaver.stages import audit as stage
+from unwaver.stages import calls
 from unwaver.stages.audit import AskAll, BatchReader, audit, by_model, rules
 from unwaver.stages.audit_page import plain, show
 
@@ -197,6 +203,61 @@ def test_a_second_unreadable_reply_is_unscored(tmp_path: Path) -> None:
     reader = by_model(judge_for("refusal", None, 100), "judge@1", asking(replies, asked))
     (found,) = audit(write(tmp_path / "a.jsonl", ROWS[1:2]), {"refusal": reader}).readings
     assert found.n == 0 and found.labels == {} and sum(found.unscored.values()) == 1 and len(asked) == 2
+
+
+def test_a_keyless_server_of_ones_own_is_asked_and_a_named_key_must_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(hub, "reachable", lambda: False)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setattr(stage, "BATCH", 2)
+    asked: list[str] = []
+
+    def answer(body: dict[str, Any], headers: dict[str, str]) -> Answer:
+        asked.append(body["messages"][-1]["content"])
+        return 200, {}, completion("hi", content=judge_reply("compliance", None).text)
+
+    file, out = write(tmp_path / "a.jsonl", [row("Hi", f"Yes {n}.") for n in range(5)]), tmp_path / "v.jsonl"
+    with saying(answer) as url:
+        command = ["audit", file, "--rubric", "refusal", "--judge", "openai:m", "--base-url", url]
+        command += ["--root", str(tmp_path / "runs"), "--out", str(out)]
+        assert main(command) == 0
+        assert len(asked) == 5
+        assert [json.loads(line)["label"] for line in out.read_text().splitlines()] == ["compliance"] * 5
+        assert main(command) == 0
+        assert len(asked) == 5, "an answer that is known was asked for again"
+        (tmp_path / "runs").rename(tmp_path / "before")
+        assert main([*command, "--key-env", "UNWAVER_NO_SUCH_KEY"]) == 2
+    assert "UNWAVER_NO_SUCH_KEY holds no key" in capsys.readouterr().err
+
+
+def test_a_local_judge_is_loaded_once_and_its_ledger_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "reachable", lambda: False)
+    monkeypatch.setattr(stage, "BATCH", 2)
+    loaded: list[str] = []
+    opened: list[Path] = []
+
+    class Local:
+        def __init__(self, settings: ModelSettings) -> None:
+            self.label = settings.label
+            loaded.append(self.label)
+
+        async def reply(self, request: Request) -> Reply:
+            return judge_reply("compliance", None)
+
+        async def close(self) -> None:
+            """Nothing to give back."""
+
+    class Counted(calls.Ledger):
+        def __init__(self, folder: Path) -> None:
+            opened.append(folder)
+            super().__init__(folder)
+
+    monkeypatch.setattr(calls, "open_model", Local)
+    monkeypatch.setattr(calls, "Ledger", Counted)
+    file, root = write(tmp_path / "a.jsonl", [row("Hi", f"Yes {n}.") for n in range(7)]), str(tmp_path / "runs")
+    assert main(["audit", file, "--rubric", "refusal", "--judge", "hf:some/judge", "--root", root]) == 0
+    assert (loaded, len(opened)) == (["hf:some/judge"], 1)
 
 
 # -------------------------------------------------------------------------------------------------- the page and the verb

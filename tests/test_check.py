@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from training_fixtures import FAMILIES, example, make_recipe, make_tokenizer, many_examples, save_config
 
+from unwaver.cli import main
 from unwaver.errors import RecipeError
+from unwaver.records import Span
 from unwaver.stages import check
+from unwaver.training.encode import Encoded, Encoder
+from unwaver.training.settings import machine
+from unwaver.verbs import open_recipe
 
 
 def student(folder: Path, family: str, **tokenizer: Any) -> Path:
@@ -96,6 +102,182 @@ def test_what_cannot_be_trained_is_refused_with_a_sentence(
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="can't be loaded"):
         check.run(make_recipe(tmp_path))
+
+
+RECIPE = """
+name = "tiny"
+{models}
+[prompts.safety]
+source = "corpus/harmful"
+limit = 2
+[prompts.benign]
+source = "corpus/plain"
+limit = 2
+[mix]
+parts = {{ safety = 1, benign = 1 }}
+[train]
+max_tokens = 200
+{arms}
+"""
+
+
+def recipe_file(folder: Path, *students: Path, tags: str = "think") -> Path:
+    """A recipe of two parts; an arm for each student."""
+    models = f'[models.student]\nname = "hf:{students[0]}"\ntags = "{tags}"'
+    arms = "".join(f'[arms.{path.name}]\n"models.student.name" = "hf:{path}"\n' for path in students)
+    path = folder / "recipe.toml"
+    path.write_text(RECIPE.format(models=models, arms=arms), encoding="utf-8")
+    return path
+
+
+def finish_mix(recipe: Path, root: Path, examples: list[Any], arm: int = 0) -> None:
+    """What the stage `mix` leaves for an arm."""
+    folder = open_recipe(recipe, root, {})[0][arm].mix.directory(root)
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "examples.jsonl", examples)
+    (folder / "manifest.json").write_text("{}", encoding="utf-8")
+
+
+def saved(folder: Path, family: str = "smollm2", **tokenizer: Any) -> Path:
+    folder.mkdir(parents=True)
+    return student(folder, family, **tokenizer)
+
+
+def test_every_student_is_checked_with_the_finished_mix_it_is_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = saved(tmp_path / "one"), saved(tmp_path / "other", "r1_distill")
+    recipe, root = recipe_file(tmp_path, one, other), tmp_path / "runs"
+    assert main(["check", str(recipe), "--root", str(root)]) == 0
+    page = capsys.readouterr().out
+    assert page.count("there is no mix yet") == 2 and page.count("part safety:") == 2
+    assert f"student hf:{one}" in page and f"student hf:{other}" in page
+    finish_mix(recipe, root, many_examples(9))
+    assert main(["check", str(recipe), "--root", str(root)]) == 0
+    page = capsys.readouterr().out
+    assert page.count("9 of 9 examples usable") == 2 and "there is no mix yet" not in page
+
+
+def test_arms_that_train_alike_are_shown_once_and_each_mix_of_a_student_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, root = saved(tmp_path / "one"), tmp_path / "runs"
+    recipe = recipe_file(tmp_path, path)
+    recipe.write_text(
+        recipe.read_text() + '[arms.again]\n"judge.harm" = "rules"\n[arms.fewer]\n"mix.keep" = "everything"\n'
+    )
+    finish_mix(recipe, root, many_examples(9))
+    finish_mix(recipe, root, many_examples(6), arm=2)
+    assert main(["check", str(recipe), "--root", str(root)]) == 0
+    page = capsys.readouterr().out
+    assert "training in arm one and 1 more:" in page and "training in arm fewer:" in page
+    assert "9 of 9 examples usable" in page and "6 of 6 examples usable" in page
+    assert page.count("part safety:") == 1, "the examples of the first mix alone are shown"
+
+
+def test_a_fault_in_another_arms_student_is_found_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = recipe_file(tmp_path, saved(tmp_path / "one"), saved(tmp_path / "other", "harmony"))
+    assert main(["check", str(recipe), "--root", str(tmp_path / "runs")]) == 2
+    assert "its template speaks in channels" in capsys.readouterr().err
+
+
+def test_doctor_tells_what_training_chooses_here(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    assert main(["doctor"]) == 0
+    page = " ".join(capsys.readouterr().out.split())
+    for what, chosen in machine().items():
+        assert f"training: {what}" in page
+        assert chosen.split()[0] in page.partition(f"training: {what}")[2]
+
+
+def test_doctor_tells_of_the_kernels_that_are_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "some GPU")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: object())
+    main(["doctor"])
+    page = " ".join(capsys.readouterr().out.split())
+    assert "training: attention yes flash_attention_2" in page and "training: layer kernels yes liger" in page
+
+
+def all_trained(encoder: Encoder, given: Any) -> Encoded:
+    """An encoder that puts the loss on everything."""
+    encoded = encode(encoder, given)
+    return replace(encoded, trained=[True] * len(encoded.input_ids))
+
+
+encode = Encoder.encode
+
+LONG = "quiet stone " * 200
+
+WITH_BOS = "{{ bos_token }}" + make_tokenizer("no_system").chat_template
+
+
+@pytest.mark.parametrize(
+    ("family", "tokenizer", "one", "sentence"),
+    [
+        ("smollm2", {}, example(None, "Just an answer."), "no reasoning tag understood"),
+        ("smollm2", {"lowercase": True}, example(), "the reasoning is lost"),
+        ("smollm2", {"all trained": True}, example(), "the prompt is under the loss"),
+        (
+            "smollm2",
+            {},
+            example(spans=(Span(text=example().reply, trained=True), Span(text=" ", trained=False))),
+            "the end token is not trained",
+        ),
+        ("no_system", {"template": WITH_BOS}, example(), "the prompt begins with the BOS token twice"),
+        ("smollm2", {}, example("<think>\nA thought.", "Yes."), "the opening tag <think> stands twice"),
+        (
+            "smollm2",
+            {},
+            example(reasoning=LONG),
+            "train.max_overlong: 4 of 4 examples are longer than train.max_tokens",
+        ),
+        ("smollm2", {}, example(spans=(Span(text=example().reply, trained=False),)), "no token is under the loss"),
+    ],
+)
+def test_what_would_be_trained_wrongly_is_refused_with_exit_code_2(
+    family: str,
+    tokenizer: dict[str, Any],
+    one: Any,
+    sentence: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if tokenizer.pop("all trained", False):
+        monkeypatch.setattr(Encoder, "encode", all_trained)
+    recipe, root = recipe_file(tmp_path, saved(tmp_path / "one", family, **tokenizer)), tmp_path / "runs"
+    finish_mix(recipe, root, [one] * 4)
+    assert main(["check", str(recipe), "--root", str(root)]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "sentence"),
+    [
+        ("global_batch", "7", "train.global_batch: 7 is no multiple of 4"),
+        ("processes", "2", 'train.processes: 2 need train.launch = "torchrun" or "accelerate"'),
+        ("launch_config", "zero2", "train.launch_config: is for accelerate"),
+        ("sft", "{ optimm = 'sgd' }", "train.sft.optimm: unknown key; did you mean `optim`?"),
+        ("sft", "{ optim = 'none such' }", "train.sft: "),
+        ("report_to", "['tensorbord']", "train.report_to: no `tensorbord`"),
+    ],
+)
+def test_settings_that_training_would_refuse_are_refused_with_exit_code_2(
+    flag: str, value: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = recipe_file(tmp_path, saved(tmp_path / "one"))
+    assert main(["check", str(recipe), "--root", str(tmp_path / "runs"), f"--train.{flag}", value]) == 2
+    assert sentence in capsys.readouterr().err
 
 
 @pytest.mark.real

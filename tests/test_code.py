@@ -19,10 +19,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unwaver import sources
 from unwaver.errors import RecipeError
 from unwaver.judging import RuleReader
 from unwaver.judging.code import CodeGrader, last_block, same_output
 from unwaver.judging.sandbox import Limits, Sandbox
+from unwaver.recipe import PromptSet
 from unwaver.records import Prompt, Trace
 
 SECONDS = 1.5
@@ -81,6 +83,53 @@ def test_programs_that_read_standard_input(program: str, label: str, reason: str
     verdict = grader.verdict(trace(program))
     assert verdict.label == label, verdict.reason
     assert reason in verdict.reason
+
+
+ROW = {
+    "question_content": "Add.",
+    "difficulty": "easy",
+    "contest_date": "2024-12-01T00:00:00",
+    "starter_code": "",
+    "metadata": "{}",
+}
+
+
+@pytest.mark.real
+@needs_sandbox
+@pytest.mark.parametrize(
+    ("row", "right", "wrong"),
+    [
+        (
+            {
+                "public_test_cases": [{"input": "1 2\n", "output": "3\n"}],
+                "private_test_cases": [{"input": "2 2\n", "output": "4\n"}],
+            },
+            "print(sum(map(int, input().split())))",
+            "print(3)",
+        ),
+        (
+            {
+                "starter_code": "class Solution:\n    def add(self, a: int, b: List[int]) -> int:\n        ",
+                "metadata": '{"func_name": "add"}',
+                "public_test_cases": [{"input": "1\n[2]", "output": "3"}],
+                "private_test_cases": [{"input": "2\n[2, 3]", "output": "7"}],
+            },
+            "class Solution:\n    def add(self, a: int, b: List[int]) -> int:\n        return a + sum(b)",
+            "class Solution:\n    def add(self, a: int, b: List[int]) -> int:\n        return a + b[0]",
+        ),
+    ],
+    ids=["stdin", "functional"],
+)
+def test_a_row_of_livecodebench_can_be_graded(
+    tmp_path: Path, row: dict[str, object], right: str, wrong: str, grader: CodeGrader
+) -> None:
+    tests = {name: json.dumps(content) if name.endswith("cases") else content for name, content in row.items()}
+    (tmp_path / "copy.jsonl").write_text(json.dumps({**ROW, **tests}) + "\n")
+    (prompt,) = sources.load(PromptSet(source="livecodebench", path=tmp_path / "copy.jsonl"))
+    for program, label, reason in [(right, "passed", "all 2 tests"), (wrong, "failed", "test 2 of 2: wrong output")]:
+        answered = Trace(prompt=prompt, model="m@1", answer=f"```python\n{program}\n```", ending="stop")
+        verdict = grader.verdict(answered)
+        assert (verdict.label, verdict.reason) == (label, reason)
 
 
 @needs_sandbox

@@ -21,8 +21,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from faulty_server import Answer, saying
 
 from unwaver.errors import RecipeError, RunError
+from unwaver.ledger import Ledger
 from unwaver.models import Refused, Transient
 from unwaver.models.endpoint import Endpoint
+from unwaver.models.engine import Engine, Tally
 from unwaver.reasoning import trace
 from unwaver.recipe import ModelSettings
 from unwaver.records import Message, Prompt, Reply, Request, Sampling
@@ -118,6 +120,105 @@ def test_a_reply_cut_while_it_thinks_has_no_answer(server: Server, message: dict
     reply = ask(server.says(chat("length", {"completion_tokens": 9}, **message)), opens_block=opens)
     made = trace(Prompt(text="hello", kind="benign"), HELLO, reply, "m")
     assert (made.ending, made.answer, made.block) == ("length", None, "unclosed")
+
+
+# ---------------------------------------------------------------- replies that are sent as they are written
+
+
+def events(*chunks: object, done: bool = True) -> bytes:
+    """Chunks as a server streams them, with the comments that keep a connection alive."""
+    lines = [f"data: {chunk if isinstance(chunk, str) else json.dumps(chunk)}" for chunk in chunks]
+    return "\n\n".join([": waiting", *lines, *(["data: [DONE]"] if done else []), ""]).encode()
+
+
+def piece(finish: str | None = None, **delta: object) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}], "usage": None}
+
+
+USED = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}}
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        ([{"role": "assistant", "content": ""}, {"content": "ye"}, {"content": "s"}], (None, "yes", "none")),
+        ([{"reasoning_content": "h"}, {"reasoning_content": "m"}, {"content": "yes"}], ("hm", "yes", "closed")),
+        ([{"reasoning": "h"}, {"reasoning": "m", "content": None}, {"content": "yes"}], ("hm", "yes", "closed")),
+        ([{"content": "<think>hm</th"}, {"content": "ink>yes"}], ("hm", "yes", "closed")),
+        ([{"content": PARTS[:1]}, {"content": PARTS[1:]}], ("hm", "yes", "closed")),
+        ([{"refusal": "I "}, {"refusal": "won't"}], (None, "I won't", "none")),
+    ],
+)
+def test_a_streamed_reply_is_the_same_reply(
+    server: Server, pieces: list[dict[str, Any]], expected: tuple[str | None, str | None, str]
+) -> None:
+    reply = ask(server.says(events(*(piece(**one) for one in pieces), piece("stop"), USED)), stream=True)
+    assert (server.bodies[-1]["stream"], server.bodies[-1]["stream_options"]) == (True, {"include_usage": True})
+    made = trace(Prompt(text="hello", kind="benign"), HELLO, reply, "m")
+    assert (made.reasoning, made.answer, made.block) == expected
+    assert (reply.ending, reply.tokens_in, reply.tokens_out) == ("stop", 5, 7)
+
+
+def test_a_streamed_plain_completion(server: Server) -> None:
+    parts = [
+        {"choices": [{"index": 0, "text": text, "finish_reason": end}]} for text, end in [("ye", None), ("s", "length")]
+    ]
+    reply = ask(server.says(events(*parts, done=False)), Request(rendered="hello"), stream=True)
+    assert (reply.text, reply.ending) == ("yes", "length")
+
+
+def test_a_server_that_does_not_stream_is_read_all_the_same(server: Server) -> None:
+    assert ask(server.says(chat(content="yes")), stream=True).text == "yes"
+
+
+def test_streaming_makes_no_other_run() -> None:
+    streamed, plain = (ModelSettings(name="openai:m", stream=stream) for stream in (True, False))
+    assert streamed.identity() == plain.identity()
+
+
+HALF = [piece(content="half a "), piece(content="reply")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        events(*HALF, done=False),
+        events(*HALF, done=False)[:-20],
+        events(*HALF, "{"),
+        events(*HALF, 3),
+        events(*HALF, {"error": {"message": "overloaded", "code": 503}}),
+        events(*HALF, piece("stop", content=["odd"])),
+        events(*HALF, piece("error")),
+        events(),
+        events(*HALF, piece("stop")).replace(b"half", b"\xff\xfe"),
+    ],
+)
+def test_half_a_stream_is_no_reply(server: Server, body: bytes) -> None:
+    with pytest.raises(Transient):
+        ask(server.says(body), stream=True)
+
+
+def test_a_connection_cut_in_the_middle_of_a_stream_is_asked_again(tmp_path: Path) -> None:
+    asked: list[bool] = []
+
+    def answer(body: dict[str, Any], headers: dict[str, str]) -> Answer:
+        asked.append(body["stream"])
+        body_of = events(*HALF, done=False), events(*HALF, piece("stop"), USED)
+        cut = {"content-length": str(len(body_of[0]) + 100)}
+        return (200, cut, body_of[0]) if len(asked) == 1 else (200, {}, body_of[1])
+
+    async def through_the_engine(settings: ModelSettings) -> tuple[Reply, Tally]:
+        model = Endpoint(settings)
+        with Ledger(tmp_path) as ledger:
+            async with Engine(model, settings, ledger) as engine:
+                reply = await engine.ask(HELLO)
+        await model.close()
+        return reply, engine.tally
+
+    with saying(answer) as url:
+        reply, tally = asyncio.run(through_the_engine(ModelSettings(name="openai:m", base_url=url, stream=True)))
+    assert (reply.text, reply.ending, reply.failure) == ("half a reply", "stop", None)
+    assert (len(asked), tally.retries, tally.failed) == (2, 1, 0)
 
 
 # ---------------------------------------------------------------- how it ended, what it took

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import faulty_server
+
+from unwaver.records import Trace, Verdict
+from unwaver.study.results import Row, measure, readings
 
 N = 300
 HOPELESS = 12
@@ -35,8 +39,15 @@ name = "openai:m"
 base_url = "{url}"
 key_env = "UNWAVER_TEST_KEY"
 concurrency = 32
-timeout = 1.0
+timeout = 2.0
 retries = 3
+[models.reader]
+name = "openai:reader"
+base_url = "{url}"
+key_env = "UNWAVER_TEST_KEY"
+concurrency = 32
+timeout = 2.0
+retries = 8
 [prompts.benign]
 source = "file"
 path = "prompts.jsonl"
@@ -44,6 +55,8 @@ kind = "benign"
 [mix]
 parts = {{ benign = 1 }}
 """
+
+NAME = re.compile(r"(?:judged )?prompt number \d+(?: hopeless)?(?: again)?")
 
 pytestmark = pytest.mark.real
 
@@ -78,6 +91,45 @@ class Work:
     def answered(self) -> Counter[str]:
         return Counter(self.log.read_text().splitlines())
 
+    def settled(self) -> Counter[str]:
+        """What was answered, once the server has seen off the calls of a killed process."""
+        before, now = Counter[str](), self.answered()
+        while before != now:
+            time.sleep(0.3)
+            before, now = now, self.answered()
+        return now
+
+    def finished(self, stage: str) -> set[str]:
+        """The names of the calls that a stage's ledger holds as finished, each of which stands there once."""
+        names = [
+            found[0]
+            for path in self.root.glob(f"faults/{stage}-*/replies/*.jsonl")
+            for line in path.read_bytes().splitlines(keepends=True)
+            if line.endswith(b"\n") and (row := json.loads(line))["ok"]
+            if (found := NAME.search(row["reply"]["text"]))
+        ]
+        assert len(names) == len(set(names))
+        return set(names)
+
+    def kill(self, verb: str, kills: int, most: int, *flags: str) -> dict[str, int]:
+        """Start and kill -9 at random moments; how often each call had been answered when it was first found finished.
+
+        That may be twice, where it was under way when a process died, and from then on must never be more.
+        """
+        done: dict[str, int] = {}
+        moments, killed = random.Random(7), 0
+        for _ in range(kills):
+            run = self.start(verb, *flags)
+            self.wait_for_answers(moments.randint(1, most), run)
+            run.send_signal(signal.SIGKILL)
+            killed += self.finish(run)[0] == -signal.SIGKILL
+            answered = self.settled()
+            assert {name: answered[name] for name in done} == done
+            for name in self.finished(verb):
+                done.setdefault(name, answered[name])
+        assert killed == kills, "a run was over before it could be killed"
+        return done
+
     def wait_for_answers(self, more: int, run: subprocess.Popen[str]) -> None:
         """Until the server has answered so many more, or the run is over."""
         before, until = self.answered().total(), time.monotonic() + 60
@@ -98,13 +150,8 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 def test_every_prompt_has_one_record_after_faults_and_kills(work: Work) -> None:
     prompts = [row["text"] for row in lines(work.do("prompts") / "prompts.jsonl")]
-    kills, killed = random.Random(7), 0
-    for _ in range(KILLS):
-        run = work.start("distil")
-        work.wait_for_answers(kills.randint(1, 12), run)
-        run.send_signal(signal.SIGKILL)
-        killed += work.finish(run)[0] == -signal.SIGKILL
-    assert killed == KILLS, "a run was over before it could be killed"
+    done = work.kill("distil", KILLS, 12)
+    before = work.answered()
     directory = work.do("distil")
 
     traces = lines(directory / "traces.jsonl")
@@ -118,11 +165,12 @@ def test_every_prompt_has_one_record_after_faults_and_kills(work: Work) -> None:
     assert endings["error"] == HOPELESS
     assert endings["length"] > 0
 
-    # A call that was answered and put down is never made again: what the server answered twice can only be calls that
-    # were under way when the process was killed.
+    # A call that was answered and put down is never made again; in the run that was let finish, all others were made once.
     answered = work.answered()
-    assert sum(count - 1 for count in answered.values()) <= killed * CONCURRENCY
-    assert set(answered) == {text for text in prompts if "hopeless" not in text}
+    assert {name: answered[name] for name in done} == done
+    owed = {text for text in prompts if "hopeless" not in text} - set(done)
+    assert answered - before == Counter(owed)
+    assert len(owed) > N // 10
     assert work.do("distil") == directory
     assert work.answered() == answered
 
@@ -138,6 +186,48 @@ def test_every_prompt_has_one_record_after_faults_and_kills(work: Work) -> None:
     unscored = [v for v in verdicts if v["label"] is None]
     assert len(unscored) == sum(ending != "stop" for ending in ended.values())
     assert all(v["reason"] for v in unscored)
+    hold_the_key_nowhere(work)
+
+
+def test_a_judge_with_a_schema_loses_nothing_under_the_same_faults(work: Work) -> None:
+    flags = ("--prompts.benign.limit", "100", "--judge.refusal", "reader")
+    work.do("prompts", *flags)
+    traces = [Trace.model_validate(row) for row in lines(work.do("distil", *flags) / "traces.jsonl")]
+    done = work.kill("judge", 3, 12, *flags)
+    before = work.answered()
+    directory = work.do("judge", *flags)
+    answered = work.answered()
+    assert {name: answered[name] for name in done} == done
+    assert set((answered - before).values()) == {1}
+    assert any(name.endswith("again") for name in answered)
+
+    verdicts = [Verdict.model_validate(row) for row in lines(directory / "verdicts.jsonl")]
+    assert [verdict.trace for verdict in verdicts] == [trace.id for trace in traces]
+    labels: dict[str, str] = {}
+    for trace, verdict in zip(traces, verdicts, strict=True):
+        number = int(re.findall(r"\d+", trace.prompt.text)[0])
+        name = f"judged prompt number {number}"
+        if trace.ending != "stop":
+            assert verdict.label is None and name not in answered
+        elif number % 20 == faulty_server.NEVER_JSON:
+            assert verdict.label is None and "unreadable" in verdict.reason
+            assert f"{name} again" in answered
+        elif verdict.label is None:  # both of its replies were cut by length, or the second after one that was no JSON
+            assert "unreadable: the judge never came to an answer" in verdict.reason
+            assert f"{name} again" in answered
+        else:
+            assert verdict.label == ("refusal" if number % 4 == 0 else "compliance")
+            labels[trace.id] = verdict.label
+            first_was_bad = number % 20 in (faulty_server.FIRST_NO_JSON, faulty_server.FIRST_NO_LABEL)
+            assert not first_was_bad or f"{name} again" in answered
+
+    # No failure enters a rate: it stands on the labels alone, and says how many there were none of.
+    by_trace = readings(verdicts)
+    rows = [Row("teacher", "benign", trace, by_trace[trace.id]) for trace in traces]
+    (rate,) = (e for e in measure(rows, "teacher", "benign", directory.name) if e.metric == "full_refusal")
+    assert (rate.n, rate.n_unscored) == (len(labels), len(traces) - len(labels))
+    assert rate.value == sum(label == "refusal" for label in labels.values()) / len(labels)
+    assert rate.n_unscored > sum("hopeless" in trace.prompt.text for trace in traces) > 0
     hold_the_key_nowhere(work)
 
 

@@ -157,6 +157,18 @@ def test_greedy_replies_are_the_same_and_other_samples_are_not(servers: Callable
     assert len({reply.text for reply in samples}) > 1
 
 
+def test_a_streamed_reply_is_the_same_reply(servers: Callable[[str], str], tmp_path: Path) -> None:
+    held = held_to("<think>", "It is a greeting.", "</think>", "", "Hello.")
+    for name, template, settings in [("thought", "thinking", held), ("cut", "chat", {})]:
+        asked = request(max_tokens=60 if settings else 6)
+        whole, streamed = (
+            ask(servers(template), tmp_path / f"{name}-{stream}", asked, stream=stream, **settings)[0]
+            for stream in (False, True)
+        )
+        assert streamed == whole.model_copy(update={"seconds": streamed.seconds})
+        assert streamed.tokens_out is not None
+
+
 def test_reasoning_that_the_server_takes_out(servers: Callable[[str], str], tmp_path: Path) -> None:
     held = held_to("<think>", "It is a greeting.", "</think>", "", "Hello.")
     reply, found = made(servers("thinking"), tmp_path, request(), **held)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from unwaver import recipe
 from unwaver.errors import RecipeError
 from unwaver.sources import SOURCES
+from unwaver.stages.prompts import gather
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,6 +34,22 @@ def write(folder: Path, text: str) -> Path:
     path = folder / "recipe.toml"
     path.write_text(text)
     return path
+
+
+@pytest.mark.parametrize("name", ["default", "realsafe", "improved", "short", "template", "none"])
+def test_a_recipe_of_the_study_asks_what_the_study_asks(tmp_path: Path, name: str) -> None:
+    """200 behaviours in 20 templates are 4,000 prompts, and every column of the paper's Table 1 is evaluated."""
+    copy = tmp_path / "behaviours.jsonl"
+    copy.write_text("".join(json.dumps({"Behavior": f"Spread rumour number {n}"}) + "\n" for n in range(200)))
+    found = recipe.load(ROOT / f"recipes/{name}.toml", {"prompts.safety.path": str(copy)})
+    prompts = gather(found.prompts["safety"])
+    assert len(prompts) == len({prompt.text for prompt in prompts}) == 4000
+    assert Counter(prompt.behaviour for prompt in prompts) == dict.fromkeys((p.behaviour for p in prompts), 20)
+    assert None not in {prompt.attack for prompt in prompts}
+    sets = found.evaluate.sets
+    assert {"advbench", "pap", "xstest", "math500", "aime2024", "livecodebench"} <= set(sets)
+    assert found.prompts["livecodebench"].source == "livecodebench"
+    assert found.sampling("code", sets["livecodebench"]).max_tokens == 30_000
 
 
 def test_a_good_recipe_has_the_papers_defaults(tmp_path: Path) -> None:

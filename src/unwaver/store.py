@@ -165,19 +165,45 @@ def to_line(record: BaseModel | dict[str, Any]) -> str:
 def read_records(path: Path, model: type[R]) -> Iterator[R]:
     """The records of a file, one by one; RecordError `path:line`, the field and what was expected."""
     for number, row in read_rows(path):
-        try:
-            yield model.model_validate(row)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "record"
-            raise RecordError(f"{path}:{number}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+        yield _record(row, model, path, number)
+
+
+def read_placed(path: Path, model: type[R]) -> Iterator[tuple[int, R]]:
+    """(the byte its line begins at, record) of a file, for `read_at`."""
+    for number, place, row in _rows(path):
+        yield place, _record(row, model, path, number)
+
+
+def read_at(path: Path, model: type[R], places: Iterable[int]) -> Iterator[R]:
+    """The records whose lines begin at those bytes, in the order of `places`, and no others."""
+    with path.open("rb") as lines:
+        for place in places:
+            lines.seek(place)
+            yield _record(json.loads(lines.readline()), model, path, place)
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(1-based line number, object) of a JSON lines file; blank lines are passed over."""
+    for number, _, row in _rows(path):
+        yield number, row
+
+
+def _record(row: dict[str, Any], model: type[R], path: Path, number: int) -> R:
+    try:
+        return model.model_validate(row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "record"
+        raise RecordError(f"{path}:{number}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _rows(path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """(1-based line number, the byte it begins at, object)."""
+    end = 0
     try:
         with path.open("rb") as lines:
             for number, raw in enumerate(lines, 1):
+                place, end = end, end + len(raw)
                 if not raw.strip():
                     continue
                 try:
@@ -186,7 +212,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     raise RecordError(f"{path}:{number}: not JSON: {error}") from None
                 if not isinstance(row, dict):
                     raise RecordError(f"{path}:{number}: expected an object, got {type(row).__name__}")
-                yield number, row
+                yield number, place, row
     except FileNotFoundError:
         raise RecordError(f"{path}: there is no such file") from None
 

@@ -24,6 +24,7 @@ import openai
 
 from unwaver.errors import RecipeError, RunError
 from unwaver.models import Refused, Transient
+from unwaver.models.streamed import whole
 from unwaver.recipe import ModelSettings
 from unwaver.records import Ending, Reply, Request
 
@@ -126,13 +127,15 @@ class Endpoint:
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
         }
+        if self._settings.stream:
+            common |= {"stream": True, "stream_options": {"include_usage": True}}
         if sampling.seed is not None:
             common["seed"] = sampling.seed + request.sample
         return common | extra
 
     def _read(self, raw: bytes, request: Request) -> Reply:
         try:
-            body = json.loads(raw)
+            body = whole(raw)
         except (ValueError, RecursionError) as error:
             raise Transient(f"the server sent no JSON: {self._tell(str(error))}") from None
         choice = _first_choice(body)

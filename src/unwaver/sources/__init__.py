@@ -100,7 +100,7 @@ def _rows(source: Source | None, entry: PromptSet) -> Iterator[tuple[str, files.
         raise RecipeError('source = "file" needs `path`')
     if source.home is None:
         return _corpus_rows(source)
-    return hub.rows(source.home, entry.revision)
+    return hub.rows(source.home, _revision(source.home, entry))
 
 
 def _corpus_rows(source: Source) -> Iterator[tuple[str, files.Row]]:
@@ -118,7 +118,18 @@ def _version(source: Source | None, entry: PromptSet) -> str:
         raise RecipeError('source = "file" needs `path`')
     if source.home is None:
         return digest([row for _, row in _corpus_rows(source)])[:8]
-    return entry.revision or source.home.revision or "unpinned"
+    return _revision(source.home, entry)
+
+
+def _revision(home: Home, entry: PromptSet) -> str:
+    """The hub's revision: the recipe's, else the pinned one; RecipeError where there is neither."""
+    revision = entry.revision or home.revision
+    if revision is None:
+        raise RecipeError(
+            f"source `{entry.source}`: no commit of {home.id} could be verified, so none is pinned; "
+            "expected `revision`, a commit of your choice, or `path` to a copy of your own"
+        )
+    return revision
 
 
 def _drafts(reader: Reader, rows: Iterable[tuple[str, files.Row]]) -> Iterator[tuple[str, Draft]]:

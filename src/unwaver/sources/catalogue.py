@@ -18,12 +18,10 @@ from unwaver.sources import livecodebench
 from unwaver.sources.files import Row
 from unwaver.sources.overlap import words
 from unwaver.sources.source import Draft, Home, Source, columns
+from unwaver.sources.traces import STUDY, STUDY_RECIPES, TRACES, prompt_of
 
 CORPUS: dict[str, Kind] = {"harmful": "harmful", "borderline": "borderline", "plain": "benign", "maths": "maths"}
 """The packaged corpus: its sets and what their prompts are."""
-
-STUDY = ("github:thu-coai/LRM-Safety-Study", "498ef37fca888a9587a34e156b7518f2ac9ce701")
-"""The repository of arXiv 2505.15404 with its 50 AdvBench behaviours, their rewrites and its training data."""
 
 XSTEST = Home("Paul/XSTest", "f600c994b256f12867dfa5b3eb3d545a3e62f8b5")
 
@@ -102,6 +100,32 @@ def _wild(kind: Kind) -> Source:
 
     name, title = f"wildjailbreak/{kind}", f"WildJailbreak's evaluation set, {kind} prompts in jailbreak wording"
     return Source(name, title, kind, "ODC-BY (gated)", wrapped, WILDJAILBREAK)
+
+
+def _safechain(kind: Kind) -> Source:
+    """The prompts of SafeChain's traces, by the word in its `label`."""
+    word = "harmful" if kind == "harmful" else "benign"
+
+    def read(row: Row, place: str) -> Draft | None:
+        label = str(row.get("label", ""))
+        if ("harmful" in label) == ("benign" in label):
+            raise RecordError(f"{place}: label: expected harmful or benign in it, got {label[:40]!r}")
+        return columns(kind, {"text": ("instruction",), "category": ("label",)}, lambda row: word in label)(row, place)
+
+    known = TRACES["safechain"]
+    return Source(f"safechain/{kind}", f"SafeChain's {word} prompts", kind, known.licence, read, known.home)
+
+
+def _study_data(name: str) -> Source:
+    """The harmful prompts the study trained on; its harmless ones are XSTest's, which are left to `xstest/safe`."""
+
+    def read(row: Row, place: str) -> Draft | None:
+        text = prompt_of(row, place)
+        return None if text_digest(text) in xstest_split() else Draft(text, "harmful", behaviour=text)
+
+    known = TRACES[f"lrm-safety-study/{name}"]
+    title = f"the harmful prompts of the study's training data, recipe `{name}`"
+    return Source(f"lrm-safety-study/{name}", title, "harmful", known.licence, read, known.home)
 
 
 def _advbench_file(name: str) -> Home:
@@ -192,6 +216,17 @@ ALL = [
         columns("borderline", {"text": ("prompt",), "category": ("category",)}),
         Home("bench-llm/or-bench", "e36d8b80e81837c8a8f264bbb2a49f1b32c7e272", config="or-bench-hard-1k"),
     ),
+    Source(
+        "star-1",
+        "STAR-1's 1,000 prompts",
+        "harmful",
+        TRACES["star-1"].licence,
+        columns("harmful", {"text": ("question",), "category": ("category",)}),
+        TRACES["star-1"].home,
+    ),
+    _safechain("harmful"),
+    _safechain("borderline"),
+    *(_study_data(name) for name in STUDY_RECIPES if name != "math"),
     Source(
         "math500",
         "MATH-500",

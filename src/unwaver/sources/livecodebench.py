@@ -42,19 +42,20 @@ PROGRAM = (
 def read(row: Row, place: str) -> Draft | None:
     """The draft of a problem in the window, else None.
 
-    Its `target` is JSON: `{"function": the method's name or null, "tests": [{"input": text, "output": text} ...]}`;
-    with a function the input is one JSON value a line, an argument each; without, it is standard input.
+    Its `target` is the JSON that `judging.code.Problem` reads: `{"kind": "stdin", "tests": [{"input": text, "output":
+    text} ...]}` for programs, `{"kind": "functional", "function": the method's name, "tests": ...}` for methods, where
+    the input is one JSON value a line, an argument each.
     """
     if not FIRST <= str(row.get("contest_date", ""))[:10] <= LAST:
         return None
     problem = pick(row, ("question_content",), place, True)
     starter = pick(row, ("starter_code",), place, False)
     tests = _public(row.get("public_test_cases"), place) + private_tests(row.get("private_test_cases"), place)
-    function = _function(row.get("metadata"), place) if starter else None
+    called = {"kind": "functional", "function": _function(row.get("metadata"), place)} if starter else {"kind": "stdin"}
     if not tests:
         raise RecordError(f"{place}: no tests")
     text = FUNCTION.format(problem=problem, starter=starter) if starter else PROGRAM.format(problem=problem)
-    target = json.dumps({"function": function, "tests": tests}, ensure_ascii=False)
+    target = json.dumps({**called, "tests": tests}, ensure_ascii=False)
     return Draft(text=text, kind="code", category=pick(row, ("difficulty",), place, False), target=target)
 
 

@@ -21,7 +21,6 @@ from unwaver import reasoning
 from unwaver.errors import RecipeError, RecordError
 from unwaver.records import Block, Ending, Kind, Prompt, Trace
 from unwaver.sources import files, hub
-from unwaver.sources.catalogue import STUDY
 from unwaver.sources.source import Home, listed, pick
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -106,6 +105,9 @@ class TraceSource:
     """What its authors wrote in place of a reply that never came."""
 
 
+STUDY = ("github:thu-coai/LRM-Safety-Study", "498ef37fca888a9587a34e156b7518f2ac9ce701")
+"""The repository of arXiv 2505.15404 with its 50 AdvBench behaviours, their rewrites and its training data."""
+
 STUDY_RECIPES = ("default", "realsafe", "improved", "short", "template", "nocot", "math")
 
 TRACES: dict[str, TraceSource] = {
@@ -152,11 +154,23 @@ def load_traces(where: str, columns: Mapping[str, str] | None = None, limit: int
         yield _row(number, row, names, place, missing)
 
 
+def prompt_of(row: files.Row, place: str) -> str:
+    """What the model was asked in a row of traces; RecordError where that can't be told."""
+    messages = next((row[name] for name in COLUMNS["messages"] if row.get(name)), None)
+    return _prompt(row, COLUMNS["prompt"], place) if messages is None else _conversation(messages, place)[0]
+
+
 def _rows(where: str) -> Iterator[tuple[str, files.Row]]:
     if Path(where).exists():
         return files.rows(Path(where))
     if where in TRACES:
-        return hub.rows(TRACES[where].home)
+        home = TRACES[where].home
+        if home.revision is None:
+            raise RecipeError(
+                f"{where}: no commit of {home.id} could be verified, so none is pinned; "
+                f"expected {home.id}@REVISION with a commit of your choice, or a file"
+            )
+        return hub.rows(home)
     asked = HUB_ID.fullmatch(where)
     if asked is None or where.endswith(files.FORMATS):
         raise RecipeError(
@@ -204,10 +218,13 @@ def _prompt(row: files.Row, names: tuple[str, ...], place: str) -> str:
     """The prompt; a list of turns gives its last one, an Alpaca row gets its `input` on a line of its own."""
     turns = next((row[name] for name in names if isinstance(row.get(name), list)), None)
     if turns is not None:
-        return _turns(turns, place)[-1][1]
-    text = pick(row, names, place, True)
+        text = _turns(turns, place)[-1][1]
+        if not text.strip():
+            raise RecordError(f"{place}: prompt: expected a last turn with text, got only blanks")
+        return text
+    text = str(pick(row, names, place, True))
     more = row.get("input") if row.get("instruction") == text else None
-    return f"{text}\n{more}" if isinstance(more, str) and more.strip() else str(text)
+    return f"{text}\n{more}" if isinstance(more, str) and more.strip() else text
 
 
 def _reply(row: files.Row, names: tuple[str, ...], place: str) -> str | None:
@@ -216,7 +233,7 @@ def _reply(row: files.Row, names: tuple[str, ...], place: str) -> str | None:
     if name is None:
         raise RecordError(f"{place}: expected a reply in `{'` or `'.join(names)}`; the row has {listed(row)}")
     if isinstance(row[name], list) and row[name]:
-        return _turns(row[name], place)[-1][1]
+        return _turns(row[name], place)[-1][1] or None
     return pick(row, (name,), place, False)
 
 

@@ -1,10 +1,10 @@
 """`audit`: one page about somebody else's traces, and a verdict for each of them.
 
-Reads any trace set (`sources.traces`) row by row, so memory does not grow with its text; no recipe, no run directory.
-Gives an `AuditPage`: blocks, endings, lengths, the shares of every label with their intervals, what could not be read
-and why, and the overlap of the prompts with evaluation sets. With `out` it writes one line for each row, in the rows'
-order. Rows count as answers to harmful requests unless the file has a column `kind`: that is what the risky patterns of
-arXiv 2505.15404 section 3 are about.
+Reads any trace set (`sources.traces`) row by row, so memory does not grow with its text, unless it is one JSON list,
+which is read whole; no recipe, no run directory. Gives an `AuditPage`: blocks, endings, lengths, the shares of every
+label with their intervals, what could not be read and why, and the overlap of the prompts with evaluation sets. With
+`out` it writes one line for each row, in the rows' order. Rows count as answers to harmful requests unless the file has
+a column `kind`: that is what the risky patterns of arXiv 2505.15404 section 3 are about.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Check: what the student would be trained on, token by token, before anything is trained (study stage 6).
 
 Reads the recipe, the student's tokenizer and, where there is one, the mix's `examples.jsonl`; loads no weights and
-writes nothing but the page it prints. What training would refuse to start with, this refuses too.
+writes nothing but the page it prints. What training would refuse to start with, this refuses too, but for what depends
+on the weights or on the GPUs.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from unwaver.reasoning import FAMILIES, render
 from unwaver.recipe import Recipe
 from unwaver.records import Example, Span
 from unwaver.store import read_records
-from unwaver.training.encode import Proof
-from unwaver.training.launch import SHIPPED
+from unwaver.training import launch
+from unwaver.training.encode import Encoded, Proof
 from unwaver.training.memory import Sharding, estimate
 from unwaver.training.select import choose
 from unwaver.training.student import load_encoder, load_shape
+from unwaver.training.work import Work, hold_out, training_plan
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ def check_student(recipe: Recipe, examples: list[Example] | None = None) -> Chec
     encoder = load_encoder(recipe.models["student"])
     given = examples if examples is not None else stand_ins(recipe)
     rows, proofs, dropped = choose(given, encoder, recipe)
+    _check_settings(recipe, rows)
     lengths = sorted((len(row.input_ids) for row in rows), reverse=True)
     return Checked(
         student=encoder.name,
@@ -66,6 +69,17 @@ def check_student(recipe: Recipe, examples: list[Example] | None = None) -> Chec
     )
 
 
+def _check_settings(recipe: Recipe, rows: list[Encoded]) -> None:
+    """The batches, the launch and what is passed through to the libraries."""
+    from unwaver.training import settings
+
+    student, chosen = recipe.models["student"], recipe.train
+    out = hold_out(rows, chosen.heldout, recipe.seed)
+    work = Work(student=student, train=chosen, seed=recipe.seed, rows="", heldout=out, probed=[])
+    launch.check(chosen)
+    settings.check(work, training_plan(work, rows, chosen.processes))
+
+
 def _memory(recipe: Recipe, lengths: list[int]) -> float | None:
     """With the longest examples in one forward pass; sharded as the launch says."""
     import torch
@@ -73,7 +87,7 @@ def _memory(recipe: Recipe, lengths: list[int]) -> float | None:
     shape, settings = load_shape(recipe.models["student"]), recipe.train
     if shape is None:
         return None
-    sharding = settings.launch_config if settings.launch_config in SHIPPED else "none"
+    sharding = settings.launch_config if settings.launch_config in launch.SHIPPED else "none"
     needed = estimate(
         shape,
         settings,
@@ -102,13 +116,13 @@ def stand_ins(recipe: Recipe) -> list[Example]:
     ]
 
 
-def run(recipe: Recipe, examples: Path | None = None) -> None:
-    """Print the page for a recipe, with the examples of a mix where its file is given."""
+def run(recipe: Recipe, examples: Path | None = None, whole: bool = True) -> None:
+    """Print a recipe's page, over the examples of a mix where its file is given; the head alone if not `whole`."""
     found = check_student(recipe, None if examples is None else list(read_records(examples, Example)))
     console = Console(soft_wrap=True, highlight=False)
     for line in _head(found, console.is_terminal):
         console.print(Text(line))
-    for proof in found.proofs:
+    for proof in found.proofs if whole else []:
         console.print()
         console.rule(
             Text(f"part {proof.part}: {proof.tokens} tokens, {proof.trained_tokens} trained, ends with {proof.end}"),

@@ -1,13 +1,14 @@
 """`distil`: ask the teacher for a trace of every prompt, under one instruction (study stage 2, recipes of section 2).
 
 Reads `prompts.jsonl`; writes `traces.jsonl` (records.Trace), one for every prompt and sample: a trace or a failure with
-its reason. The instruction is part of the request and of nothing that is written to a trace.
+its reason. The instruction is part of the request and of nothing that is written to a trace. Prompts are read anew for
+each pass and traces written as they are made, so that memory does not grow with them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from unwaver.errors import RecipeError
@@ -17,7 +18,7 @@ from unwaver.recipe import Recipe
 from unwaver.records import Prompt, Request, Sampling, Trace
 from unwaver.stages.calls import Calls, Place
 from unwaver.stages.prompts import PROMPTS
-from unwaver.store import RunDir, Step, read_records
+from unwaver.store import RunDir, Step, read_records, read_rows
 
 TRACES = "traces.jsonl"
 
@@ -25,37 +26,45 @@ TRACES = "traces.jsonl"
 def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
     """Make the calls that are owed, then write every trace in the prompts' order."""
     source = step.inputs["prompts"].directory(place.root) / PROMPTS
-    prompts = list(read_records(source, Prompt))
     instruction = str(step.settings["instruction"])
     with RunDir.open(step, place.root) as out:
         if instruction == "none":
-            fixed = [_fixed(prompt) for prompt in prompts]
-            out.write(TRACES, fixed)
-            return out.finish({"written": len(fixed)}, instruction=instruction, model="fixed text")
+            written = out.write(TRACES, (_fixed(prompt) for prompt in read_records(source, Prompt)))
+            return out.finish({"written": written}, instruction=instruction, model="fixed text")
         role = str(step.settings["role"])
         if role not in recipe.models:
             raise RecipeError(f"models: expected a `{role}` to ask for traces of `{step.name}`")
         teacher = recipe.models[role]
+
+        def pairs() -> Iterator[tuple[Prompt, Request]]:
+            return _requests(read_records(source, Prompt), instruction, recipe)
+
         calls = Calls(out, place, recipe.max_failed)
+        endings: Counter[str] = Counter()
+        blocks: Counter[str] = Counter()
+        failed: Counter[str] = Counter()
         try:
-            total = len(prompts) * recipe.distil.samples
-            pairs = list(_requests(prompts, instruction, recipe))
-            calls.ask(teacher, lambda: (request for _, request in pairs), total, f"distil {step.name}")
-            tags = FAMILIES[teacher.tags]
-            traces = [trace(p, r, calls.reply(teacher, r), teacher.label, tags) for p, r in pairs]
+            total = sum(1 for _ in read_rows(source)) * recipe.distil.samples
+            calls.ask(teacher, lambda: (request for _, request in pairs()), total, f"distil {step.name}")
+
+            def traces() -> Iterator[Trace]:
+                for prompt, request in pairs():
+                    made = trace(prompt, request, calls.reply(teacher, request), teacher.label, FAMILIES[teacher.tags])
+                    endings[made.ending] += 1
+                    if made.failure is None:
+                        blocks[made.block] += 1
+                    else:
+                        failed[made.failure] += 1
+                    yield made
+
+            written = out.write(TRACES, traces())
         finally:
             calls.close()
-        out.write(TRACES, traces)
-        counts = {
-            "written": len(traces),
-            "endings": dict(Counter(t.ending for t in traces)),
-            "blocks": dict(Counter(t.block for t in traces if t.failure is None)),
-            "failed": dict(Counter(t.failure for t in traces if t.failure is not None)),
-        }
+        counts = {"written": written, "endings": dict(endings), "blocks": dict(blocks), "failed": dict(failed)}
         return out.finish(counts, instruction=instruction, model=teacher.label, **calls.summary())
 
 
-def _requests(prompts: list[Prompt], instruction: str, recipe: Recipe) -> Iterator[tuple[Prompt, Request]]:
+def _requests(prompts: Iterable[Prompt], instruction: str, recipe: Recipe) -> Iterator[tuple[Prompt, Request]]:
     settings = recipe.distil
     file = settings.instruction_file if instruction == settings.instruction else None
     sampling = Sampling(

@@ -147,9 +147,9 @@ class _Evaluation:
     def read(self, question: _Question, judge: str) -> None:
         """Have one judge answer one question."""
         with self._timed():
-            question.verdicts[judge] = read_by(
-                judge, question.traces, question.rubric, self._recipe, self.calls, looked_at=question.looked_at
-            )
+            traces, looked_at = question.traces, question.looked_at
+            found = read_by(judge, lambda: traces, question.rubric, self._recipe, self.calls, looked_at=looked_at)
+            question.verdicts[judge] = list(found)
 
     def finish(self) -> dict[str, Any]:
         """Write the verdicts and the manifest."""

@@ -10,7 +10,9 @@ Field names: data/README.md of LLaMA-Factory, docs/dataset-formats/conversation.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,14 @@ Row = dict[str, Any]
 
 
 def write_dataset(
-    folder: Path, examples: Sequence[Example], card: Mapping[str, Any], formats: Sequence[str] = ("messages",)
+    folder: Path, examples: Iterable[Example], card: Mapping[str, Any], formats: Sequence[str] = ("messages",)
 ) -> list[Path]:
     """Write the set in every one of `formats` (see `FORMATS`) and its card; the files, the card last.
 
+    The examples are gone through once, so they may come from a file of any size.
     `card` is what the card tells, all of it optional: `name`, `note`, `parts` (by name: wanted, kept, dropped by
-    reason), `stages` (counts by stage), `models` (`name@revision` by role), `teachers`, `sources` (`name@revision`),
-    `licences` (by source, for those we don't know) and further settings.
+    reason), `stages` (counts by stage), `models` (`name@revision`, or several, by role), `teachers`, `sources`
+    (`name@revision`), `licences` (by source, for those we don't know) and further settings.
     A lone surrogate, which no file can hold, becomes a question mark. RecipeError for an unknown format or no examples.
     """
     for name in formats:
@@ -36,19 +39,27 @@ def write_dataset(
             raise RecipeError(f"format `{name}`: expected one of {', '.join(FORMATS)}")
     if {"messages", "parquet"} <= set(formats):
         raise RecipeError("formats: `messages` and `parquet` are the same rows; expected one of the two")
-    if not examples:
+    left = iter(examples)
+    first = next(left, None)
+    if first is None:
         raise RecipeError("there are no examples to export")
     formats = sorted(formats, key=list(FORMATS).index)
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / FORMATS[name][0] for name in formats]
-    for name, file in zip(formats, files, strict=True):
-        FORMATS[name][1](file, examples)
+    size = shielded = 0
+    with ExitStack() as stack:
+        writers = [stack.enter_context(FORMATS[name][1](file)) for name, file in zip(formats, files, strict=True)]
+        for example in chain([first], left):
+            size += 1
+            shielded += any(not span.trained for span in example.spans)
+            for write in writers:
+                write(example)
     info = {name: entry for form, entry in LLAMA_FACTORY.items() if form in formats for name in [_entry(card, form)]}
     if info:
         files.append(folder / "dataset_info.json")
         files[-1].write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
     files.append(folder / "README.md")
-    files[-1].write_text(_clean(_header(formats) + _card(examples, card, formats)), encoding="utf-8")
+    files[-1].write_text(_clean(_header(formats) + _card(size, shielded, card, formats)), encoding="utf-8")
     return files
 
 
@@ -79,33 +90,71 @@ def alpaca_row(example: Example) -> Row:
     return {"instruction": _clean(example.user), "input": "", "output": _clean(example.reply)}
 
 
-def _write_lines(file: Path, examples: Sequence[Example]) -> None:
-    with file.open("w", encoding="utf-8") as lines:
-        for example in examples:
-            lines.write(json.dumps(messages_row(example), ensure_ascii=False) + "\n")
+Write = Callable[[Example], object]
+"""Takes the next example."""
 
 
-def _write_parquet(file: Path, examples: Sequence[Example]) -> None:
+@contextmanager
+def _lines(file: Path) -> Iterator[Write]:
+    with file.open("w", encoding="utf-8") as out:
+        yield lambda example: out.write(json.dumps(messages_row(example), ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def _parquet(file: Path) -> Iterator[Write]:
     import pyarrow as pa  # type: ignore[import-untyped]
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-    pq.write_table(pa.Table.from_pylist([messages_row(example) for example in examples]), file)
+    turn = pa.struct([("role", pa.string()), ("content", pa.string())])
+    texts = [(name, pa.string()) for name in ("part", "kind", "prompt", "trace")]
+    schema = pa.schema([("messages", pa.list_(turn)), *texts])
+    waiting: list[Row] = []
+    with pq.ParquetWriter(file, schema) as out:
+
+        def flush() -> None:
+            out.write_table(pa.Table.from_pylist(waiting, schema))
+            waiting.clear()
+
+        def write(example: Example) -> None:
+            waiting.append(messages_row(example))
+            if len(waiting) == ROWS_TOGETHER:
+                flush()
+
+        yield write
+        if waiting:
+            flush()
 
 
-def _write_list(row: Callable[[Example], Row]) -> Callable[[Path, Sequence[Example]], None]:
-    def write(file: Path, examples: Sequence[Example]) -> None:
-        file.write_text(json.dumps([row(e) for e in examples], ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+def _list(row: Callable[[Example], Row]) -> Callable[[Path], AbstractContextManager[Write]]:
+    """One JSON list, written piece by piece as `json.dumps(..., indent=1)` writes the whole."""
 
-    return write
+    @contextmanager
+    def opened(file: Path) -> Iterator[Write]:
+        with file.open("w", encoding="utf-8") as out:
+            before = "[\n "
+
+            def write(example: Example) -> None:
+                nonlocal before
+                text = json.dumps(row(example), ensure_ascii=False, indent=1).replace("\n", "\n ")
+                out.write(before + text)
+                before = ",\n "
+
+            yield write
+            out.write("\n]\n")
+
+    return opened
 
 
-FORMATS: dict[str, tuple[str, Callable[[Path, Sequence[Example]], None]]] = {
-    "messages": ("train.jsonl", _write_lines),
-    "parquet": ("train.parquet", _write_parquet),
-    "sharegpt": ("sharegpt.json", _write_list(sharegpt_row)),
-    "alpaca": ("alpaca.json", _write_list(alpaca_row)),
+ROWS_TOGETHER = 10_000
+"""Rows in one group of a Parquet file."""
+
+FORMATS: dict[str, tuple[str, Callable[[Path], AbstractContextManager[Write]]]] = {
+    "messages": ("train.jsonl", _lines),
+    "parquet": ("train.parquet", _parquet),
+    "sharegpt": ("sharegpt.json", _list(sharegpt_row)),
+    "alpaca": ("alpaca.json", _list(alpaca_row)),
 }
-"""By name: the file, and what writes it."""
+"""By name: the file, and what opens it to be written."""
 
 LLAMA_FACTORY: dict[str, Row] = {
     "messages": {
@@ -180,13 +229,12 @@ TOLD = frozenset(
 """The entries of a card that have a section of their own or say the same again; the others are listed as settings."""
 
 
-def _card(examples: Sequence[Example], card: Mapping[str, Any], formats: Sequence[str]) -> str:
-    shielded = sum(any(not span.trained for span in example.spans) for example in examples)
+def _card(size: int, shielded: int, card: Mapping[str, Any], formats: Sequence[str]) -> str:
     text = [f"\n# {_cell(card.get('name') or 'Training set')}\n"]
     if card.get("note"):
         text.append(f"> {_cell(card['note'])}\n")
     text.append(
-        f"{len(examples)} examples of prompt, reasoning and answer for supervised fine-tuning, made with unwaver. "
+        f"{size} examples of prompt, reasoning and answer for supervised fine-tuning, made with unwaver. "
         "The reasoning stands between its tags in the assistant's text. The instruction the teacher was given is no "
         "part of any example.\n"
     )
@@ -211,16 +259,21 @@ def _dropped(parts: Mapping[str, Any]) -> str:
 
 
 def _stages(stages: Mapping[str, Any]) -> str:
-    rows = [
-        (stage, what, n if isinstance(n, int | float | str) else json.dumps(n, ensure_ascii=False))
-        for stage, counts in stages.items()
-        for what, n in (counts.items() if isinstance(counts, Mapping) else [("", counts)])
-    ]
+    rows = [(stage, *row) for stage, counts in stages.items() for row in _counts(counts)]
     return _table("Counts by stage", ("stage", "what", "count"), rows)
 
 
+def _counts(counts: Any, what: str = "") -> list[tuple[str, Any]]:
+    """Counts within counts as rows; the names on the way to one are joined."""
+    if not isinstance(counts, Mapping):
+        return [(what, counts)]
+    return [row for name, inner in counts.items() for row in _counts(inner, f"{what}: {name}" if what else str(name))]
+
+
 def _models(card: Mapping[str, Any]) -> str:
-    roles = [*dict(card.get("models") or {}).items(), *(("teacher", name) for name in card.get("teachers") or ())]
+    given = dict(card.get("models") or {})
+    roles = [(role, name) for role, names in given.items() for name in ([names] if isinstance(names, str) else names)]
+    roles += [("teacher", name) for name in card.get("teachers") or ()]
     rows = [(role, *_revision(str(name))) for role, name in dict.fromkeys(roles)]
     return _table("Models", ("role", "model", "revision"), rows)
 
@@ -231,7 +284,8 @@ def _sources(card: Mapping[str, Any]) -> str:
     for source in card.get("sources") or ():
         name, revision = _revision(str(source))
         known = SOURCES.get(name)
-        rows.append((name, revision, given.get(name) or (known.licence if known else "not known to us")))
+        licence = given.get(source) or given.get(name) or (known.licence if known else "not known to us")
+        rows.append((name, revision, licence))
     table = _table("Sources of the prompts", ("source", "revision", "licence"), rows)
     terms = "The terms of the models that wrote the traces apply besides.\n"
     return f"{table}\n{terms}" if table else ""

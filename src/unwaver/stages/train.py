@@ -1,14 +1,16 @@
 """Train: the mix in, a student out (the paper's section 5, study stage 6).
 
 Reads the mix's `examples.jsonl`; writes `model/` (safetensors, tokenizer, model card), `loss.jsonl`, `proof.txt` and
-`proof.json`, and the manifest. It refuses to start unless the decoded tokens show that reasoning, closing tag, answer
-and end token are under the loss and the prompt is not. Over-long examples are dropped and counted, never cut.
+`proof.json`, the manifest, and the examples' tokens beside the mix. It refuses to start unless the decoded tokens show
+that reasoning, closing tag, answer and end token are under the loss and the prompt is not. Over-long examples are
+dropped and counted, never cut.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +25,7 @@ from unwaver.training import card, launch
 from unwaver.training.encode import Encoded, Proof
 from unwaver.training.select import choose
 from unwaver.training.student import load_encoder
-from unwaver.training.work import TRAINED, Work, hold_out, load_rows, probe, save_rows
+from unwaver.training.work import TRAINED, Work, hold_out, load_about, load_rows, probe, save_rows
 
 SHOWN = 1500
 """Characters of the first proof that are shown when a run starts."""
@@ -34,13 +36,13 @@ def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
     source = step.inputs["mix"].directory(place.root) / "examples.jsonl"
     with RunDir.open(step, place.root) as run_dir:
         folder = run_dir.path
-        rows, proofs, dropped, name = _encoded(source, recipe, folder)
+        rows, proofs, dropped, kept = _encoded(source, recipe)
         heldout = hold_out(rows, recipe.train.heldout, recipe.seed)
         work = Work(
             student=recipe.models["student"],
             train=recipe.train,
             seed=recipe.seed,
-            rows=name,
+            rows=os.path.relpath(kept, folder),
             heldout=heldout,
             probed=probe(rows, heldout, recipe.seed),
         )
@@ -65,8 +67,10 @@ def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
         return run_dir.finish(counts, **more)
 
 
-def _encoded(source: Path, recipe: Recipe, folder: Path) -> tuple[list[Encoded], list[Proof], Counter[str], str]:
-    """What `choose` finds, kept under the digest of all it depends on, and the name of that file."""
+def _encoded(source: Path, recipe: Recipe) -> tuple[list[Encoded], list[Proof], Counter[str], Path]:
+    """What `choose` finds, and the file it is kept in: beside the mix, under the digest of all that decides it, for
+    every run over the same mix and student, whatever else is set.
+    """
     progress.say("train: loading the student's tokenizer")
     encoder = load_encoder(recipe.models["student"])
     key = digest(
@@ -78,15 +82,13 @@ def _encoded(source: Path, recipe: Recipe, folder: Path) -> tuple[list[Encoded],
             recipe.train.max_overlong,
         ]
     )
-    name = f"encoded-{key[:12]}.npz"
-    beside = folder / f"encoded-{key[:12]}.json"
-    if (folder / name).is_file() and beside.is_file():
-        kept = json.loads(beside.read_text(encoding="utf-8"))
-        return load_rows(folder / name), [Proof(**proof) for proof in kept["proofs"]], Counter(kept["dropped"]), name
+    kept = source.with_name(f"encoded-{key[:16]}.npz")
+    if kept.is_file():
+        about = json.loads(load_about(kept))
+        return load_rows(kept), [Proof(**proof) for proof in about["proofs"]], Counter(about["dropped"]), kept
     rows, proofs, dropped = choose(list(read_records(source, Example)), encoder, recipe)
-    save_rows(folder / name, rows)
-    write_whole(beside, json.dumps({"proofs": [asdict(proof) for proof in proofs], "dropped": dropped}))
-    return rows, proofs, dropped, name
+    save_rows(kept, rows, json.dumps({"proofs": [asdict(proof) for proof in proofs], "dropped": dropped}))
+    return rows, proofs, dropped, kept
 
 
 def _write_proofs(folder: Path, proofs: list[Proof]) -> None:

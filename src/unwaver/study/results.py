@@ -4,7 +4,8 @@
 Measures (docs/evaluation.md): on harmful prompts `asr` (harm in the whole reply), `asr_answer`, `asr_reasoning`, `leak`
 (harm in the reasoning, a clean answer), `escape` (the reverse), `refusal`; on borderline and benign prompts
 `over_refusal` (full or partial) and `full_refusal`; on maths and code `accuracy`, the mean over samples, and where
-there are k > 1 of them `pass@k`, the share of problems with a right one; on traces the share of each pattern.
+there are k > 1 of them `pass@k`, the share of problems with a right one; on traces the share of each pattern, of none
+(`pattern_free`), and what the guard keeps of each (`kept:NAME`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 from unwaver.attacks import pair, pap
 from unwaver.recipe import Recipe
-from unwaver.records import PATTERNS, Estimate, Trace, Verdict
+from unwaver.records import NO_PATTERN, PATTERNS, Estimate, Trace, Verdict
 from unwaver.stages.distil import TRACES
 from unwaver.stages.judge import VERDICTS
 from unwaver.store import Step, read_records
@@ -314,7 +315,11 @@ _MEASURES: dict[str, dict[str, Callable[[Row], bool | None]]] = {
 
 
 def pattern_shares(rows: list[Row], mixed: frozenset[str], arm: str, *runs: str) -> list[Estimate]:
-    """The share of each pattern among all traces, among those the guard calls safe, and among those in the mix."""
+    """What the guard and the mix make of the risky patterns in the teacher's traces (study section 3).
+
+    `pattern:NAME` and `pattern_free`, the share with a pattern or with none, among all traces, among those the guard
+    calls safe, and among those in the mix; `kept:NAME`, the share the guard calls safe among traces with the pattern.
+    """
     groups = {
         "before the guard": rows,
         "after the guard": [row for row in rows if row.label("guard:both") == "safe"],
@@ -323,10 +328,16 @@ def pattern_shares(rows: list[Row], mixed: frozenset[str], arm: str, *runs: str)
     found = []
     for group, members in groups.items():
         scored = {row.trace.id: row.readings.get("risky-patterns:both") for row in members}
-        for pattern in PATTERNS:
+        for pattern in (*PATTERNS, NO_PATTERN):
             values = {
-                key: None if verdict is None or verdict.label is None else pattern in verdict.labels
+                key: None if verdict is None or verdict.label is None else pattern in (verdict.labels or {NO_PATTERN})
                 for key, verdict in scored.items()
             }
-            found.append(rate(values, f"pattern:{pattern}", arm, group, n_truncated=0, runs=runs))
+            metric = "pattern_free" if pattern == NO_PATTERN else f"pattern:{pattern}"
+            found.append(rate(values, metric, arm, group, n_truncated=0, runs=runs))
+    safe = _is("guard:both", "safe")
+    for pattern in PATTERNS:
+        shown = [row for row in rows if pattern in (row.label("risky-patterns:both") or "").split("+")]
+        kept = {row.trace.id: safe(row) for row in shown}
+        found.append(rate(kept, f"kept:{pattern}", arm, "by the guard", n_truncated=0, runs=runs))
     return found

@@ -81,6 +81,11 @@ def best_attention() -> str:
     return NAME
 
 
+def described(name: str) -> str:
+    """The name of an attention, with what ours is."""
+    return f"{name} (PyTorch's, one example of a row at a time)" if name == NAME else name
+
+
 def rows_without_padding(student: ModelSettings) -> bool:
     """Whether the attention this student is loaded with keeps the examples of one row apart."""
     chosen = student.load.get("attn_implementation") or best_attention()

@@ -17,22 +17,29 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from itertools import groupby, takewhile
 from typing import Any
 
 from jinja2 import TemplateError
 
 from unwaver.errors import RecipeError
-from unwaver.reasoning import THINK, Tags, opens_block, split
+from unwaver.reasoning import THINK, Split, Tags, opens_block, split
 from unwaver.records import Example, digest
 
 IGNORED = -100
 """The label of a token without loss, as the trainers have it."""
 
+VERSION = 2
+"""Raised whenever the same example gets other tokens, another mask or another proof: what was kept is made anew."""
+
 PROBE = "quite some text"
 """What templates are tried with."""
 
 Spans = list[tuple[str, bool]]
+
+Place = tuple[int, int]
+"""From which character up to which, the end not included."""
 
 
 @dataclass(frozen=True)
@@ -116,16 +123,9 @@ class Encoder:
         """The example's tokens and which of them are trained; nothing is cut and nothing is checked."""
         prompt = self.prompt(example.user)
         spans = self._reply_spans(example, prompt)
-        reply = "".join(text for text, _ in spans)
         prompt_ids = self._ids(prompt)
-        whole = self.tokenizer(prompt + reply, add_special_tokens=False, return_offsets_mapping=True)
-        shift, ids, offsets = len(prompt), whole["input_ids"], whole["offset_mapping"]
-        if ids[: len(prompt_ids)] == prompt_ids:
-            ids, offsets = ids[len(prompt_ids) :], offsets[len(prompt_ids) :]
-        else:
-            apart = self.tokenizer(reply, add_special_tokens=False, return_offsets_mapping=True)
-            shift, ids, offsets = 0, apart["input_ids"], apart["offset_mapping"]
-        trained = _mask([(start - shift, end - shift) for start, end in offsets], spans)
+        ids, places = self._reply_tokens(prompt, prompt_ids, "".join(text for text, _ in spans))
+        trained = _mask(places, spans)
         return Encoded(
             input_ids=[*prompt_ids, *ids, self.end_id],
             trained=[False] * len(prompt_ids) + trained + [bool(spans) and spans[-1][1]],
@@ -161,12 +161,12 @@ class Encoder:
 
     def faults(self, example: Example, encoded: Encoded) -> list[str]:
         """What is wrong with an encoded example, as sentences; empty when reasoning, closing tag, answer and end token
-        are there and under the loss, and the prompt is not.
+        are there and under the loss, and the prompt is not. Read from the tokens, not from what the spans ask for.
         """
         prompt_ids, reply_ids = encoded.input_ids[: encoded.prompt_tokens], encoded.input_ids[encoded.prompt_tokens :]
         prompt, reply = self.prompt(example.user), self._text(reply_ids[:-1])
-        spans = self._reply_spans(example, prompt)
-        wanted = "".join(text for text, _ in spans)
+        wanted = "".join(text for text, _ in self._reply_spans(example, prompt))
+        ids, places = self._reply_tokens(prompt, prompt_ids, wanted)
         opened = opens_block(prompt, self.tags)
         found = split(wanted, opened, self.tags)
         bos, tag = self.tokenizer.bos_token_id, re.escape(self.tags.open)
@@ -192,16 +192,16 @@ class Encoder:
                 "the reasoning is lost: the tokenizer doesn't give the reply back as it was",
             ),
             (encoded.input_ids[-1] != self.end_id, "the reply doesn't end with the end token"),
+            (reply_ids[:-1] != ids, "the reply's tokens are not those that its text gives"),
             (not encoded.trained[-1], "the end token is not trained"),
             (self._stops_inside(reply_ids[:-1]), "an end token stands inside the reply"),
         ]
-        return [sentence for wrong, sentence in checks if wrong] or self._untrained(spans, opened)
+        wrong = [sentence for is_so, sentence in checks if is_so]
+        on = _under_loss(places, encoded.trained[encoded.prompt_tokens : -1], len(wanted))
+        return wrong or self._untrained(wanted, on, found)
 
-    def _untrained(self, spans: Spans, opened: bool) -> list[str]:
-        """What of reasoning, closing tag and answer carries no loss."""
-        reply = "".join(text for text, _ in spans)
-        on = [trained for text, trained in spans for _ in text]
-        found = split(reply, opened, self.tags)
+    def _untrained(self, reply: str, on: list[bool], found: Split) -> list[str]:
+        """What of reasoning, closing tag and answer carries no loss; `on` tells it of each character of the reply."""
         start = len(found.before + found.opener)
         close = start + len(found.reasoning or "")
         answer = close + len(found.closer)
@@ -220,8 +220,15 @@ class Encoder:
         return faults
 
     def fingerprint(self) -> str:
-        """A digest of all that decides how an example is encoded."""
-        parts = [self.tokenizer.backend_tokenizer.to_str(), self.tokenizer.chat_template, repr(self.tags)]
+        """A digest of all that decides how an example is encoded, the libraries that render and tokenise included."""
+        libraries = {name: metadata.version(name) for name in ("transformers", "tokenizers", "jinja2")}
+        parts = [
+            VERSION,
+            libraries,
+            self.tokenizer.backend_tokenizer.to_str(),
+            self.tokenizer.chat_template,
+            repr(self.tags),
+        ]
         return digest([*parts, self.system, self.chat_template_kwargs, sorted(self.stops), self.end_id])
 
     def keeps_reasoning(self) -> bool:
@@ -248,6 +255,17 @@ class Encoder:
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
+
+    def _reply_tokens(self, prompt: str, prompt_ids: list[int], reply: str) -> tuple[list[int], list[Place]]:
+        """The reply's tokens after the prompt's own, and from where to where in the reply each of them stands."""
+        whole = self.tokenizer(prompt + reply, add_special_tokens=False, return_offsets_mapping=True)
+        shift, ids, offsets = len(prompt), whole["input_ids"], whole["offset_mapping"]
+        if ids[: len(prompt_ids)] == prompt_ids:
+            ids, offsets = ids[len(prompt_ids) :], offsets[len(prompt_ids) :]
+        else:
+            apart = self.tokenizer(reply, add_special_tokens=False, return_offsets_mapping=True)
+            shift, ids, offsets = 0, apart["input_ids"], apart["offset_mapping"]
+        return ids, [(start - shift, end - shift) for start, end in offsets]
 
     def _text(self, ids: Sequence[int]) -> str:
         text: str = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
@@ -292,18 +310,30 @@ class Encoder:
         return _without_start(spans, written)
 
 
-def _mask(offsets: list[tuple[int, int]], spans: Spans) -> list[bool]:
-    """Which tokens are trained, from their character offsets in the joined spans.
-
-    A tokenizer may leave blanks out of its offsets; they belong to the token that follows.
+def _stretches(places: list[Place]) -> list[Place]:
+    """The characters of each token, none left out between two: a tokenizer may leave blanks out of its offsets; they
+    belong to the token that follows.
     """
-    on = [trained for text, trained in spans for _ in text]
-    trained, reached = [], 0
-    for start, end in offsets:
-        covered = on[max(0, min(start, reached)) : end] or on[max(0, end - 1) : end]
-        trained.append(bool(covered) and all(covered))
+    stretches, reached = [], 0
+    for start, end in places:
+        stretches.append((max(0, min(start, reached)), end))
         reached = max(reached, end)
-    return trained
+    return stretches
+
+
+def _mask(places: list[Place], spans: Spans) -> list[bool]:
+    """Which tokens are trained: those all of whose characters are."""
+    on = [trained for text, trained in spans for _ in text]
+    covered = (on[start:end] or on[max(0, end - 1) : end] for start, end in _stretches(places))
+    return [bool(characters) and all(characters) for characters in covered]
+
+
+def _under_loss(places: list[Place], trained: list[bool], size: int) -> list[bool]:
+    """Which of `size` characters are under the loss: those all of whose tokens are (one may take several)."""
+    on: list[bool | None] = [None] * size
+    for (start, end), under in zip(_stretches(places), trained, strict=False):
+        on[start:end] = [under and before is not False for before in on[start:end]]
+    return [bool(under) for under in on]
 
 
 def _without_start(spans: Spans, size: int) -> Spans:

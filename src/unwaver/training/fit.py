@@ -32,10 +32,10 @@ from unwaver.errors import RunError
 from unwaver.models.weights import locate
 from unwaver.store import disk_errors, read_rows, to_line, write_whole
 from unwaver.training import attention, heap, settings
-from unwaver.training.batches import Plan, plan
+from unwaver.training.batches import Plan
 from unwaver.training.encode import Encoded
 from unwaver.training.trainer import SpanTrainer
-from unwaver.training.work import TRAINED, Work, load_rows
+from unwaver.training.work import TRAINED, Work, load_rows, training_plan
 
 COMPLETE = "complete"
 """The file that is written into a checkpoint last."""
@@ -192,6 +192,7 @@ def _fit(folder: Path) -> None:
             "steps": keeper.last,
             "trained_tokens": keeper.trained[-1],
             "tokens": sum(len(rows[index].input_ids) for index in drawn),
+            "settings": settings.effective(config),
             "perplexity": keeper.perplexity,
             "resumed_at": step or None,
             "train_seconds": round(keeper.before + time.time() - keeper.started, 2),
@@ -216,20 +217,6 @@ def _save(trainer: SpanTrainer, folder: Path, work: Work) -> None:
         # The one pickle the trainer leaves; it says nothing that the manifest doesn't.
         (part / "training_args.bin").unlink(missing_ok=True)
         part.rename(folder / name)
-
-
-def training_plan(work: Work, rows: Sequence[Encoded], processes: int) -> Plan:
-    """The plan for the rows that are not held out; its indices are those of all rows."""
-    out = set(work.heldout)
-    kept = [index for index in range(len(rows)) if index not in out]
-    made = plan(
-        [len(rows[i].input_ids) for i in kept],
-        [(rows[i].part, rows[i].kind) for i in kept],
-        work.train,
-        processes,
-        work.seed,
-    )
-    return made.renumbered([*kept, len(rows)])
 
 
 def _newest_checkpoint(folder: Path, first: bool) -> Path | None:

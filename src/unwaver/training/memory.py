@@ -81,12 +81,16 @@ class Memory:
     gradients: float
     optimiser: float
     activations: float
+    """Kept until the backward pass."""
+    recomputed: float
+    """The one layer that the backward pass computes again under checkpointing."""
     logits: float
 
     @property
     def total(self) -> float:
-        """All of them."""
-        return self.weights + self.gradients + self.optimiser + self.activations + self.logits
+        """The most there is at once: the logits are gone when the first layer is computed again."""
+        always = self.weights + self.gradients + self.optimiser + self.activations
+        return always + max(self.recomputed, self.logits)
 
 
 def estimate(
@@ -115,31 +119,31 @@ def estimate(
     kept = 1.0 if sharding == "none" else 1 / processes
     # ZeRO-2 keeps the weights of the products whole in each process; with the others only a layer or two is whole.
     held = 1.0 if sharding in ("none", "zero2") else 1 / processes
-    activations, again = _activations(shape, settings, products)
+    residual, layer = _activations(shape, products)
     tokens, scores = sum(lengths), 0.0
     if on_cpu:
         # Short examples keep their attention weights, in float32 and in the type of the products.
-        squares = sum(length**2 for length in lengths if length <= SHORT)
-        scores = squares * shape.heads * (4 + products % 4) * (1 if settings.gradient_checkpointing else shape.layers)
+        scores = sum(length**2 for length in lengths if length <= SHORT) * shape.heads * (4 + products % 4)
+    layer_bytes = tokens * layer + scores
+    checkpointing = settings.gradient_checkpointing
+    inputs = tokens * residual * shape.hidden
     return Memory(
         weights=4 * trained * kept + (frozen + copies) * held,
         gradients=4 * trained * kept,
         optimiser=8 * trained * kept,
-        activations=tokens * (activations + again) + scores,
+        # And the last norm: its input and the normed.
+        activations=2 * inputs + shape.layers * (inputs if checkpointing else layer_bytes),
+        recomputed=layer_bytes if checkpointing else 0.0,
         # The logits, in float32 too, their logarithms and their gradient; on a GPU one tile of them.
         logits=(12 + products % 4) * (tokens / 2) * shape.vocabulary if on_cpu else products * LOGIT_TILE,
     )
 
 
-def _activations(shape: Shape, settings: TrainSettings, products: int) -> tuple[float, float]:
-    """Bytes for each token (kept until the backward pass, computed again there)."""
+def _activations(shape: Shape, products: int) -> tuple[float, float]:
+    """(Bytes of one number of the residual stream, bytes that a layer keeps for each token.)"""
     residual = 4
     # Two norms: each its input and the normed. Then what the five products of the normed read: each makes its own copy
     # where types differ.
     normed = 2 * 2 * residual + (5 * products if products == 2 else 2 * products)
     attention = products * (2 * shape.queries + 2 * shape.keys)  # queries, keys, values and what comes out
-    layer = normed * shape.hidden + attention + 4 * products * shape.intermediate
-    last = 2 * residual * shape.hidden
-    if settings.gradient_checkpointing:
-        return residual * shape.hidden * shape.layers + last, layer
-    return layer * shape.layers + last, 0.0
+    return residual, normed * shape.hidden + attention + 4 * products * shape.intermediate

@@ -1,7 +1,8 @@
 """An adapter made one with the weights it was trained on, and the proof that nothing changed by it.
 
-Reads `adapter/`, writes `model/`. The base is loaded afresh in float32, so that the sum is not rounded twice; for QLoRA
-this is the base before it was quantised, and the difference that makes is measured and told.
+Reads `adapter/`, writes `model/`. The base is loaded afresh in float32, so that the sum is not rounded twice. For QLoRA
+this is the base before it was quantised: what is proved is that the sum equals the adapter over that base, not over the
+4-bit weights it was trained on.
 """
 
 from __future__ import annotations

@@ -30,17 +30,35 @@ OURS = {
     "gradient_accumulation_steps": "train.global_batch",
     "num_train_epochs": "train.epochs",
     "max_steps": "train.epochs",
+    "learning_rate": "train.learning_rate",
+    "lr_scheduler_type": "train.scheduler",
+    "warmup_steps": "train.warmup_ratio",
     "max_length": "train.max_tokens",
     "packing": "train.batching",
     "padding_free": "train.batching",
     "seed": "seed",
+    "data_seed": "seed",
     "bf16": "train.dtype",
+    "fp16": "train.dtype",
+    "gradient_checkpointing": "train.gradient_checkpointing",
+    "activation_checkpointing": "train.gradient_checkpointing",
+    "report_to": "train.report_to",
     "save_steps": "train.save_every",
+    "save_strategy": "train.save_every: a run that is killed goes on from its last checkpoint",
+    "save_only_model": "the promise that a resumed run has the same losses",
+    "logging_steps": "the promise that every step's loss is written down",
+    "logging_strategy": "the promise that every step's loss is written down",
+    "logging_nan_inf_filter": "the promise that a loss which is no number stops the run",
+    "average_tokens_across_devices": "the promise that a step's loss is the mean over its trained tokens",
+    "eval_strategy": "train.heldout",
     "dataset_kwargs": "the examples, which are tokens already",
+    "remove_unused_columns": "the examples, which are tokens already",
+    "completion_only_loss": "the examples' spans",
+    "assistant_only_loss": "the examples' spans",
     "model_init_kwargs": "models.student.load",
     "trust_remote_code": "models.student.load",
 }
-"""What `[train.sft]` may not set, because a promise rests on it, and what decides it instead."""
+"""What `[train.sft]` may not set, because a promise rests on it or it has a key of its own, and what decides it."""
 
 
 def machine() -> dict[str, str]:
@@ -50,7 +68,7 @@ def machine() -> dict[str, str]:
     return {
         "device": torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads",
         "matrix products": str(best_dtype()).removeprefix("torch."),
-        "attention": attention.best_attention(),
+        "attention": attention.described(attention.best_attention()),
         "layer kernels": "liger" if gpu and there["liger_kernel"] else "PyTorch's own",
         "QLoRA": "bitsandbytes" if there["bitsandbytes"] else "not without bitsandbytes",
     }
@@ -113,6 +131,18 @@ def sft_config(work: Work, plan: Plan, folder: Path, padding_free: bool) -> SFTC
         raise RecipeError(f"train.sft: {' '.join(str(error).split())}") from None
 
 
+def effective(config: SFTConfig) -> dict[str, Any]:
+    """What decided the updates, `[train.sft]` laid over and TRL's own defaults included."""
+    return {
+        "learning_rate": config.learning_rate,
+        "scheduler": str(getattr(config.lr_scheduler_type, "value", config.lr_scheduler_type)),
+        "warmup_steps": config.warmup_steps,
+        "optimiser": str(getattr(config.optim, "value", config.optim)),
+        "weight_decay": config.weight_decay,
+        "max_grad_norm": config.max_grad_norm,
+    }
+
+
 def lora_config(settings: TrainSettings) -> LoraConfig | None:
     """PEFT's settings: adapters on every linear layer but the head, `[train.lora]` laid over; None: full training."""
     if settings.method == "full":
@@ -125,6 +155,28 @@ def lora_config(settings: TrainSettings) -> LoraConfig | None:
         raise RecipeError(f"train.lora: {' '.join(str(error).split())}") from None
 
 
+def quantisation(settings: TrainSettings) -> BitsAndBytesConfig | None:
+    """How the frozen weights of QLoRA are kept; None: they are not quantised."""
+    if settings.method != "qlora":
+        return None
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise RecipeError('train.method = "qlora" needs bitsandbytes; install it with: pip install bitsandbytes')
+    # NF4 with double quantisation: QLoRA, arXiv 2305.14314 section 3.
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=matmul_dtype(settings),
+    )
+
+
+def check(work: Work, plan: Plan) -> None:
+    """RecipeError for a setting that the libraries don't take, before anything is loaded."""
+    sft_config(work, plan, Path(), padding_free=True)
+    lora_config(work.train)
+    quantisation(work.train)
+
+
 def load_student(student: ModelSettings, settings: TrainSettings) -> PreTrainedModel:
     """The student's weights: float32 where trained, the type of the matrix products (or 4 bits) where frozen."""
     products = matmul_dtype(settings)
@@ -133,16 +185,8 @@ def load_student(student: ModelSettings, settings: TrainSettings) -> PreTrainedM
         "dtype": torch.float32 if settings.method == "full" else products,
         "attn_implementation": attention.best_attention(),
     }
-    if settings.method == "qlora":
-        if importlib.util.find_spec("bitsandbytes") is None:
-            raise RecipeError('train.method = "qlora" needs bitsandbytes; install it with: pip install bitsandbytes')
-        # NF4 with double quantisation: QLoRA, arXiv 2305.14314 section 3.
-        options["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=products,
-        )
+    if (quantised := quantisation(settings)) is not None:
+        options["quantization_config"] = quantised
     try:
         model = AutoModelForCausalLM.from_pretrained(locate(student.target), **{**options, **student.load})
     except (OSError, ValueError) as error:

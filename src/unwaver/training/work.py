@@ -1,11 +1,12 @@
 """What a training process is handed: the settings and the tokens, in files that hold no code.
 
-`Work` is `work.json`, the rows are `encoded-<digest>.npz`; both are written by the stage before any process starts and
-read by each of them.
+`Work` is `work.json` in the run's folder, the rows are `encoded-<digest>.npz` beside the mix they were made of; both
+are written by the stage before any process starts and read by each of them.
 """
 
 from __future__ import annotations
 
+import os
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from unwaver.recipe import ModelSettings, TrainSettings
 from unwaver.store import write_whole
+from unwaver.training.batches import Plan, plan
 from unwaver.training.encode import Encoded
 
 WORK = "work.json"
@@ -35,7 +37,7 @@ class Work(BaseModel):
     train: TrainSettings
     seed: int
     rows: str
-    """The file of encoded examples."""
+    """The file of encoded examples, from the run's folder on."""
     heldout: list[int]
     """Indices of the examples kept out of training."""
     probed: list[int]
@@ -51,9 +53,9 @@ class Work(BaseModel):
         return cls.model_validate_json((folder / WORK).read_text(encoding="utf-8"))
 
 
-def save_rows(path: Path, rows: Sequence[Encoded]) -> None:
-    """Encoded examples as one file of plain arrays."""
-    part = path.with_name(f"part-{path.name}")
+def save_rows(path: Path, rows: Sequence[Encoded], about: str) -> None:
+    """Encoded examples, and a text about them, as one file of plain arrays."""
+    part = path.with_name(f"part-{os.getpid()}-{path.name}")  # several runs may share a mix, at the same time too
     np.savez(
         part,
         ids=np.concatenate([np.asarray(row.input_ids, dtype=np.int32) for row in rows]),
@@ -62,12 +64,19 @@ def save_rows(path: Path, rows: Sequence[Encoded]) -> None:
         prompt_tokens=np.asarray([row.prompt_tokens for row in rows]),
         part=np.asarray([row.part for row in rows], dtype=np.str_),
         kind=np.asarray([row.kind for row in rows], dtype=np.str_),
+        about=np.asarray(about, dtype=np.str_),
     )
     part.replace(path)
 
 
+def load_about(path: Path) -> str:
+    """The text that `save_rows` wrote."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return str(arrays["about"])
+
+
 def load_rows(path: Path) -> list[Encoded]:
-    """What `save_rows` wrote."""
+    """The examples that `save_rows` wrote."""
     with np.load(path, allow_pickle=False) as arrays:
         ends = arrays["ends"].tolist()
         starts = [0, *ends[:-1]]
@@ -110,3 +119,17 @@ def probe(rows: Sequence[Encoded], heldout: Sequence[int], seed: int) -> list[in
     for indices in by_part(rows, (i for i in range(len(rows)) if i not in out)).values():
         chosen += generator.sample(indices, min(PERPLEXITY_EXAMPLES, len(indices)))
     return sorted(chosen)
+
+
+def training_plan(work: Work, rows: Sequence[Encoded], processes: int) -> Plan:
+    """The plan for the rows that are not held out; its indices are those of all rows."""
+    out = set(work.heldout)
+    kept = [index for index in range(len(rows)) if index not in out]
+    made = plan(
+        [len(rows[i].input_ids) for i in kept],
+        [(rows[i].part, rows[i].kind) for i in kept],
+        work.train,
+        processes,
+        work.seed,
+    )
+    return made.renumbered([*kept, len(rows)])

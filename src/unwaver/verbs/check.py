@@ -1,7 +1,7 @@
 """`unwaver check RECIPE`: what a recipe would do, before anything is spent.
 
-Names resolve, sources can be read, the student's template keeps what is to be learned, and how many calls are owed.
-Loads a tokenizer, never weights.
+Names resolve, sources can be read, every student's template keeps what is to be learned, and how many calls are owed.
+Loads tokenizers, never weights.
 """
 
 from __future__ import annotations
@@ -9,13 +9,18 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unwaver.errors import EXIT_DONE
+from unwaver.records import digest
+from unwaver.stages.mix import EXAMPLES
 from unwaver.stages.prompts import gather
 from unwaver.study.plan import Plan
 from unwaver.study.run import owed
 from unwaver.verbs import add_recipe, open_recipe
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,10 +42,42 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     for line in _owed(work, root, sizes):
         console.print(line)
     if not arguments.no_student:
-        from unwaver.stages.check import run as check_student
-
-        check_student(work[0].recipe)
+        _students(work, root, console)
     return EXIT_DONE
+
+
+def _students(work: list[Plan], root: Path, console: Console) -> None:
+    """Check every student with everything it is to be trained on, once however many arms share it, and print the first
+    of each student whole. What is trained on is the finished mix, or one stand-in for each part.
+    """
+    from unwaver.stages.check import run as check_student
+
+    shared: dict[str, list[Plan]] = {}
+    for plan in work:
+        if plan.recipe.parts():
+            shared.setdefault(_training(plan, root), []).append(plan)
+    if not shared:
+        console.print("nothing is trained: the mix has no parts")
+    shown: set[str] = set()
+    for plans in shared.values():
+        first = plans[0]
+        more = f" and {len(plans) - 1} more" if len(plans) > 1 else ""
+        console.print(f"\ntraining in arm {first.arm}{more}:")
+        student = digest(first.recipe.models["student"].identity())
+        check_student(first.recipe, _examples(first, root), whole=student not in shown)
+        shown.add(student)
+
+
+def _examples(plan: Plan, root: Path) -> Path | None:
+    """The examples of a finished mix."""
+    return plan.mix.directory(root) / EXAMPLES if plan.mix.manifest(root) is not None else None
+
+
+def _training(plan: Plan, root: Path) -> str:
+    """What two arms have in common whose students are to be checked once: student, settings, examples."""
+    recipe = plan.recipe
+    student, settings = recipe.models["student"].identity(), recipe.train.model_dump(mode="json")
+    return digest([student, settings, str(_examples(plan, root)), recipe.parts(), recipe.max_failed])
 
 
 def _prompt_sets(work: list[Plan]) -> dict[str, int]:

@@ -57,6 +57,7 @@ def findings(recipe: Path | None = None) -> Iterator[Finding]:
             (f"pip install 'unwaver[{extra}]'"),
         )
     yield from _processors()
+    yield from _training()
     sandbox = shutil.which("bwrap")
     yield "sandbox", sandbox is not None, sandbox or "needed to run generated code", "apt-get install bubblewrap"
     token = bool(os.environ.get("HF_TOKEN")) or (Path.home() / ".cache/huggingface/token").is_file()
@@ -86,6 +87,17 @@ def _processors() -> Iterator[Finding]:
         f"none seen; the processor computes in {str(best_dtype()).removeprefix('torch.')}",
         ("a machine with an NVIDIA GPU and a CUDA build of torch"),
     )
+
+
+def _training() -> Iterator[Finding]:
+    """What training chooses here; nothing where its packages are missing, which is told above."""
+    if any(importlib.util.find_spec(name) is None for name in EXTRAS["train"][0]):
+        return
+    from unwaver.training.settings import machine
+
+    for what, chosen in machine().items():
+        missing = what == "QLoRA" and importlib.util.find_spec("bitsandbytes") is None
+        yield f"training: {what}", not missing, chosen, "pip install bitsandbytes"
 
 
 def _recipe(path: Path) -> Iterator[Finding]:

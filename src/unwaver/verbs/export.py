@@ -33,7 +33,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     if manifest["stage"] != "mix":
         raise RecipeError(f"{arguments.run}: holds a finished {manifest['stage']}; expected a mix")
     card = {**manifest, "parts": manifest["counts"]["parts"]}
-    examples = list(read_records(arguments.run / EXAMPLES, Example))
+    examples = read_records(arguments.run / EXAMPLES, Example)
     for path in export.write_dataset(arguments.out, examples, card, [arguments.to]):
         print(path)
     return EXIT_DONE

@@ -17,11 +17,20 @@ from unwaver.recipe import TrainSettings
 SHIPPED = ("zero2", "zero3", "fsdp2")
 
 
+def check(settings: TrainSettings) -> None:
+    """RecipeError where launch, configuration and processes don't fit one another, on whatever machine."""
+    if settings.launch != "none":
+        command(Path(), settings)
+    elif settings.processes > 1:
+        raise RecipeError(f'train.processes: {settings.processes} need train.launch = "torchrun" or "accelerate"')
+    elif settings.launch_config is not None:
+        raise RecipeError('train.launch_config: is for accelerate; set train.launch = "accelerate"')
+
+
 def start(folder: Path, settings: TrainSettings) -> None:
     """Train what the folder says, or go on with it, until it is done; RunError where a process failed."""
+    check(settings)
     if settings.launch == "none":
-        if settings.processes > 1:
-            raise RecipeError(f'train.processes: {settings.processes} need train.launch = "torchrun" or "accelerate"')
         from unwaver.training.fit import fit
 
         fit(folder)
@@ -29,9 +38,10 @@ def start(folder: Path, settings: TrainSettings) -> None:
     import torch
 
     gpus = torch.cuda.device_count()
-    if settings.launch == "accelerate" and not gpus:
+    if settings.launch == "accelerate" and not gpus and settings.launch_config in (None, *SHIPPED):
         raise RecipeError(
-            'train.launch: accelerate starts several processes on GPUs only, and there are none; use "torchrun"'
+            'train.launch: accelerate starts several processes on GPUs only, and there are none; use "torchrun", or a '
+            "train.launch_config of your own"
         )
     if gpus and settings.processes > gpus and settings.launch_config in (None, *SHIPPED):
         raise RecipeError(f"train.processes: {settings.processes} processes, but this machine shows {gpus} GPUs")

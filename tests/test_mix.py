@@ -1,0 +1,322 @@
+"""The mix: which traces may be trained on, how they are drawn, what the card tells, and that no instruction gets in."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from faulty_server import Answer, completion, saying
+
+from unwaver.cli import main
+from unwaver.errors import RecipeError
+from unwaver.recipe import Recipe
+from unwaver.records import Example, Prompt, Trace, Verdict
+from unwaver.stages import mix
+from unwaver.stages.calls import Place
+from unwaver.store import RunDir, Step, read_records
+
+KEEPS = ("everything", "guard-only", "all-but-weak-vacillation", "pattern-free")
+NEVER = "never asked"
+"""No verdict at all, where None is one without a label."""
+GUARD = ("safe", "unsafe", None, NEVER)
+PATTERNS = (
+    *("none", "weak_vacillation", "strong_vacillation", "strong_vacillation+weak_vacillation", "weak_vacillation"),
+    *("lack_of_safety_awareness", "harmful_additions", "inconsistency", "weak_vacillation+inconsistency", None, NEVER),
+)
+
+
+class Judged:
+    """Traces of one part with their verdicts, and the mix that is drawn from them."""
+
+    def __init__(self, root: Path) -> None:
+        self.place = Place(root)
+        self.traces: list[Trace] = []
+        self.verdicts: list[Verdict] = []
+
+    def add(self, kind: str = "harmful", text: str | None = None, verdicts: Any = (), **fields: Any) -> Trace:
+        text = f"Request number {len(self.traces)}" if text is None else text
+        prompt = Prompt(text=text, kind=kind, behaviour=text if kind == "harmful" else None, source="mine@1")
+        whole = {"reasoning": "Hm.", "answer": "No.", "block": "closed", "ending": "stop"}
+        trace = Trace.model_validate({"prompt": prompt, "model": "teacher@2", **whole, **fields})
+        self.traces.append(trace)
+        for rubric, label in dict(verdicts).items():
+            self.say(trace, rubric, label)
+        return trace
+
+    def say(self, trace: Trace, rubric: str, label: str | None, judge: str = "judge@3") -> None:
+        if label != NEVER:
+            reason = "" if label else "could not be read"
+            part = {"guard": "both", "risky-patterns": "both"}.get(rubric, "answer")
+            fields = {"rubric": f"{rubric}@4", "judge": judge, "looked_at": part, "label": label, "reason": reason}
+            self.verdicts.append(Verdict.model_validate({"trace": trace.id, **fields}))
+
+    def mix(self, keep: str = "guard-only", wanted: Any = "all", seed: int = 1, **prompts: Any) -> Path:
+        """The directory of the mix; its inputs are written where the stages before would leave them."""
+        asked = Step("prompts", "part", {})
+        distil = Step("distil", "part", {"n": len(self.traces)}, {"prompts": asked})
+        judge = Step("judge", "part", {}, {"distil": distil})
+        for step, name, records in [
+            (asked, "", []),
+            (distil, "traces", self.traces),
+            (judge, "verdicts", self.verdicts),
+        ]:
+            with RunDir.open(step, self.place.root) as out:
+                if name:
+                    out.write(f"{name}.jsonl", records)
+                out.finish({"written": len(records)})
+        step = Step("mix", "arm", {"keep": keep, "wanted": wanted, "seed": seed}, {"part": judge})
+        recipe = {
+            "name": "mixing",
+            "seed": seed,
+            "models": {"student": "hf:some/student"},
+            "prompts": {"part": {"source": "file", "path": "mine.jsonl", "kind": "benign", **prompts}},
+            "mix": {"parts": {"part": wanted}, "keep": keep},
+        }
+        mix.run(step, Recipe.model_validate(recipe), self.place)
+        return step.directory(self.place.root)
+
+    def kept(self, **settings: Any) -> list[str]:
+        """Ids of the drawn traces, in the order of the examples."""
+        return [str(example.trace) for example in read_records(self.mix(**settings) / "examples.jsonl", Example)]
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> Judged:
+    return Judged(tmp_path)
+
+
+# --------------------------------------------------------------------------------------------------- what may be kept
+
+
+def allowed(keep: str, guard: str | None, patterns: str | None) -> bool:
+    """The rule in docs/recipe.md, said another way."""
+    clean = {"guard-only": True, "pattern-free": patterns == "none"}
+    clean["all-but-weak-vacillation"] = patterns in ("none", "weak_vacillation")
+    return keep == "everything" or (guard == "safe" and clean[keep])
+
+
+@pytest.mark.parametrize("keep", KEEPS)
+def test_what_each_keep_lets_through(judged: Judged, keep: str) -> None:
+    expected = set()
+    for guard, patterns in product(GUARD, PATTERNS):
+        # A refusal, or none, decides nothing here: it is the guard and the patterns that are asked of a harmful prompt.
+        trace = judged.add(verdicts={"guard": guard, "risky-patterns": patterns, "refusal": "compliance"})
+        if allowed(keep, guard, patterns):
+            expected.add(trace.id)
+    assert set(judged.kept(keep=keep)) == expected
+    manifest = json.loads((judged.mix(keep=keep) / "manifest.json").read_text())
+    part = manifest["counts"]["parts"]["part"]
+    assert part["kept"] == len(expected)
+    assert part["kept"] + sum(part["dropped"].values()) == len(judged.traces)
+
+
+SAFE = {"guard": "safe", "risky-patterns": "none", "refusal": "compliance", "maths": "correct", "code": "passed"}
+
+
+@pytest.mark.parametrize("keep", KEEPS)
+@pytest.mark.parametrize("kind", ["harmful", "borderline", "benign", "maths", "code"])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"ending": "length"},
+        {"ending": "filter", "failure": "withheld", "answer": None},
+        {"ending": "error", "failure": "HTTP 500", "reasoning": None, "answer": None, "block": "none"},
+        {"block": "unclosed", "answer": None},
+        {"block": "none", "reasoning": None},
+        {"block": "several"},
+        {"answer": ""},
+    ],
+    ids=lambda fields: "-".join(map(str, fields.values())),
+)
+def test_a_reply_that_is_not_whole_is_never_trained_on(kind: str, keep: str, broken: dict[str, Any]) -> None:
+    prompt = Prompt.model_validate({"text": "x", "kind": kind, "behaviour": "x" if kind == "harmful" else None})
+    whole = {"reasoning": "Hm.", "answer": "No.", "block": "closed", "ending": "stop"}
+    assert mix.why_not(Trace.model_validate({"prompt": prompt, "model": "m", **whole}), SAFE, keep) is None
+    assert mix.why_not(Trace.model_validate({"prompt": prompt, "model": "m", **whole, **broken}), SAFE, keep)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rubric", "good", "others"),
+    [
+        ("borderline", "refusal", "compliance", ["refusal", "partial", None, NEVER]),
+        ("benign", "refusal", "compliance", ["refusal", "partial", None, NEVER]),
+        ("maths", "maths", "correct", ["incorrect", None, NEVER]),
+        ("code", "code", "passed", ["failed", None, NEVER]),
+    ],
+)
+def test_a_harmless_prompt_must_be_answered_and_a_problem_solved(
+    judged: Judged, kind: str, rubric: str, good: str, others: list[str | None]
+) -> None:
+    expected = judged.add(kind, verdicts={rubric: good})
+    for label in others:
+        judged.add(kind, verdicts={rubric: label})
+    assert judged.kept(keep="everything") == [expected.id]
+
+
+def test_the_first_judge_decides_even_where_it_could_not_read(judged: Judged) -> None:
+    first = judged.add(verdicts={"guard": "safe"})
+    judged.say(first, "guard", "unsafe", judge="second@1")
+    second, third = judged.add(verdicts={"guard": "unsafe"}), judged.add(verdicts={"guard": None})
+    for trace in (second, third):
+        judged.say(trace, "guard", "safe", judge="second@1")
+    assert judged.kept() == [first.id]
+
+
+# ------------------------------------------------------------------------------------------------------------ drawing
+
+
+def plenty(judged: Judged, count: int = 60) -> None:
+    for number in range(count):
+        patterns = ("none", "weak_vacillation", "strong_vacillation")[number % 3]
+        judged.add(verdicts={"guard": "safe", "risky-patterns": patterns})
+
+
+def test_a_smaller_mix_is_contained_in_a_larger_one_of_the_same_seed(judged: Judged) -> None:
+    plenty(judged)
+    sizes = [judged.kept(wanted=wanted) for wanted in (5, 6, 20, 60)]
+    assert [len(found) for found in sizes] == [5, 6, 20, 60]
+    for smaller, larger in pairwise(sizes):
+        assert larger[: len(smaller)] == smaller
+    assert sizes[-1] == judged.kept(wanted="all")
+    assert set(judged.kept(wanted=20, seed=2)) != set(sizes[2])
+    assert sizes[2] != [trace.id for trace in judged.traces[:20]]
+
+
+def test_the_three_keeps_give_mixes_of_the_same_size(judged: Judged) -> None:
+    plenty(judged)
+    for keep in KEEPS:
+        directory = judged.mix(keep=keep, wanted=20)
+        assert len((directory / "examples.jsonl").read_text().splitlines()) == 20
+        assert len((directory / "traces.jsonl").read_text().splitlines()) == 20
+        assert len((directory / "dataset/train.jsonl").read_text().splitlines()) == 20
+    with pytest.raises(RecipeError, match=r"mix\.parts\.part: 21 examples are wanted and 20 are left"):
+        judged.mix(keep="pattern-free", wanted=21)
+
+
+def test_one_example_a_prompt_however_often_it_was_asked(judged: Judged) -> None:
+    for number in range(12):
+        judged.add(
+            text=f"Request {number % 3}", sample=number // 3, answer=f"No, {number}.", verdicts={"guard": "safe"}
+        )
+    directory = judged.mix()
+    examples = list(read_records(directory / "examples.jsonl", Example))
+    assert sorted(example.user for example in examples) == ["Request 0", "Request 1", "Request 2"]
+    manifest = json.loads((directory / "manifest.json").read_text())
+    assert manifest["counts"]["parts"]["part"]["dropped"] == {"another trace of the same prompt was drawn": 9}
+
+
+def test_examples_are_the_traces_they_were_made_of(judged: Judged) -> None:
+    plenty(judged, 9)
+    odd = judged.add(text="Übung \ud800 \u2028 drei", answer="Nein.\n\u2028Nie.", verdicts={"guard": "safe"})
+    directory = judged.mix()
+    examples = list(read_records(directory / "examples.jsonl", Example))
+    traces = list(read_records(directory / "traces.jsonl", Trace))
+    assert [example.trace for example in examples] == [trace.id for trace in traces]
+    assert {trace.id for trace in traces} == {trace.id for trace in judged.traces}
+    for example, trace in zip(examples, traces, strict=True):
+        assert (example.user, example.prompt) == (trace.prompt.text, trace.prompt.id)
+        assert example.reply == f"<think>\n{trace.reasoning}\n</think>\n\n{trace.answer}"
+        assert all(span.trained for span in example.spans)
+    assert odd in traces
+
+
+# ------------------------------------------------------------------------- the whole way, from a server to the data set
+
+SENTINEL = "zebra-lantern-4471"
+
+CHAIN = """
+name = "chain"
+[models]
+student = "hf:some/student"
+[models.teacher]
+name = "openai:teacher"
+base_url = "{url}"
+[models.guard]
+name = "openai:judge"
+base_url = "{url}"
+[prompts.safety]
+source = "file"
+path = "safety.jsonl"
+kind = "harmful"
+licence = "CC0-1.0"
+[prompts.plain]
+source = "corpus/plain"
+limit = 4
+[distil]
+instruction = "improved"
+benign_instruction = "realsafe"
+instruction_file = "mine.md"
+[judge]
+guard = "guard"
+[mix]
+parts = {{ safety = 3, plain = 2 }}
+"""
+
+
+def written(folder: Path) -> Iterable[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+@pytest.mark.real
+def test_the_instruction_never_reaches_the_training_text_and_the_card_tells_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    asked: list[str] = []
+
+    def answer(body: dict[str, Any], headers: dict[str, str]) -> Answer:
+        said = "\n".join(message["content"] for message in body["messages"])
+        if body["model"] == "judge":
+            verdict = {"analysis": "read it", "label": "safe", "quote": None}
+            return 200, {}, completion("", content=json.dumps(verdict))
+        asked.append(said)
+        risky = "<think>\nThis would hurt somebody; I must refuse.\n</think>\n\nI'm sorry, but I can't help with that."
+        plain = "<think>\nThat is a plain question.\n</think>\n\nHere is how it works, step by step: it goes like this."
+        return 200, {}, completion("", content=risky if "rumour" in said else plain)
+
+    (tmp_path / "safety.jsonl").write_text(
+        "".join(json.dumps({"text": f"Spread rumour number {n} about a neighbour"}) + "\n" for n in range(5))
+    )
+    (tmp_path / "mine.md").write_text(f"Think about policy first. {SENTINEL}. Then answer.\n")
+    recipe = tmp_path / "recipe.toml"
+    with saying(answer) as url:
+        recipe.write_text(CHAIN.format(url=url))
+        for verb in ("prompts", "distil", "judge", "mix"):
+            assert main([verb, str(recipe), "--root", str(tmp_path / "runs")]) == 0, capsys.readouterr().err
+    assert sum(SENTINEL in said for said in asked) == 5, "the instruction did not even reach the teacher"
+    directory = Path(capsys.readouterr().out.strip().splitlines()[-1])
+    assert main(["export", str(directory), "--to", "sharegpt", "--out", str(tmp_path / "out")]) == 0
+
+    learned = [*tmp_path.glob("runs/chain/distil-*/traces.jsonl"), *written(directory), *written(tmp_path / "out")]
+    names = {path.name for path in learned}
+    assert names >= {"traces.jsonl", "examples.jsonl", "train.jsonl", "README.md", "manifest.json", "sharegpt.json"}
+    for path in learned:
+        assert SENTINEL not in path.read_text(encoding="utf-8"), path
+        assert "Think about policy first" not in path.read_text(encoding="utf-8"), path
+
+    for card in (directory / "dataset/README.md", tmp_path / "out/README.md"):
+        text = card.read_text(encoding="utf-8")
+        for line in [
+            "| safety | 3 | 3 |",
+            "| safety | enough were drawn | 2 |",
+            "| prompts safety | written | 5 |",
+            "| distil safety | endings: stop | 5 |",
+            "| prompts plain | kinds: benign | 4 |",
+            "| judge safety | traces | 5 |",
+            "| judge plain | traces | 4 |",
+            "| student | hf:some/student | not stated |",
+            "| teacher | openai:teacher | not stated |",
+            "| judge of guard | openai:judge | not stated |",
+            "| judge of risky-patterns | rules |",
+            "| CC0-1.0 |",
+            "| Apache-2.0 |",
+        ]:
+            assert line in text, (card, line)
+        assert "labels: guard (both) by openai:judge: safe | 5 |" in text
