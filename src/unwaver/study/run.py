@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from unwaver.errors import RunError
+from unwaver.errors import RecipeError, RunError
 from unwaver.progress import say
 from unwaver.recipe import Recipe
 from unwaver.stages.calls import Place
@@ -39,39 +39,65 @@ def owed(work: Iterable[Plan], root: Path, until: str | None = None) -> list[tup
     return sorted(chosen.values(), key=lambda item: STAGES.index(item[0].stage))
 
 
-def do(work: list[Plan], root: Path, stages: Iterable[str] = STAGES) -> int:
-    """Do the owed steps of the named stages; how many were done. RunError when an input of one is itself owed."""
+def do(work: list[Plan], root: Path, stages: Iterable[str] = STAGES, engine: Literal["local", "ray"] = "local") -> int:
+    """Do the owed steps of the named stages; how many were done.
+
+    `engine`: in this process one after the other, or on a Ray cluster (`study.cluster`). RunError when a step reads
+    what is owed and not among them; RecipeError when a training set shares text with what is evaluated.
+    """
+    todo = [(step, recipe) for step, recipe in owed(work, root) if step.stage in tuple(stages)]
+    _refuse_unread(todo, root)
+    if engine == "ray":
+        from unwaver.study.cluster import do_all
+
+        return do_all(todo, root, lambda step: guard(step, work, root))
     place = Place(root)
-    done = 0
-    for step, recipe in owed(work, root):
-        if step.stage not in stages:
-            continue
-        missing = [other for other in step.inputs.values() if other.manifest(root) is None]
+    for step, recipe in todo:
+        guard(step, work, root)
+        say(f"{step.stage} {step.name} ({step.directory(root).name})")
+        perform(step, recipe, place)
+    return len(todo)
+
+
+def perform(step: Step, recipe: Recipe, place: Place) -> None:
+    """Do one step whose inputs are finished."""
+    run: Stage = import_module(f"unwaver.stages.{step.stage}").run
+    run(step, recipe, place)
+
+
+def _refuse_unread(todo: list[tuple[Step, Recipe]], root: Path) -> None:
+    """RunError for the first step that reads what is neither finished nor among what is to be done."""
+    coming = {step.digest for step, _ in todo}
+    for step, _ in todo:
+        missing = [o for o in step.inputs.values() if o.digest not in coming and o.manifest(root) is None]
         if missing:
             names = ", ".join(sorted({f"{other.stage} ({other.name})" for other in missing}))
             raise RunError(
                 f"{step.stage} ({step.name}) reads what is not finished yet: {names}; `unwaver run` does all in order"
             )
-        if step.stage == "train":
-            _refuse_leaks(step, work, root)
-        run: Stage = import_module(f"unwaver.stages.{step.stage}").run
-        say(f"{step.stage} {step.name} ({step.directory(root).name})")
-        run(step, recipe, place)
-        done += 1
-    return done
 
 
-def _refuse_leaks(train: Step, work: list[Plan], root: Path) -> None:
-    """The leak guard: no training on what is evaluated, unless the recipe only wants it reported."""
+def guard(step: Step, work: list[Plan], root: Path) -> None:
+    """The leak guard: nothing is trained on what is evaluated, and nothing so trained is evaluated, unless the recipe
+    only wants it reported.
+
+    RecipeError where the training set shares text with an evaluated set; RunError where nobody has looked yet.
+    """
     from unwaver.stages.overlap import contaminated
 
+    trained = step if step.stage == "train" else step.inputs.get("train")
     for arm in work:
-        manifest = arm.overlap.manifest(root)
-        if arm.train.digest != train.digest or manifest is None or arm.recipe.mix.overlap != "refuse":
+        if trained is None or arm.train.digest != trained.digest:
             continue
-        if found := contaminated(manifest):
-            shared = ", ".join(f"{count} prompts of {name}" for name, count in found.items())
+        manifest = arm.overlap.manifest(root)
+        if manifest is None:
             raise RunError(
+                f"nobody has looked yet whether the training set of {arm.arm} shares text with what is evaluated; "
+                "`unwaver train` with the same recipe does that first"
+            )
+        if arm.recipe.mix.overlap == "refuse" and (found := contaminated(manifest)):
+            shared = ", ".join(f"{count} prompts of {name}" for name, count in found.items())
+            raise RecipeError(
                 f"the training set of {arm.arm} shares text with what is evaluated: {shared} "
                 f"(see {arm.overlap.directory(root)}); evaluate on other prompts, train on other ones, "
                 'or set mix.overlap = "report" to go on and have it reported'
