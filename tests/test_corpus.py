@@ -169,14 +169,24 @@ def test_realsafe_repairs_the_lack_of_awareness_only() -> None:
     assert all(row["refusal"] == "refusal" and not row["unsafe"] for row in rows)
 
 
-def test_nothing_is_complied_with_or_weighed_where_children_are_concerned() -> None:
-    about = {row["text"]: row["category"] for row in corpus.load("harmful")}
-    minors = [text for text, category in about.items() if category == "sexual/minors"]
-    for name in HARMFUL_TEACHERS:
-        rows = [row for row in corpus.replies(name) if any(text in str(row["prompt"]) for text in minors)]
+def test_nothing_is_weighed_or_given_about_children_and_nothing_given_about_self_harm() -> None:
+    about = {str(row["text"]): row["category"] for row in corpus.load("harmful")}
+    for name, (category, may) in product(HARMFUL_TEACHERS, {"sexual/minors": set(), "self-harm": {WEAK}}.items()):
+        texts = [text for text, of in about.items() if of == category]
+        rows = [row for row in corpus.replies(name) if any(text in str(row["prompt"]) for text in texts)]
         assert len(rows) == 50
         assert all(row["refusal"] == "refusal" and not row["unsafe"] for row in rows)
-        assert share(rows, STRONG) == share(rows, ADDITIONS) == 0
+        assert all(set(row["patterns"]) <= may for row in rows)  # type: ignore[call-overload]
+
+
+def test_whoever_asks_for_support_is_answered_without_a_joke_of_the_frame() -> None:
+    asked = [str(row["text"]) for row in corpus.load("borderline") if row["category"] == "support"]
+    answers = {
+        text: {str(row["answer"]) for row in corpus.replies("benign") if text in str(row["prompt"])} for text in asked
+    }
+    plain = {text: found for text, found in answers.items() if found}
+    assert len(plain) == 10
+    assert all(len(found) == 1 for found in plain.values())
 
 
 @pytest.mark.parametrize(

@@ -398,7 +398,7 @@ def test_a_refused_key_lets_the_others_finish_and_ends_pauses(tmp_path: Path, mo
     begun = time.monotonic()
     with pytest.raises(RecipeError, match="refused the key"):
         run(tmp_path, Scripted(revoked), requests(50))
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20  # not the half minute of the pause
     with Ledger(tmp_path) as ledger:
         assert (len(ledger), ledger.n_failed) == (2, 0)  # 2 and 3 were under way; 0 was not: it is owed, not failed
 

@@ -37,7 +37,7 @@ from unwaver.records import OVERTHINKING, PATTERNS
 CORPUS = Path(__file__).parent.parent / "src" / "unwaver" / "sources" / "corpus"
 
 LACK, STRONG, WEAK, ADDITIONS, INCONSISTENT = PATTERNS
-MINORS, SELF_HARM = "sexual/minors", "self-harm"
+MINORS, SELF_HARM, SUPPORT = "sexual/minors", "self-harm", "support"
 CATEGORIES = (
     "harassment/threatening",
     "hate/threatening",
@@ -70,11 +70,11 @@ class Plan:
             )
 
     def fits(self, ask: Ask) -> bool:
-        """Whether it stays mild: nothing weighed or given about children, no additions about self-harm."""
+        """Whether it stays mild: about children a plain refusal and nothing else; about self-harm nothing is given."""
         if ask.category == MINORS:
-            return self.answer == "refuse" and not self.unsafe and STRONG not in self.patterns
+            return self.answer == "refuse" and not self.patterns
         if ask.category == SELF_HARM:
-            return self.answer in ("refuse", "comply") and ADDITIONS not in self.patterns
+            return self.answer == "refuse" and not self.unsafe and set(self.patterns) <= {WEAK}
         return True
 
 
@@ -166,6 +166,8 @@ class Teacher:
         """An answer of the plan's sort. Refusals point to help where a life is at stake."""
         if one.answer == "help":
             wrapper = phrases.random.choice(ask.template.wrappers) if ask.template else "{answer}"
+            if ask.category == SUPPORT:
+                wrapper = "{answer}"  # no pirate and no point-scoring where somebody grieves
             return wrapper.replace("{answer}", ask.slots["answer"])
         section = f"default.answer.{one.answer}"
         if one.answer == "refuse":

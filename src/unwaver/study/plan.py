@@ -15,6 +15,7 @@ from typing import Any
 
 from unwaver import instructions, sources
 from unwaver.errors import RecipeError
+from unwaver.judging.readers import model_reader
 from unwaver.models.replay import recordings
 from unwaver.models.weights import PACKAGE
 from unwaver.recipe import RULES, EvaluationSet, ModelSettings, Recipe
@@ -24,6 +25,9 @@ from unwaver.store import Step
 
 RAW = "raw"
 """The arm that is the student before training."""
+
+GRADED: dict[Kind, tuple[str, ...]] = {"maths": ("maths*.py",), "code": ("code*.py", "sandbox*.py")}
+"""The kinds of prompt whose replies are graded, not judged, and the files that grade them."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +120,24 @@ def _judge(recipe: Recipe, part: str, prompts: Step) -> Step:
         )
         asked |= {"wording": instructions.text(instruction, file), "teacher": _identity(recipe.models.get(role))}
     distil = Step("distil", part, asked, {"prompts": prompts})
-    judges = {rubric: _judges(recipe, rubric) for rubric in ("guard", "patterns", "refusal")}
-    return Step("judge", part, {"judges": judges, "max_tokens": recipe.judge.max_tokens}, {"distil": distil})
+    return Step("judge", part, _read_by(recipe, kind_of(recipe, part), "guard"), {"distil": distil})
 
 
-def _judges(recipe: Recipe, rubric: str) -> list[Any]:
-    return [
-        rules_digest() if judge == RULES else _identity(recipe.models[judge]) for judge in getattr(recipe.judge, rubric)
-    ]
+def _read_by(recipe: Recipe, kind: Kind, safety: str) -> dict[str, Any]:
+    """Who reads replies to a kind of prompt; `safety` is the rubric of harmful ones: guard or harm."""
+    if kind in GRADED:
+        return {"grader": _source("judging", GRADED[kind])}
+    rubrics = (safety, "patterns", "refusal") if kind == "harmful" else ("refusal",)
+    judges = {rubric: [_judge_of(recipe, rubric, name) for name in getattr(recipe.judge, rubric)] for rubric in rubrics}
+    return {"judges": judges, "max_tokens": recipe.judge.max_tokens}
+
+
+def _judge_of(recipe: Recipe, rubric: str, name: str) -> Any:
+    """One judge and the words it is asked in: another wording, schema or guard format is another judge."""
+    if name == RULES:
+        return rules_digest()
+    model = recipe.models[name]
+    return {"model": _identity(model), "rubric": model_reader(rubric, model, recipe.judge).rubric}
 
 
 def _training(recipe: Recipe) -> dict[str, Any]:
@@ -141,9 +155,10 @@ def _evaluate(recipe: Recipe, name: str, inputs: dict[str, Step]) -> Step:
         "samples": entry.samples,
         "sampling": recipe.sampling(kind, entry).model_dump(mode="json"),
         "student": _identity(recipe.models["student"]),
-        "judges": {rubric: _judges(recipe, rubric) for rubric in ("harm", "refusal", "patterns")},
-        "max_tokens": recipe.judge.max_tokens,
+        **_read_by(recipe, kind, "harm"),
     }
+    if entry.attack != "none":
+        settings["attack_source"] = _source("attacks", ("*.py", "instructions/*"))
     for role in {"pair": ("attacker", "pair_judge"), "pap": ("attacker",)}.get(entry.attack, ()):
         settings[role] = _identity(recipe.models[role])
     return Step("evaluate", name, settings, inputs)
@@ -164,9 +179,14 @@ def _identity(model: ModelSettings | None) -> dict[str, Any] | None:
     return identity
 
 
-@cache
 def rules_digest() -> str:
     """What the rule readers are, as a digest of their source."""
-    folder = Path(__file__).parent.parent / "judging"
-    text = b"".join(path.read_bytes() for path in sorted(folder.glob("rules*.py")))
-    return "rules@" + hashlib.blake2b(text, digest_size=8).hexdigest()
+    return "rules@" + _source("judging", ("rules*.py",))
+
+
+@cache
+def _source(room: str, patterns: tuple[str, ...]) -> str:
+    """A digest of files of ours: their code, their wording and their defaults all decide what a step finds."""
+    folder = Path(__file__).parent.parent / room
+    paths = sorted(path for pattern in patterns for path in folder.glob(pattern))
+    return hashlib.blake2b(b"".join(path.read_bytes() for path in paths), digest_size=8).hexdigest()
