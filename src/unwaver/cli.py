@@ -135,7 +135,7 @@ def _overview() -> str:
             "",
             *lines,
             "",
-            "A stage's own settings need no dots: `unwaver mix RECIPE --keep pattern-free` is `--mix.keep pattern-free`.",
+            "A stage's own settings need no dots: `unwaver mix RECIPE --keep X` is `--mix.keep X`.",
             "`unwaver VERB --help` tells more. Giving the same command again goes on where it was.",
         ]
     )
