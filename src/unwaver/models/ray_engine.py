@@ -31,7 +31,8 @@ CALLS_PER_ACTOR = 32
 """Calls of one server under way at once in one actor; more than one process can serve many."""
 CHUNKS_AHEAD = 3
 """Chunks an actor has at once, so that it is never idle at the end of one."""
-START_SECONDS = 120.0
+START_SECONDS = 600.0
+"""An actor asks nothing of the cluster but a process; its imports may come over a slow shared disk."""
 LOSSES_MOST = 3
 """After an actor was lost over the same chunk so often, the chunk is the reason."""
 
@@ -206,7 +207,7 @@ class Driver:
             self.workers.append(worker)
         there, _ = self._ray.wait([ref for ref, _ in hired], num_returns=count, timeout=START_SECONDS)
         if not there and not any(worker.alive for worker in self.workers):
-            raise RunError(f"no room on the Ray cluster for an actor with {self._options} within {START_SECONDS:g} s")
+            raise RunError(f"no actor could start on the Ray cluster within {START_SECONDS:g} s; see the cluster's log")
         for ref, worker in hired:
             if ref not in there:
                 continue
