@@ -22,8 +22,8 @@ WORK = "work.json"
 TRAINED = "trained.json"
 """Written last by the processes: the proof that the weights are there."""
 
-PERPLEXITY_EXAMPLES = 32
-"""Examples of each part whose perplexity is measured: the mean over so many has settled."""
+PERPLEXITY_EXAMPLES = 8
+"""Examples of each part whose perplexity is measured: some hundred tokens each, enough to tell recipes apart."""
 
 
 class Work(BaseModel):
