@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -75,7 +76,9 @@ def write(folder: Path, url: str, parts: str = "{}") -> tuple[Path, Path]:
 
 
 def records(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.glob("*/*") if path.name in RECORDS}
+    """Every file of records, without the seconds that a training step took."""
+    found = {str(path.relative_to(root)): path.read_bytes() for path in root.glob("*/*") if path.name in RECORDS}
+    return {name: re.sub(rb', "seconds": [0-9.e-]+', b"", content) for name, content in found.items()}
 
 
 @contextmanager
