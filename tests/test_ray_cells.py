@@ -176,6 +176,7 @@ parts = {{ safety = 12 }}
 [train]
 learning_rate = 1e-3
 global_batch = 2
+micro_batch = 2
 dtype = "float32"
 gradient_checkpointing = false
 max_tokens = 2048

@@ -48,7 +48,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     from rich.console import Console
 
     work, root = open_recipe(arguments.recipe, arguments.root, overrides)
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     if not console.is_terminal:
         console.width = max(console.width, WIDTH)
     under = Assumptions(arguments.gpu, arguments.training_utilisation, arguments.generation_utilisation)
@@ -65,7 +65,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
         console.print(f"  nothing is owed under {root}")
     else:
         console.print(f"  owed under {root}:")
-        console.print(_table(found))
+        console.print(_table(found), soft_wrap=False)
         for line in _terms(found, under):
             console.print(f"  {line}")
     if not arguments.no_student:
@@ -147,8 +147,8 @@ def _terms(found: Forecast, under: Assumptions) -> Iterator[str]:
         yield (
             f"GPU-hours: on {under.gpu} ({forecast.PEAK[under.gpu] / 1e12:g} TFLOP/s in bfloat16). Training: 6 "
             "operations for each weight and token, 8 with gradient checkpointing, 2 less for adapters, at "
-            f"{under.training:.0%} of that; local models that generate: 2, at {under.generation:.0%}. --gpu and "
-            "the two --...-utilisation change it."
+            f"{100 * under.training:g}% of that; local models that generate: 2, at {100 * under.generation:g}%. --gpu "
+            "and the two --...-utilisation change it."
         )
     unpriced = sorted({line.model for line in found.lines.values() if line.cost is None})
     if unpriced:
