@@ -68,12 +68,36 @@ def test_a_wrong_type_names_key_and_value(tmp_path: Path) -> None:
     clear(run("check", str(write(tmp_path)), "--train.epochs", "many"), 2, "train.epochs", "'many'")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("mix.parts.mine", "many", "expected a number of examples"),
+        ("mix.parts.mine", "-3", "expected a number of examples"),
+        ("evaluate.sets.mine.attack", "charm", "'none', 'pair', 'pap'"),
+    ],
+)
+def test_a_value_that_can_not_be_is_refused_before_anything_is_done(
+    tmp_path: Path, key: str, value: str, told: str
+) -> None:
+    done = run("check", str(write(tmp_path)), f"--{key}", value)
+    clear(done, 2, key, told)
+    assert "constrained" not in done.stderr
+
+
+@pytest.mark.parametrize("root", ["recipe.toml", "recipe.toml/runs", "/proc/nowhere"])
+def test_a_root_that_can_be_no_folder_is_told(tmp_path: Path, root: str) -> None:
+    recipe = write(tmp_path)
+    clear(run("prompts", str(recipe), "--root", str(tmp_path / root)), 2, "runs can't be kept here")
+
+
+@pytest.mark.real
 def test_a_student_that_is_not_there_is_named(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     recipe = write(tmp_path, student=str(tmp_path / "nowhere"))
     clear(run("check", str(recipe), "--root", str(tmp_path / "runs")), 2, "nowhere")
 
 
+@pytest.mark.real
 def test_a_student_without_a_chat_template_is_told(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     from tokenizers import Tokenizer, models, pre_tokenizers

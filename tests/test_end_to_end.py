@@ -24,7 +24,7 @@ SMALL = {
     "train.save_every": 3,
     "evaluate.max_tokens": 24,
     **{f"prompts.{name}-unseen.limit": 3 for name in ("harmful", "borderline", "plain", "maths")},
-    "prompts.harmful-unseen-framed.limit": 3,
+    **{f"prompts.{name}-unseen-framed.limit": 3 for name in ("harmful", "borderline")},
 }
 
 
@@ -95,7 +95,7 @@ def test_a_finished_stage_prints_its_directory_again(tmp_path: Path) -> None:
     first = subprocess.run(command(root, "prompts"), capture_output=True, text=True, check=True)
     again = subprocess.run(command(root, "prompts"), capture_output=True, text=True, check=True)
     assert again.stdout == first.stdout
-    assert first.stdout.count("prompts-") == 9
+    assert first.stdout.count("prompts-") == 10
     assert again.stderr == ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -25,7 +26,8 @@ def test_the_command_line_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["sources", "stages.distil", "stages.judge", "stages.mix", "stages.audit", "study.results"]
+    "module",
+    ["sources", "stages.distil", "stages.judge", "stages.mix", "stages.audit", "study.results", "report.write"],
 )
 def test_the_core_needs_no_torch(module: str) -> None:
     loaded = python(
@@ -76,6 +78,48 @@ def test_papers_name_real_files() -> None:
         assert places, row
         for place in places:
             assert (ROOT / place).exists(), place
+
+
+def test_every_paper_the_code_cites_is_listed() -> None:
+    listed = (ROOT / "PAPERS.md").read_text()
+    cited = {
+        number: path.name
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        for number in re.findall(r"\b(\d{4}\.\d{5})\b", path.read_text(encoding="utf-8"))
+    }
+    assert len(cited) >= 10
+    assert {number: name for number, name in cited.items() if number not in listed} == {}
+
+
+@pytest.mark.real
+def test_the_wheel_works_without_the_repository_and_without_torch(tmp_path: Path) -> None:
+    def pip(*words: str) -> None:
+        done = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    pip("wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT))
+    (wheel,) = tmp_path.glob("unwaver-*.whl")
+    place = tmp_path / "installed"
+    pip("install", "--quiet", "--no-deps", "--target", str(place), str(wheel))
+    traces = tmp_path / "traces.jsonl"
+    traces.write_text('{"prompt": "How do I boil an egg?", "response": "<think>Harmless.</think>Nine minutes."}\n')
+    blocked = "import sys; sys.modules.update(dict.fromkeys(('torch', 'transformers', 'trl', 'peft', 'ray', 'vllm')));"
+    script = (
+        f"{blocked} from unwaver.cli import main; import unwaver; print(unwaver.__file__); sys.exit(main(sys.argv[1:]))"
+    )
+    verdicts = tmp_path / "verdicts.jsonl"
+    words = ("audit", str(traces), "--rubric", "refusal", "--out", str(verdicts))
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(place)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(place))
+    assert '"compliance"' in verdicts.read_text()
 
 
 def test_the_recipe_page_is_what_the_settings_say() -> None:

@@ -14,7 +14,7 @@ import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_validator, model_validator
 
 from unwaver.errors import RecipeError
 from unwaver.records import Kind, Sampling
@@ -23,6 +23,17 @@ RULES = "rules"
 """The name under which a reader without a model is asked for."""
 
 Keep = Literal["everything", "guard-only", "all-but-weak-vacillation", "pattern-free"]
+Attack = Literal["none", "pair", "pap", "empty-think", "short-think", "forced-opening"]
+
+
+def _count(value: Any) -> Any:
+    if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise ValueError('expected a number of examples from 0 up, or "all"')
+
+
+Count = Annotated[int | Literal["all"], PlainValidator(_count)]
+"""How many examples of a prompt set: a number, or all there are."""
 
 
 class Settings(BaseModel):
@@ -193,7 +204,7 @@ class JudgeSettings(Settings):
 class MixSettings(Settings):
     """What the student is trained on."""
 
-    parts: dict[str, Annotated[int, Field(ge=0)] | Literal["all"]] = {"safety": 1000, "benign": 100}
+    parts: dict[str, Count] = {"safety": 1000, "benign": 100}
     """How many examples of each prompt set: `name = count`; "all" takes all there are, 0 leaves the set out."""
     keep: Keep = "guard-only"
     """Which traces of harmful prompts may be kept: everything; those the guard calls safe; of these, those without any
@@ -250,7 +261,7 @@ class EvaluationSet(Settings):
 
     prompts: str | None = None
     """The prompt set's name; None: the one that bears the evaluation's name."""
-    attack: str = "none"
+    attack: Attack = "none"
     """none, pair, pap (an attacker model rewrites), or a prefill: empty-think, short-think, forced-opening."""
     samples: int = Field(1, ge=1)
     """Replies per prompt."""

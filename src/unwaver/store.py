@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from unwaver import __version__
-from unwaver.errors import HeldError, RecordError, RunError
+from unwaver.errors import HeldError, RecipeError, RecordError, RunError
 from unwaver.records import digest
 
 R = TypeVar("R", bound=BaseModel)
@@ -63,7 +63,7 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
     """The manifest of a finished step; None where there is none."""
     try:
         content: dict[str, Any] = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
         raise RecordError(
@@ -86,7 +86,13 @@ class RunDir:
         """Make or enter the directory and hold it; HeldError while another process does, RunError on a full disk."""
         path = step.directory(root)
         with disk_errors(path):
-            path.mkdir(parents=True, exist_ok=True)
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
+                raise RecipeError(
+                    f"{root}: runs can't be kept here ({os.strerror(error.errno or 0).lower()}: {error.filename}); "
+                    "expected a folder, or a place where one can be made"
+                ) from None
             lock = (path / ".lock").open("a+")
         try:
             try:
