@@ -177,6 +177,7 @@ parts = {{ safety = 12 }}
 learning_rate = 1e-3
 global_batch = 2
 micro_batch = 2
+epochs = 4
 dtype = "float32"
 gradient_checkpointing = false
 max_tokens = 2048
