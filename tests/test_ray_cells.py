@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,7 +22,9 @@ import faulty_server
 
 from unwaver import recipe
 from unwaver.cli import main
-from unwaver.study import asked
+from unwaver.errors import RecipeError
+from unwaver.store import RunDir
+from unwaver.study import asked, cluster
 from unwaver.study.plan import plan
 
 pytestmark = pytest.mark.real
@@ -234,3 +237,34 @@ def test_what_a_stage_asks_of_the_cluster() -> None:
         "train": {4},
         "evaluate": {2},
     }
+
+
+def test_a_lost_workers_lock_is_waited_for(tmp_path: Path) -> None:
+    path, _ = write(tmp_path, "http://127.0.0.1:9/v1")
+    of = plan(recipe.load(path), "arm")
+    step = of.prompts["mine"]
+    root = tmp_path / "runs"
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with RunDir.open(step, root):
+            held.set()
+            let_go.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(10)
+    threading.Timer(0.5, let_go.set).start()
+    assert cluster.work(step, of.recipe, root, tmp_path / "no such folder") is None
+    holder.join()
+    assert step.manifest(root) is not None
+
+
+def test_a_step_too_large_for_every_node_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [{"Alive": True, "Resources": {"GPU": 2.0}}, {"Alive": False, "Resources": {"GPU": 8.0}}]
+    monkeypatch.setattr(cluster, "connect", lambda: SimpleNamespace(nodes=lambda: nodes))
+    path = ROOT / "recipes/improved.toml"
+    large = recipe.load(path, {"train.launch": "torchrun", "train.processes": 4})
+    train = plan(large, "arm").train
+    with pytest.raises(RecipeError, match=r"train \(arm\) needs 4 GPUs on one node; the largest .* has 2"):
+        cluster.do_all([(train, large)], tmp_path, lambda step: None)
