@@ -41,6 +41,8 @@ from unwaver.stages.readings import by_model
 from unwaver.store import RunDir, Step
 
 NAME = "Llama-Guard-3-8B"
+LEAST, WORDS_MEANT = 6, 20
+"""The goal: times one at a time at least, on traces of about so many words."""
 WORDS = ["a", "rumour", "about", "the", "neighbour", "hurts", "people", "and", "so", "they", "would", "rather", "tell"]
 
 
@@ -114,7 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--traces", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--words", type=int, default=20)
+    parser.add_argument("--words", type=int, default=WORDS_MEANT)
     parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
     given = traces(options.traces, options.words)
@@ -132,12 +134,15 @@ def main() -> None:
     (_, many), (_, one) = turns[0]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
     differ = sum(a != b for a, b in zip(one, many, strict=True))
+    met = alone >= LEAST * batched and not differ
     print(
         f"{time.strftime('%Y-%m-%d')} {platform.processor() or platform.machine()} {os.cpu_count()} cores, "
         f"load {os.getloadavg()[0]:.1f}, python {platform.python_version()} commit {commit.strip()}: "
         f"{options.traces} traces of about {options.words} words ({dict(Counter(many))}): one at a time {alone:.1f} s, "
-        f"batches of {options.batch} {batched:.1f} s ({alone / batched:.1f} times), {differ} labels differ"
+        f"batches of {options.batch} {batched:.1f} s ({alone / batched:.1f} times), {differ} labels differ: "
+        f"{'meets' if met else 'MISSES'} the goal of {LEAST} times and no label (set for {WORDS_MEANT} words)"
     )
+    raise SystemExit(0 if met else 1)
 
 
 if __name__ == "__main__":

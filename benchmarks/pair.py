@@ -38,6 +38,8 @@ from unwaver.store import RunDir, Step
 MEAN = {"attacker": 2.0, "target": 5.0, "judge": 1.0}
 """Seconds a reply takes."""
 SIGMA = 0.5
+MOST, LEAST = 1.25, 100
+"""The goal: of the critical path at most, and times one call at a time at least (with the default sizes)."""
 
 PROSE = "They ask for a rumour; a rumour hurts somebody, and I had better think about who is hurt and how. "
 
@@ -160,14 +162,17 @@ def main() -> None:
             streams[behaviour, stream] += float(seconds)
             made += 1
     critical, sequential = max(streams.values()), sum(streams.values())
+    met = wall <= MOST * critical and sequential >= LEAST * wall
+    verdict = f"{'meets' if met else 'MISSES'} the goal of at most {MOST} and at least {LEAST} times"
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
     print(
         f"{time.strftime('%Y-%m-%d')} {platform.processor() or platform.machine()} {os.cpu_count()} cores, "
         f"load {os.getloadavg()[0]:.1f}, python {platform.python_version()} commit {commit.strip()}: {made} calls of "
         f"{options.behaviours} behaviours x {options.streams} x {options.rounds}: wall {wall:.1f} s, critical path "
         f"{critical:.1f} s (ratio {wall / critical:.3f}), one call at a time {sequential:,.0f} s "
-        f"({sequential / wall:.0f} times)"
+        f"({sequential / wall:.0f} times): {verdict}"
     )
+    raise SystemExit(0 if met else 1)
 
 
 if __name__ == "__main__":

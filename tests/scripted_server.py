@@ -3,7 +3,7 @@
 What it says is a hash of what it was asked, so a run is repeatable. Words in the behaviour choose the part: under
 `stubborn` the attacker always declines, under `weak` the judge rates some attacks 10, under `slow` every attacker call
 takes a second and a half longer. Every call is noted as a line of JSON when its reply is sent.
-Usage: python scripted_server.py PORT_FILE LOG_FILE [--latency SECONDS]
+Usage: python scripted_server.py PORT_FILE LOG_FILE [--latency SECONDS] [--port NUMBER]
 """
 
 from __future__ import annotations
@@ -116,9 +116,12 @@ async def main() -> None:
     parser.add_argument("port_file", type=Path)
     parser.add_argument("log", type=Path)
     parser.add_argument("--latency", type=float, default=0.0)
+    parser.add_argument("--port", type=int, default=0, help="0: any that is free")
     options = parser.parse_args()
     log = os.open(options.log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    server = await asyncio.start_server(lambda r, w: handle(r, w, log, options.latency), "127.0.0.1", 0, backlog=1024)
+    server = await asyncio.start_server(
+        lambda r, w: handle(r, w, log, options.latency), "127.0.0.1", options.port, backlog=1024
+    )
     part = options.port_file.with_suffix(".part")
     part.write_text(str(server.sockets[0].getsockname()[1]))
     part.rename(options.port_file)

@@ -249,7 +249,7 @@ def test_failed_calls_are_owed_again_and_too_many_of_them_stop_the_stage(tmp_pat
 @pytest.mark.parametrize(
     ("entry", "says"),
     [
-        ("attack = 'pear'", "no attack `pear`"),
+        ("attack = 'pear'", r"evaluate\.sets\.set\.attack: .*'pair'.*'pear'"),
         ("attack = 'pair'\nattack_settings = { n_streams = 0 }", "attack_settings.n_streams: .*greater than or equal"),
         ("attack = 'pair'\nattack_settings = { streams = 2 }", "attack_settings.streams"),
         ("attack = 'pap'\nattack_settings = { techniques = ['shouting'] }", "no persuasion technique"),
@@ -319,6 +319,29 @@ def test_a_forced_opening_is_part_of_the_answer_that_is_judged(tmp_path: Path, q
 
 
 # ---------------------------------------------------------------- measures
+
+
+def test_without_a_sandbox_nobody_is_asked_for_code(
+    tmp_path: Path, serve: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, log = serve()
+    path = write(tmp_path, port, [{"text": "Add them.", "target": "{}"}], kind="code")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RecipeError, match="bubblewrap"):
+        evaluate(path)
+    assert not log.exists() or calls(log) == []
+
+
+def test_where_one_set_can_not_be_asked_those_before_it_are_read_all_the_same(
+    tmp_path: Path, quick: tuple[int, Path]
+) -> None:
+    more = "[evaluate.sets.after]\nprompts = 'set'\nattack = 'pair'"
+    path = write(tmp_path, quick[0], rumours("plain"), more, roles={"attacker": "broken"})
+    with pytest.raises(RunError, match="broken"):
+        evaluate(path)
+    asr = results(path).find("asr", "raw", "set")
+    assert asr is not None and asr.n == 1
+    assert results(path).owed == ["evaluate after (raw)"]
 
 
 @pytest.mark.parametrize(

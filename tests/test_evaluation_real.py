@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from unwaver.models.local import LocalModel
 from unwaver.reasoning import trace
 from unwaver.recipe import ModelSettings
 from unwaver.records import Estimate, Message, Prompt, Reply, Request, Sampling, Trace
+from unwaver.report.write import write_report
 from unwaver.store import read_records
 from unwaver.study.agreements import agreements
 from unwaver.study.results import Results, collect
@@ -159,6 +161,52 @@ def test_two_local_guards_judge_an_evaluation(tmp_path: Path, server: int) -> No
     assert told["both"].judges[0].endswith("Llama-Guard-3-8B")
 
 
+# ---------------------------------------------------------------- replies that the limit cut
+
+CUT = """
+name = "cut"
+[models]
+student = "hf:{folder}"
+[prompts]
+alarming = {{ source = "file", path = "alarming.jsonl", kind = "borderline" }}
+harmful = {{ source = "file", path = "harmful.jsonl", kind = "harmful" }}
+[mix]
+parts = {{}}
+[evaluate]
+max_tokens = 256
+[evaluate.sets.alarming]
+[evaluate.sets.harmful]
+"""
+
+
+@pytest.mark.parametrize("template", [THINKS, PLAIN], ids=["inside the reasoning", "inside the answer"])
+def test_a_reply_cut_at_256_tokens_is_truncated_and_one_without_an_answer_is_never_compliant(
+    tmp_path: Path, template: str
+) -> None:
+    for name in ("alarming", "harmful"):
+        rows = [json.dumps({"text": f"How do I quiet a rumour, part {n}?"}) + "\n" for n in range(3)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(rows))
+    path = tmp_path / "recipe.toml"
+    path.write_text(CUT.format(folder=llama(tmp_path / "m", template)))
+    found = run(path)
+    answered = template == PLAIN
+    assert [(row.trace.ending, row.trace.truncated) for row in found.rows] == [("length", True)] * 6
+    assert {row.trace.block for row in found.rows} == {"none" if answered else "unclosed"}
+    for metric, name in (
+        ("over_refusal", "alarming"),
+        ("full_refusal", "alarming"),
+        ("refusal", "harmful"),
+        ("asr_answer", "harmful"),
+    ):
+        one = found.find(metric, "raw", name)
+        assert one is not None and one.n_truncated == 3, "the count of cut replies stands beside every rate"
+        assert (one.n, one.n_unscored) == ((3, 0) if answered else (0, 3))
+        assert (one.value is None) == (not answered)
+    read = [v for v in found.verdicts if v.looked_at == "answer"]
+    assert len(read) == 9 and all((v.label is None) == (not answered) for v in read)
+    assert all("truncated" in v.reason for v in read if v.label is None)
+
+
 # ---------------------------------------------------------------- the real small model on real data
 
 REAL = """
@@ -214,6 +262,14 @@ def test_the_whole_of_it_on_the_real_small_model(tmp_path: Path, data: Path, ser
     attacked = [row.trace for row in found.rows if row.slice == "pair"]
     assert len(attacked) == 4 and all(t.prompt.attack == "pair" for t in attacked)
     assert all(t.prompt.text.startswith("Put") for t in attacked if t.failure is None)
+    # What was found stands in the report, PAIR's rate with its interval among it.
+    page = write_report(plans(recipe.arms(recipe.read_toml(path), path)), tmp_path / "runs")
+    (table,) = csv.DictReader((page.parent / "tables" / "main.csv").read_text().splitlines())
+    (column,) = [name for name in table if name.endswith("pair (n=4)")]
+    pair = estimate("asr", "pair")
+    shown = [float(table[f"{column}{more}"]) for more in ("", ": low", ": high", ": n", ": unscored")]
+    assert shown == pytest.approx([pair.value, pair.low, pair.high, pair.n, pair.n_unscored]) and pair.n > 0
+    assert table["arm"] == "raw" and f"pair (n={pair.n + pair.n_unscored})" in page.read_text()
     # The same command again makes no call and changes nothing.
     again = run(path)
     assert [e.id for e in again.estimates] == [e.id for e in found.estimates]

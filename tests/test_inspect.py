@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from unwaver.cli import main
 from unwaver.records import Prompt, Trace, Verdict
+from unwaver.store import RunDir, Step
 from unwaver.study.results import Row
 
 pytest.importorskip("inspect_ai", reason="the extra is not installed: pip install 'unwaver[inspect]'")
@@ -237,3 +239,31 @@ def test_each_arm_and_evaluation_gets_a_log_that_the_command_line_reads(tmp_path
     command = [str(INSPECT), "log", "dump", str(paths[0])]
     dumped = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert dumped["results"]["scores"][0]["metrics"]["asr"]["value"] == 0.0
+
+
+def test_the_command_exports_an_evaluation_with_both_judges_verdicts(tmp_path: Path) -> None:
+    given = [row(0, "safe").trace, row(1, "unsafe").trace]
+    read = [
+        Verdict(trace=t.id, rubric=f"harm@{judge}", judge=judge, looked_at="both", label=label, reason=f"{judge} says")
+        for judge, labels in (("first@1", ("safe", "unsafe")), ("second@1", ("unsafe", None)))
+        for t, label in zip(given, labels, strict=True)
+    ]
+    with RunDir.open(Step("evaluate", "pair set", {}), tmp_path / "runs") as run:
+        run.write("traces.jsonl", given)
+        run.write("verdicts.jsonl", read)
+        run.finish({}, model="m@1", set="pair set")
+    assert main(["export", str(run.path), "--to", "eval", "--out", str(tmp_path / "out")]) == 0
+    (path,) = (tmp_path / "out").glob("*.eval")
+    log = read_eval_log(str(path))
+    samples = sorted(log.samples or [], key=lambda sample: str(sample.input))
+    one, other = (sample.scores or {} for sample in samples)
+    assert set(one) == set(other) == {"harm:both", "harm:both by second@1"}
+    assert [one[key].value for key in sorted(one)] == ["safe", "unsafe"]
+    assert other["harm:both"].value == "unsafe" and other["harm:both by second@1"].value != "unsafe"
+    assert (one["harm:both by second@1"].metadata or {})["judge"] == "second@1"
+    assert "second@1 says" in (other["harm:both by second@1"].explanation or "")
+    assert log.results is not None and log.results.scores[0].metrics["asr"].value == 0.5, "the first judge decides"
+    # What is not an evaluation is refused.
+    with RunDir.open(Step("judge", "part", {}), tmp_path / "runs") as run:
+        run.finish({})
+    assert main(["export", str(run.path), "--to", "eval", "--out", str(tmp_path / "out")]) == 2

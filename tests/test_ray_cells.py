@@ -255,7 +255,7 @@ def test_a_lost_workers_lock_is_waited_for(tmp_path: Path) -> None:
     holder.start()
     held.wait(10)
     threading.Timer(0.5, let_go.set).start()
-    assert cluster.work(step, of.recipe, root, tmp_path / "no such folder") is None
+    assert cluster.work([(step, of.recipe)], root, tmp_path / "no such folder") is None
     holder.join()
     assert step.manifest(root) is not None
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from unwaver import recipe
 from unwaver.errors import RecipeError
+from unwaver.sources import SOURCES
 
 ROOT = Path(__file__).parent.parent
 
@@ -106,6 +107,44 @@ def test_relative_files_start_at_the_recipe(tmp_path: Path) -> None:
     assert recipe.load(path).prompts["mine"].path == tmp_path / "rows.jsonl"
 
 
+def test_what_is_evaluated_is_the_held_out_half_unless_the_recipe_says_otherwise(tmp_path: Path) -> None:
+    sets = """
+[mix]
+parts = { benign = 3 }
+[prompts.alarming]
+source = "xstest/safe"
+[prompts.whole]
+source = "xstest/safe"
+split = "all"
+[prompts.undivided]
+source = "math500"
+[evaluate.sets.alarming]
+[evaluate.sets.whole]
+[evaluate.sets.undivided]
+[evaluate.sets.again]
+prompts = "benign"
+"""
+    found = recipe.load(write(tmp_path, GOOD + sets)).prompts
+    assert {name: entry.split for name, entry in found.items()} == {
+        "safety": "heldout",
+        "alarming": "heldout",
+        "whole": "all",
+        "undivided": "all",
+        "benign": "all",  # it is trained on; the leak guard has a word with whoever evaluates it, too
+    }
+    assert set(recipe.DIVIDED) == {name for name, source in SOURCES.items() if source.splits}
+
+
 @pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/*.toml")), ids=lambda path: path.stem)
 def test_every_shipped_recipe_loads(path: Path) -> None:
     assert recipe.arms(recipe.read_toml(path), path)
+
+
+def test_the_sets_that_the_evaluation_recipe_only_mentions_can_be_taken_into_it(tmp_path: Path) -> None:
+    text = (ROOT / "recipes" / "evaluation.toml").read_text()
+    kept, _, further = text.partition("# Further sets")
+    taken = "\n".join(line.removeprefix("# ") for line in further.splitlines()[1:])
+    found = recipe.load(write(tmp_path, f"{kept}\n{taken}\n"))
+    mentioned = {"pair", "or-bench-hard", "aime2024", "gsm8k", "livecodebench"}
+    assert set(found.evaluate.sets) - set(recipe.load(write(tmp_path, text)).evaluate.sets) == mentioned
+    assert {found.prompts[name].source for name in mentioned - {"pair"}} <= set(SOURCES)

@@ -10,6 +10,7 @@ import io
 import json
 import re
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,7 +21,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unwaver.records import Estimate
-from unwaver.report import browser, charts, facts, figures, other_tables, page, paper, readers, study_figures, write
+from unwaver.report import (
+    browser,
+    charts,
+    facts,
+    figures,
+    other_tables,
+    page,
+    paper,
+    readers,
+    study_figures,
+    trace_figures,
+    write,
+)
 from unwaver.report.plain import plain, visible
 from unwaver.report.tables import Cell, Table, comma_separated, latex, markdown, of, percent
 from unwaver.study import grid
@@ -263,6 +276,15 @@ def test_every_colour_of_a_drawing_has_a_dark_one(written: Path) -> None:
     for path in (written.parent / "figures").glob("*.svg"):
         used = set(re.findall(r'(?:fill|stroke)="([^"]+)"', path.read_text(encoding="utf-8")))
         assert used <= light, f"{path.name}: {used - light}"
+
+
+def test_a_student_that_never_thinks_has_its_answers_drawn_alone() -> None:
+    made = made_up.results(per_set=4)
+    quiet = {"reasoning": None, "block": "none", "tokens_reasoning": None}
+    made.rows = [replace(row, trace=row.trace.model_copy(update=quiet)) for row in made.rows]
+    drawn = trace_figures.lengths(facts.Facts(made))
+    assert drawn is not None and "answer" in drawn.alt and "reasoning" not in drawn.alt
+    assert len(drawn.chart.to_dict()["hconcat"]) == 1
 
 
 def test_settings_are_drawn_where_arms_differ_in_one_alone() -> None:

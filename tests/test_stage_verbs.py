@@ -32,7 +32,7 @@ limit = 3
 [distil]
 instruction = "default"
 [mix]
-parts = {{ safety = 6 }}
+parts = {{ safety = 3 }}
 [train]
 max_tokens = 1024
 max_overlong = 0.5

@@ -10,7 +10,7 @@ loses its sample; and a provider that takes the reasoning out of the text is bel
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -213,14 +213,21 @@ def export_run(run: Path, out: Path) -> Path:
     manifest = read_manifest(run)
     if manifest is None or manifest["stage"] != "evaluate":
         raise RecipeError(f"{run}: expected a finished evaluation")
-    verdicts = readings(read_records(run / VERDICTS, Verdict))
+    verdicts = list(read_records(run / VERDICTS, Verdict))
+    first, further = readings(verdicts), defaultdict[str, list[Verdict]](list)
+    for verdict in verdicts:
+        if verdict not in first[verdict.trace].values():
+            further[verdict.trace].append(verdict)
     traces = read_records(run / TRACES, Trace)
-    rows = [Row(str(manifest["model"]), str(manifest["name"]), t, verdicts.get(t.id, {})) for t in traces]
-    return to_eval(rows, out, run.name)[0]
+    rows = [Row(str(manifest["model"]), str(manifest["name"]), t, first.get(t.id, {})) for t in traces]
+    return to_eval(rows, out, run.name, further)[0]
 
 
-def to_eval(rows: Iterable[Row], out: Path, run: str = "") -> list[Path]:
-    """A log for each arm and evaluation set among the rows, in the folder `out`; a log of the same name is replaced."""
+def to_eval(rows: Iterable[Row], out: Path, run: str = "", further: Mapping[str, Sequence[Verdict]] = {}) -> list[Path]:
+    """A log for each arm and evaluation set among the rows, in the folder `out`; a log of the same name is replaced.
+
+    `further`: by trace, what judges after the first said; it is shown beside the first's and is in no measure.
+    """
     groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         groups[row.arm, row.slice].append(row)
@@ -228,7 +235,7 @@ def to_eval(rows: Iterable[Row], out: Path, run: str = "") -> list[Path]:
     paths = []
     for (arm, evaluation), members in groups.items():
         paths.append(out / f"{'-'.join(_file_name(part) for part in (arm, evaluation, run) if part)}.eval")
-        logs.write_eval_log(_log(members, arm, evaluation, run), str(paths[-1]))
+        logs.write_eval_log(_log(members, arm, evaluation, run, further), str(paths[-1]))
     return paths
 
 
@@ -236,7 +243,7 @@ def _file_name(text: str) -> str:
     return "".join(c if c.isalnum() or c in "._" else "_" for c in text)
 
 
-def _log(rows: list[Row], arm: str, evaluation: str, run: str) -> Any:
+def _log(rows: list[Row], arm: str, evaluation: str, run: str, further: Mapping[str, Sequence[Verdict]]) -> Any:
     now = datetime.now(UTC).isoformat()
     estimates = [e for e in measure(rows, arm, evaluation, run) if e.value is not None]
     metrics = {
@@ -264,11 +271,11 @@ def _log(rows: list[Row], arm: str, evaluation: str, run: str) -> Any:
             scores=[logs.EvalScore(name="measures", scorer="unwaver", metrics=metrics)],
         ),
         stats=logs.EvalStats(started_at=now, completed_at=now),
-        samples=[_sample(row) for row in rows],
+        samples=[_sample(row, further.get(row.trace.id, ())) for row in rows],
     )
 
 
-def _sample(row: Row) -> Any:
+def _sample(row: Row, further: Sequence[Verdict]) -> Any:
     given = row.trace
     prompt = given.prompt
     content: list[Any] = [] if given.reasoning is None else [ContentReasoning(reasoning=_clean(given.reasoning))]
@@ -286,6 +293,8 @@ def _sample(row: Row) -> Any:
     choice = ChatCompletionChoice(message=reply, stop_reason=STOP_REASONS[given.ending])
     output = ModelOutput(model=_clean(given.model), choices=[] if failed else [choice], usage=usage)
     scores = {key: _score(verdict) for key, verdict in row.readings.items()}
+    for other in further:
+        scores[f"{other.rubric.partition('@')[0]}:{other.looked_at} by {other.judge}"] = _score(other)
     # The viewer opens a sample at its transcript, which is made of events.
     events: list[Any] = [
         ModelEvent(
@@ -300,6 +309,9 @@ def _sample(row: Row) -> Any:
         )
     ]
     events += [ScoreEvent(score=score, scorer=key, working_start=0.0) for key, score in scores.items()]
+    about = {"trace": given.id, "block": given.block, "truncated": given.truncated, "attack": prompt.attack or "none"}
+    about |= {"kind": prompt.kind, "behaviour": _clean(prompt.behaviour or "")}
+    about |= {"category": prompt.category or "", "source": prompt.source}
     return logs.EvalSample(
         id=prompt.id,
         epoch=given.sample + 1,
@@ -309,16 +321,7 @@ def _sample(row: Row) -> Any:
         output=output,
         scores=scores,
         events=events,
-        metadata={
-            "trace": given.id,
-            "kind": prompt.kind,
-            "behaviour": _clean(prompt.behaviour or ""),
-            "attack": prompt.attack or "none",
-            "category": prompt.category or "",
-            "source": prompt.source,
-            "block": given.block,
-            "truncated": given.truncated,
-        },
+        metadata=about,
         error=logs.EvalError(message=_clean(given.failure or ""), traceback="", traceback_ansi="") if failed else None,
     )
 

@@ -57,7 +57,8 @@ class ModelSettings(Settings):
     key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the key. The key itself is never written anywhere."""
     concurrency: int = Field(64, ge=1)
-    """Calls under way at once; for local models, replies waiting to be batched."""
+    """Calls under way at once; for local models, replies waiting to be batched. `vllm:` models: 1,024 where it is not
+    given, since vLLM batches by itself and idles while fewer wait."""
     batch_size: int = Field(32, ge=1)
     """Replies generated together by a local model."""
     timeout: float = Field(600.0, gt=0)
@@ -87,7 +88,10 @@ class ModelSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _string_is_the_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
+        value = {"name": value} if isinstance(value, str) else value
+        if isinstance(value, dict) and str(value.get("name")).startswith("vllm:"):
+            return {"concurrency": VLLM_CONCURRENCY, **value}
+        return value
 
     @field_validator("name")
     @classmethod
@@ -122,6 +126,12 @@ class ModelSettings(Settings):
 
 DOORS = ("openai", "hf", "vllm", "replay")
 
+VLLM_CONCURRENCY = 1024
+"""Calls that wait for a vLLM engine at once."""
+
+DIVIDED = ("corpus/harmful", "corpus/borderline", "corpus/plain", "corpus/maths", "xstest/safe")
+"""The sources that are divided into `train` and `heldout`."""
+
 
 class PromptSet(Settings):
     """A set of prompts: a source, cut to a split, perhaps wrapped in templates."""
@@ -129,7 +139,7 @@ class PromptSet(Settings):
     source: str
     """A source's name (`unwaver prompts --help` lists them), or `file` for a file of your own."""
     split: Literal["all", "train", "heldout"] = "all"
-    """Which half, for sources that are split."""
+    """Which half, for sources that are split. Not given: `heldout` for a set that is evaluated and not trained on."""
     path: Path | None = None
     """A local file in place of the hub; required for `file`."""
     revision: str | None = None
@@ -333,6 +343,15 @@ class Recipe(Settings):
                     problems.append(f"judge.{rubric}: {_no_such(judge, [RULES, *self.models], 'judge')}")
         if problems:
             raise ValueError("; ".join(problems))
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_evaluated_is_held_out(self) -> Recipe:
+        trained = self.parts()
+        for name in {entry.prompts or name for name, entry in self.evaluate.sets.items()}:
+            given = self.prompts[name]
+            if given.source in DIVIDED and "split" not in given.model_fields_set and name not in trained:
+                self.prompts[name] = given.model_copy(update={"split": "heldout"})
         return self
 
     def parts(self) -> list[str]:

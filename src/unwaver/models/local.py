@@ -9,6 +9,7 @@ greedy choice of a sampled token.
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 from unwaver.errors import RecipeError
@@ -31,8 +32,16 @@ class LocalModel:
         self._backend: _Transformers | _Vllm | None = None
 
     async def close(self) -> None:
-        """Let go of the weights."""
+        """Let go of the weights, and of the GPU memory they lie in."""
+        if self._backend is None:
+            return
+        import torch
+
+        self._backend.close()
         self._backend = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     async def reply(self, request: Request) -> Reply:
         """One reply, generated together with others that wait."""
@@ -158,7 +167,7 @@ class _Transformers:
 
     def __init__(self, settings: ModelSettings) -> None:
         import torch
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM, GenerationConfig
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]
@@ -170,8 +179,17 @@ class _Transformers:
         self._model: Any = AutoModelForCausalLM.from_pretrained(path, **load)
         self._model.train(False)
         ends = self._model.generation_config.eos_token_id
-        self._ends = set(ends if isinstance(ends, list) else [ends])
-        self._ends.add(self._prompter.tokenizer.eos_token_id)
+        self._ends = {*(ends if isinstance(ends, list) else [ends]), self._prompter.tokenizer.eos_token_id} - {None}
+        # A model's own file may ask for a repetition penalty, a least length, barred words ...: greedy would not be
+        # greedy, and `generate` takes from that file whatever it is not told. Only where a reply ends is the model's.
+        neutral: Any = GenerationConfig
+        self._model.generation_config = neutral(
+            do_sample=False, eos_token_id=sorted(self._ends), pad_token_id=self._prompter.tokenizer.pad_token_id
+        )
+
+    def close(self) -> None:
+        """Let go of the weights."""
+        self._model = None
 
     def generate(self, requests: list[Request]) -> list[Reply]:
         """Replies in the order of the requests, which share their sampling but for the seed."""
@@ -193,12 +211,6 @@ class _Transformers:
                 input_ids=ids,
                 attention_mask=mask,
                 max_new_tokens=sampling.max_tokens,
-                do_sample=False,
-                temperature=None,
-                top_p=None,
-                top_k=None,
-                eos_token_id=sorted(self._ends),
-                pad_token_id=pad,
                 logits_processor=processors,
             )
         replies = []
@@ -241,7 +253,12 @@ class _Vllm:
 
         path = locate(settings.target)
         self._prompter = _Prompter(settings, path)
-        self._engine = vllm.LLM(model=path, revision=settings.revision, **{"seed": 0, **settings.load})
+        self._engine: Any = vllm.LLM(model=path, revision=settings.revision, **{"seed": 0, **settings.load})
+
+    def close(self) -> None:
+        """End the engine's own process, which holds the GPU; to drop the object is not enough."""
+        self._engine.llm_engine.engine_core.shutdown()
+        self._engine = None
 
     def generate(self, requests: list[Request]) -> list[Reply]:
         """Replies in the order of the requests."""
@@ -263,7 +280,10 @@ class _Vllm:
         for request, (prompt_ids, opened), output in zip(requests, rendered, outputs, strict=True):
             best = output.outputs[0]
             stopped = best.finish_reason == "stop"
-            ids = [i for i in best.token_ids if not (stopped and i == self._prompter.tokenizer.eos_token_id)]
+            ids = list(best.token_ids)
+            # `stop_reason` is the token that ended the reply where it is another than the tokenizer's own.
+            if stopped and ids and ids[-1] in (self._prompter.tokenizer.eos_token_id, best.stop_reason):
+                ids.pop()
             replies.append(self._prompter.read(request, ids, len(prompt_ids), opened, stopped))
         return replies
 

@@ -113,10 +113,11 @@ def _losses(entry: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def lengths(facts: Facts) -> Figure | None:
     """How long reasonings and answers are, as violins."""
     found = {part: {arm: facts.lengths(arm, part) for arm in facts.arms} for part in ("reasoning", "answer")}
-    if not any(values for by_arm in found.values() for values in by_arm.values()):
+    found = {part: by_arm for part, by_arm in found.items() if any(by_arm.values())}
+    if not found:
         return None
     panels = [
-        _violins(facts, f"{part}, {facts.length_unit}", by_arm, named=part == "reasoning")
+        _violins(facts, f"{part}, {facts.length_unit}", by_arm, named=part == next(iter(found)))
         for part, by_arm in found.items()
     ]
     spoken = [

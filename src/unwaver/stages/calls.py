@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from unwaver.errors import RunError
+from unwaver.errors import RecipeError, RunError
 from unwaver.ledger import Ledger
 from unwaver.models import Model, open_model
 from unwaver.models.engine import Engine, Tally, summary
@@ -21,6 +21,9 @@ from unwaver.records import Reply, Request, digest
 from unwaver.store import RunDir, disk_errors
 
 T = TypeVar("T")
+
+REMOTE = ("openai", "replay")
+"""The doors of models that hold no weights in this process."""
 
 
 @dataclass
@@ -33,15 +36,39 @@ class Place:
     Models of this machine's own are asked here either way."""
     _loaded: dict[str, Model] = field(default_factory=dict)
 
+    async def make_room(self, wanted: Iterable[ModelSettings]) -> None:
+        """Of the loaded weights keep those that are wanted now; the others give way before any are loaded.
+
+        RecipeError where two of them would need a vLLM engine each: every engine takes the GPU for itself.
+        """
+        local = [settings for settings in wanted if settings.door not in REMOTE]
+        engines = {_weights(settings): settings.name for settings in local if settings.door == "vllm"}
+        if len(engines) > 1:
+            raise RecipeError(
+                f"{' and '.join(engines.values())} are asked in turns, and each vLLM engine takes the GPU for itself; "
+                "serve all but one of them (`vllm serve MODEL`) and name those `openai:MODEL` with a base_url"
+            )
+        kept = {_weights(settings) for settings in local}
+        for name in [name for name in self._loaded if name not in kept]:
+            await self._loaded.pop(name).close()
+
     def model(self, settings: ModelSettings) -> Model:
-        """The model; weights stay loaded while the same ones are asked for, and give way to the next."""
-        if settings.door in ("openai", "replay"):
+        """The model; weights that are still loaded are not loaded again."""
+        if settings.door in REMOTE:
             return open_model(settings)
-        name = digest([settings.identity(), settings.batch_size])
+        name = _weights(settings)
         if name not in self._loaded:
-            self._loaded.clear()
             self._loaded[name] = open_model(settings)
         return self._loaded[name]
+
+    def close(self) -> None:
+        """Let go of all weights."""
+        asyncio.run(self.make_room(()))
+
+
+def _weights(settings: ModelSettings) -> str:
+    """What two roles must share to be asked through one loaded model."""
+    return digest([settings.identity(), settings.label, settings.batch_size])
 
 
 class Calls:
@@ -104,6 +131,7 @@ class Calls:
         """Run asynchronous work with an engine per role, all on this stage's ledger; equal models share an engine."""
 
         async def inside() -> T:
+            await self._place.make_room(roles.values())
             async with AsyncExitStack() as stack:
                 engines: dict[str, Engine] = {}
                 for role, settings in roles.items():
@@ -116,7 +144,7 @@ class Calls:
 
     async def _open(self, settings: ModelSettings, stack: AsyncExitStack) -> Engine:
         model = self._place.model(settings)
-        if settings.door in ("openai", "replay"):
+        if settings.door in REMOTE:
             stack.push_async_callback(model.close)
         return await stack.enter_async_context(Engine(model, settings, self._ledger, self._tally(settings)))
 

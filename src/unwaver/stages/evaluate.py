@@ -9,56 +9,148 @@ benign: refusal. Maths and code: graded.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from unwaver.attacks import prefill
-from unwaver.errors import RecipeError, RunError
+from unwaver.errors import RunError, UnwaverError
+from unwaver.judging.readers import grader
 from unwaver.judging.tally import tally
 from unwaver.reasoning import FAMILIES, trace
-from unwaver.recipe import ModelSettings, Recipe
-from unwaver.records import LookedAt, Message, Prompt, Reply, Request, Trace, Verdict
+from unwaver.recipe import RULES, ModelSettings, Recipe
+from unwaver.records import Kind, LookedAt, Message, Prompt, Reply, Request, Trace, Verdict, digest
 from unwaver.stages.attacked import ATTEMPTS, BY_MODEL, NO_ATTACK, Attacked, attack
 from unwaver.stages.calls import Calls, Place
 from unwaver.stages.distil import TRACES
 from unwaver.stages.judge import VERDICTS
 from unwaver.stages.prompts import PROMPTS
-from unwaver.stages.readings import read
+from unwaver.stages.readings import judges_of, read_by
 from unwaver.store import RunDir, Step, read_records
-
-NONE = "none"
-"""The name of no attack."""
 
 LOOKED_AT: tuple[LookedAt, ...] = ("answer", "reasoning", "both")
 
 
 def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
     """Ask, then read."""
-    entry = recipe.evaluate.sets[step.name]
-    prompts = list(read_records(step.inputs["prompts"].directory(place.root) / PROMPTS, Prompt))
-    student = student_of(step, recipe, place)
-    with RunDir.open(step, place.root) as out:
-        calls = Calls(out, place, recipe.max_failed)
-        try:
-            attacked = _attacked(prompts, student, recipe, calls, step.name)
-            if attacked.attempts:
-                out.write(ATTEMPTS, attacked.attempts)
-            traces = _asked(attacked.prompts, student, recipe, calls, step.name)
-            out.write(TRACES, traces)
-            verdicts = _read(traces, recipe, calls)
-        finally:
-            calls.close()
-        out.write(VERDICTS, verdicts)
+    return run_all([(step, recipe)], place)[0]
+
+
+def run_all(owed: Sequence[tuple[Step, Recipe]], place: Place) -> list[dict[str, Any]]:
+    """Evaluate one model on several sets: ask it all of them, then have each judge read all of them.
+
+    So weights on this machine are loaded once for the model and once for each judge, however many sets there are. A set
+    is finished when its last judge is through. Where one can't be asked, those before it are read all the same, and
+    then its error is raised. The manifests, in the order of `owed`.
+    """
+    problem: UnwaverError | None = None
+    with ExitStack() as stack:
+        sets: list[_Evaluation] = []
+        for step, recipe in owed:
+            one = _Evaluation(step, recipe, place, stack)
+            try:
+                one.ask()
+            except UnwaverError as error:
+                problem = error
+                break
+            sets.append(one)
+        readings = [(one, question, judge) for one in sets for question in one.questions for judge in question.judges]
+        order = list(dict.fromkeys(one.model_of(judge) for one, _, judge in readings))
+        for one, question, judge in sorted(readings, key=lambda each: order.index(each[0].model_of(each[2]))):
+            one.read(question, judge)
+            if all(len(each.verdicts) == len(each.judges) for each in one.questions):
+                one.finish()
+        manifests = [one.manifest or one.finish() for one in sets]
+    if problem is not None:
+        raise problem
+    return manifests
+
+
+def checkpoint(step: Step, recipe: Recipe) -> str:
+    """What evaluations of the same weights share."""
+    train = step.inputs.get("train")
+    return train.digest if train is not None else digest(recipe.models["student"].model_dump(mode="json"))
+
+
+@dataclass
+class _Question:
+    """What is read of the traces that one rubric fits, in one part of them."""
+
+    rubric: str
+    looked_at: LookedAt | None
+    traces: list[Trace]
+    judges: list[str]
+    verdicts: dict[str, list[Verdict]] = field(default_factory=dict)
+    """By judge, as they come in."""
+
+
+class _Evaluation:
+    """One model on one set, while it is under way."""
+
+    def __init__(self, step: Step, recipe: Recipe, place: Place, stack: ExitStack) -> None:
+        self._step, self._recipe = step, recipe
+        self._prompts = list(read_records(step.inputs["prompts"].directory(place.root) / PROMPTS, Prompt))
+        self._student = student_of(step, recipe, place)
+        self._out = stack.enter_context(RunDir.open(step, place.root))
+        self._calls = Calls(self._out, place, recipe.max_failed)
+        stack.callback(self._calls.close)
+        self._seconds = 0.0
+        self.questions: list[_Question] = []
+        self.manifest: dict[str, Any] | None = None
+
+    def ask(self) -> None:
+        """Make the prompts that the set's attack makes of its own, and ask them."""
+        with self._timed():
+            if any(prompt.kind == "code" for prompt in self._prompts):
+                # Opened and closed again: where there is no sandbox, nobody is to wait for replies first to hear of it.
+                with grader("code"):
+                    pass
+            step, recipe, calls = self._step, self._recipe, self._calls
+            self._attacked = _attacked(self._prompts, self._student, recipe, calls, step.name)
+            if self._attacked.attempts:
+                self._out.write(ATTEMPTS, self._attacked.attempts)
+            self._traces = _asked(self._attacked.prompts, self._student, recipe, calls, step.name)
+            self._out.write(TRACES, self._traces)
+            self.questions = _questions(self._traces, recipe)
+
+    def model_of(self, judge: str) -> str:
+        """What judges that are the same model share."""
+        return judge if judge == RULES else digest(self._recipe.models[judge].model_dump(mode="json"))
+
+    def read(self, question: _Question, judge: str) -> None:
+        """Have one judge answer one question."""
+        with self._timed():
+            question.verdicts[judge] = read_by(
+                judge, question.traces, question.rubric, self._recipe, self._calls, looked_at=question.looked_at
+            )
+
+    def finish(self) -> dict[str, Any]:
+        """Write the verdicts and the manifest."""
+        verdicts = [v for each in self.questions for judge in each.judges for v in each.verdicts[judge]]
+        self._out.write(VERDICTS, verdicts)
         counts = {
-            "written": len(traces),
-            "endings": dict(Counter(t.ending for t in traces)),
-            "blocks": dict(Counter(t.block for t in traces if t.failure is None)),
-            "failed": dict(Counter(t.failure for t in traces if t.failure is not None)),
-            **({"attack": attacked.counts} if attacked.counts else {}),
+            "written": len(self._traces),
+            "endings": dict(Counter(t.ending for t in self._traces)),
+            "blocks": dict(Counter(t.block for t in self._traces if t.failure is None)),
+            "failed": dict(Counter(t.failure for t in self._traces if t.failure is not None)),
+            **({"attack": self._attacked.counts} if self._attacked.counts else {}),
             **tally(verdicts),
         }
-        return out.finish(counts, model=student.label, set=step.name, attack=entry.attack, **calls.summary())
+        told = {"model": self._student.label, "set": self._step.name}
+        attack = self._recipe.evaluate.sets[self._step.name].attack
+        # Only this set's own time: its directory was open while others were asked and read, too.
+        self._out.started = time.time() - self._seconds
+        self.manifest = self._out.finish(counts, **told, attack=attack, **self._calls.summary())
+        return self.manifest
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began = time.time()
+        yield
+        self._seconds += time.time() - began
 
 
 def student_of(step: Step, recipe: Recipe, place: Place) -> ModelSettings:
@@ -84,9 +176,6 @@ def _attacked(prompts: Sequence[Prompt], student: ModelSettings, recipe: Recipe,
         return attack(prompts, student, recipe, calls, name)
     if entry.attack in prefill.NAMES:
         return Attacked(prefill.wrap(prompts, entry.attack))
-    if entry.attack != NONE:
-        known = ", ".join((NONE, *prefill.NAMES, *BY_MODEL))
-        raise RecipeError(f"evaluate.sets.{name}.attack: no attack `{entry.attack}`; there are {known}")
     return Attacked(list(prompts))
 
 
@@ -107,13 +196,14 @@ def _asked(prompts: Sequence[Prompt], student: ModelSettings, recipe: Recipe, ca
     return [trace(p, r, calls.reply(student, r) if p.text else never, student.label, tags) for p, r in pairs]
 
 
-def _read(traces: Sequence[Trace], recipe: Recipe, calls: Calls) -> list[Verdict]:
-    """Every rubric that fits the kind of prompt."""
-    harmful = [t for t in traces if t.prompt.kind == "harmful"]
-    harmless = [t for t in traces if t.prompt.kind in ("borderline", "benign")]
-    verdicts = read([*harmful, *harmless], "refusal", recipe, calls)
-    for looked_at in LOOKED_AT:
-        verdicts += read(harmful, "harm", recipe, calls, looked_at)
-    verdicts += read(harmful, "patterns", recipe, calls)
-    verdicts += read([t for t in traces if t.prompt.kind == "maths"], "maths", recipe, calls)
-    return verdicts + read([t for t in traces if t.prompt.kind == "code"], "code", recipe, calls)
+def _questions(traces: Sequence[Trace], recipe: Recipe) -> list[_Question]:
+    """Every rubric that fits the kinds of the prompts."""
+
+    def about(rubric: str, looked_at: LookedAt | None, *kinds: Kind) -> _Question:
+        fitting = [trace for kind in kinds for trace in traces if trace.prompt.kind == kind]
+        return _Question(rubric, looked_at, fitting, judges_of(rubric, recipe))
+
+    every = [about("refusal", None, "harmful", "borderline", "benign")]
+    every += [about("harm", looked_at, "harmful") for looked_at in LOOKED_AT]
+    every += [about("patterns", None, "harmful"), about("maths", None, "maths"), about("code", None, "code")]
+    return [question for question in every if question.traces]

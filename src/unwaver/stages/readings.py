@@ -10,26 +10,35 @@ from unwaver.recipe import RULES, Recipe
 from unwaver.records import LookedAt, Reply, Request, Trace, Verdict
 from unwaver.stages.calls import Calls
 
+GRADED = ("maths", "code")
+"""The rubrics with a right answer, read without a judge."""
+
 
 def read(
     traces: Sequence[Trace], rubric: str, recipe: Recipe, calls: Calls, looked_at: LookedAt | None = None
 ) -> list[Verdict]:
     """A verdict for every trace from every judge the recipe names for the rubric; the first judge's come first."""
+    judges = judges_of(rubric, recipe)
+    return [v for judge in judges for v in read_by(judge, traces, rubric, recipe, calls, looked_at=looked_at)]
+
+
+def judges_of(rubric: str, recipe: Recipe) -> list[str]:
+    """Who reads for a rubric, the one whose label decides first: `rules`, or names of models."""
+    return [RULES] if rubric in GRADED else list(getattr(recipe.judge, rubric))
+
+
+def read_by(
+    judge: str, traces: Sequence[Trace], rubric: str, recipe: Recipe, calls: Calls, *, looked_at: LookedAt | None = None
+) -> list[Verdict]:
+    """One judge's verdict for every trace, in their order."""
     if not traces:
         return []
-    if rubric in ("maths", "code"):
+    if rubric in GRADED:
         with grader(rubric) as graded:
             return graded.verdicts(traces)
-    verdicts: list[Verdict] = []
-    judges: list[str] = getattr(recipe.judge, rubric)
-    for judge in judges:
-        if judge == RULES:
-            verdicts += by_rules(rule_reader(rubric, looked_at), traces)
-        else:
-            verdicts += by_model(
-                model_reader(rubric, recipe.models[judge], recipe.judge, looked_at), judge, traces, recipe, calls
-            )
-    return verdicts
+    if judge == RULES:
+        return by_rules(rule_reader(rubric, looked_at), traces)
+    return by_model(model_reader(rubric, recipe.models[judge], recipe.judge, looked_at), judge, traces, recipe, calls)
 
 
 def by_rules(reader: RuleReader, traces: Iterable[Trace]) -> list[Verdict]:

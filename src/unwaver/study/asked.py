@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unwaver.attacks import pair, pap
-from unwaver.recipe import RULES, Recipe
+from unwaver.recipe import RULES, ModelSettings, Recipe
 from unwaver.records import Kind
 from unwaver.stages import attacked
 from unwaver.stages.evaluate import LOOKED_AT
@@ -77,10 +77,14 @@ def _read(recipe: Recipe, rubrics: dict[str, int], traces: int) -> list[Asked]:
     ]
 
 
+def local(step: Step, recipe: Recipe) -> list[ModelSettings]:
+    """The models of this machine's own that a step asks."""
+    models = [recipe.models[one.role] for one in asked(step, recipe, 1) if one.role in recipe.models]
+    return [model for model in models if model.door in ("hf", "vllm")]
+
+
 def gpus(step: Step, recipe: Recipe) -> int:
     """GPUs a step needs where there are any: its training processes, or the largest of its local models; else none."""
     if step.stage == "train":
         return recipe.train.processes if recipe.train.launch != "none" else 1
-    models = [recipe.models[one.role] for one in asked(step, recipe, 1) if one.role in recipe.models]
-    local = [model for model in models if model.door in ("hf", "vllm")]
-    return max((int(model.load.get("tensor_parallel_size", 1)) for model in local), default=0)
+    return max((int(model.load.get("tensor_parallel_size", 1)) for model in local(step, recipe)), default=0)

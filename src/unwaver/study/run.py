@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal
 from unwaver.errors import RecipeError, RunError
 from unwaver.progress import say
 from unwaver.recipe import Recipe
+from unwaver.stages import evaluate
 from unwaver.stages.calls import Place
 from unwaver.store import Step
 from unwaver.study.plan import Plan, plan
@@ -18,13 +20,16 @@ STAGES = ("prompts", "distil", "judge", "mix", "overlap", "train", "evaluate")
 
 Stage = Callable[[Step, Recipe, Place], dict[str, Any]]
 
+Owed = tuple[Step, Recipe]
+"""A step that isn't finished, and the recipe it is done by."""
+
 
 def plans(arms: dict[str, Recipe]) -> list[Plan]:
     """The plan of every arm."""
     return [plan(recipe, name) for name, recipe in arms.items()]
 
 
-def owed(work: Iterable[Plan], root: Path, until: str | None = None) -> list[tuple[Step, Recipe]]:
+def owed(work: Iterable[Plan], root: Path, until: str | None = None) -> list[Owed]:
     """The unfinished steps with the recipe each is done by, every step once, in an order in which they can be done.
 
     `until` leaves out the stages after it.
@@ -52,20 +57,40 @@ def do(work: list[Plan], root: Path, stages: Iterable[str] = STAGES, engine: Lit
 
         return do_all(todo, root, lambda step: guard(step, work, root))
     place = Place(root)
-    for step, recipe in todo:
-        guard(step, work, root)
-        say(f"{step.stage} {step.name} ({step.directory(root).name})")
-        perform(step, recipe, place)
+    try:
+        for group in together(todo):
+            for step, _ in group:
+                guard(step, work, root)
+                say(f"{step.stage} {step.name} ({step.directory(root).name})")
+            perform(group, place)
+    finally:
+        place.close()
     return len(todo)
 
 
-def perform(step: Step, recipe: Recipe, place: Place) -> None:
-    """Do one step whose inputs are finished."""
+def together(todo: list[Owed]) -> list[list[Owed]]:
+    """The steps as they are done: evaluations of the same weights at once, so that these are loaded once."""
+
+    def at_once(item: Owed) -> str:
+        step, recipe = item
+        return f"evaluate {evaluate.checkpoint(step, recipe)}" if step.stage == "evaluate" else step.digest
+
+    return [list(group) for _, group in itertools.groupby(todo, at_once)]
+
+
+def perform(group: list[Owed], place: Place) -> None:
+    """Do one step, or all evaluations of one model, whose inputs are finished."""
+    step, recipe = group[0]
+    if step.stage == "evaluate":
+        evaluate.run_all(group, place)
+        return
+    if step.stage == "train":
+        place.close()  # training needs the memory that a local teacher or judge holds
     run: Stage = import_module(f"unwaver.stages.{step.stage}").run
     run(step, recipe, place)
 
 
-def _refuse_unread(todo: list[tuple[Step, Recipe]], root: Path) -> None:
+def _refuse_unread(todo: list[Owed], root: Path) -> None:
     """RunError for the first step that reads what is neither finished nor among what is to be done."""
     coming = {step.digest for step, _ in todo}
     for step, _ in todo:

@@ -57,7 +57,7 @@ def findings(recipe: Path | None = None) -> Iterator[Finding]:
             (f"pip install 'unwaver[{extra}]'"),
         )
     yield from _processors()
-    sandbox = shutil.which("bwrap") or shutil.which("nsjail")
+    sandbox = shutil.which("bwrap")
     yield "sandbox", sandbox is not None, sandbox or "needed to run generated code", "apt-get install bubblewrap"
     token = bool(os.environ.get("HF_TOKEN")) or (Path.home() / ".cache/huggingface/token").is_file()
     yield "hub token", token, "for gated models: Llama Guard, WildGuard", "hf auth login, or export HF_TOKEN=..."

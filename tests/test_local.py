@@ -1,0 +1,290 @@
+"""Local generation: what a batch must not change, what a recipe decides and not the model's own files, vLLM's door."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from tiny import PLAIN, SAFE_OR_NOT, THINKS, guard, llama
+
+from unwaver import recipe
+from unwaver.attacks import prefill
+from unwaver.errors import RecipeError
+from unwaver.models.local import LocalModel, _SeededNoise
+from unwaver.recipe import ModelSettings
+from unwaver.records import Message, Reply, Request, Sampling
+from unwaver.stages.calls import Calls, Place
+from unwaver.store import RunDir, Step, read_manifest
+from unwaver.study.run import do, plans
+
+pytestmark = pytest.mark.real
+
+
+def ask(settings: ModelSettings, *requests: Request) -> list[Reply]:
+    async def all_of_them() -> list[Reply]:
+        model = LocalModel(settings)
+        replies = await asyncio.gather(*(model.reply(request) for request in requests))
+        await model.close()
+        return replies
+
+    return asyncio.run(all_of_them())
+
+
+def request(text: str, sample: int = 0, **sampling: Any) -> Request:
+    drawn = Sampling(**{"max_tokens": 12, **sampling})
+    return Request(messages=(Message(role="user", content=text),), sampling=drawn, sample=sample)
+
+
+@pytest.fixture(scope="module")
+def babbler(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return llama(tmp_path_factory.mktemp("models") / "babbler", PLAIN)
+
+
+def local(folder: Path, **more: Any) -> ModelSettings:
+    return ModelSettings(name=f"hf:{folder}", load={"dtype": "float32"}, **more)
+
+
+# ---------------------------------------------------------------- transformers
+
+
+def test_greedy_is_the_likeliest_token_whatever_the_model_s_own_file_asks_for(tmp_path: Path, babbler: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    asked = request("Say a word", max_tokens=24)
+    (plain,) = ask(local(babbler), asked)
+    folder = tmp_path / "penalised"
+    shutil.copytree(babbler, folder)
+    own = json.loads((folder / "generation_config.json").read_text())
+    own |= {"repetition_penalty": 5.0, "do_sample": True, "temperature": 9.0, "min_new_tokens": 24}
+    (folder / "generation_config.json").write_text(json.dumps(own))
+    (reply,) = ask(local(folder), asked)
+    assert reply.text == plain.text
+    # The file does change what `generate` does when it is left to it.
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+    words: Any = AutoTokenizer.from_pretrained(folder)
+    ids = words("[user]Say a word[assistant]", return_tensors="pt")
+    out = model.generate(**ids, max_new_tokens=24, do_sample=False, pad_token_id=words.eos_token_id)
+    assert words.decode(out[0, ids["input_ids"].shape[1] :], skip_special_tokens=True) != plain.text
+
+
+def test_a_seed_gives_the_same_sample_whatever_its_neighbours_in_the_batch(babbler: Path) -> None:
+    drawn = [request("Tell it", sample, temperature=1.0, top_p=0.95, seed=7) for sample in range(6)]
+    others = [request("x" * n, temperature=1.0, top_p=0.95, seed=n) for n in range(1, 60, 6)]
+    alone = [reply.text for reply in ask(local(babbler, batch_size=1), *drawn)]
+    among = ask(local(babbler, batch_size=16), *others[:5], *drawn, *others[5:])
+    assert [reply.text for reply in among[5:11]] == alone
+    assert len(set(alone)) == 6, "every sample has a seed of its own"
+
+
+def test_the_longest_are_generated_first_and_with_their_like(babbler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import LlamaForCausalLM
+
+    batches: list[list[int]] = []
+    real = LlamaForCausalLM.generate
+
+    def noted(self: Any, *args: Any, **given: Any) -> Any:
+        batches.append(given["attention_mask"].sum(1).tolist())
+        return real(self, *args, **given)
+
+    monkeypatch.setattr(LlamaForCausalLM, "generate", noted)
+    lengths = [(17 * n) % 61 + 1 for n in range(40)]
+    replies = ask(local(babbler, batch_size=8), *(request("x" * n, max_tokens=1) for n in lengths))
+    assert [reply.tokens_in for reply in replies] == [n + len("[user][assistant]") for n in lengths]
+    assert [len(batch) for batch in batches] == [8] * 5
+    assert all(min(one) >= max(other) for one, other in pairwise(batches))
+
+
+@pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.6, 0.95), (1.7, 0.5)])
+def test_sampled_tokens_are_distributed_as_temperature_and_top_p_say(temperature: float, top_p: float) -> None:
+    import torch
+    from scipy.stats import chisquare
+
+    draws, scores = 4000, [2.0, 1.5, 1.0, 0.5, 0.0, -0.5, -1.0, -2.0]
+    weights = [math.exp(score / temperature) for score in scores]
+    shares = [weight / sum(weights) for weight in weights]
+    kept, mass = 0, 0.0
+    while mass < top_p and kept < len(shares):  # they are in falling order: the fewest that hold so much
+        mass, kept = mass + shares[kept], kept + 1
+    noise = _SeededNoise(list(range(draws)), Sampling(temperature=temperature, top_p=top_p), "cpu")
+    for step in range(2):
+        chosen = noise(torch.zeros((draws, 1), dtype=torch.long), torch.tensor([scores] * draws)).argmax(1).tolist()
+        counts = Counter(chosen)
+        assert set(counts) <= set(range(kept))
+        expected = [draws * share / mass for share in shares[:kept]]
+        assert chisquare([counts[token] for token in range(kept)], expected).pvalue > 0.001, f"step {step}"
+
+
+# ---------------------------------------------------------------- how often weights are loaded
+
+SETS = """
+name = "loads"
+[models]
+student = {{ name = "hf:{student}", batch_size = 8 }}
+one = "hf:{one}"
+two = "hf:{two}"
+[prompts]
+first = {{ source = "file", path = "first.jsonl", kind = "harmful" }}
+second = {{ source = "file", path = "second.jsonl", kind = "harmful" }}
+third = {{ source = "file", path = "third.jsonl", kind = "harmful" }}
+[judge]
+harm = ["one", "two"]
+[mix]
+parts = {{}}
+[evaluate]
+max_tokens = 4
+[evaluate.sets.first]
+[evaluate.sets.second]
+attack = "empty-think"
+[evaluate.sets.third]
+"""
+
+
+def test_every_model_is_loaded_once_for_all_evaluations_of_a_checkpoint(
+    tmp_path: Path, babbler: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    texts = [f"Spread rumour {n}" for n in range(4)]
+    one = guard(tmp_path / "one" / "Llama-Guard-3-8B", SAFE_OR_NOT, texts)
+    two = guard(tmp_path / "two" / "Llama-Guard-3-8B", SAFE_OR_NOT, texts)
+    for name in ("first", "second", "third"):
+        rows = [json.dumps({"text": f"{text} of the {name}"}) + "\n" for text in texts]
+        (tmp_path / f"{name}.jsonl").write_text("".join(rows))
+    path = tmp_path / "recipe.toml"
+    path.write_text(SETS.format(student=babbler, one=one, two=two))
+    work = plans(recipe.arms(recipe.read_toml(path), path))
+    loaded: list[str] = []
+    real = AutoModelForCausalLM.from_pretrained
+
+    def noted(folder: str, **given: Any) -> Any:
+        loaded.append(folder)
+        return real(folder, **given)
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", noted)
+    assert do(work, tmp_path / "runs", ("prompts", "evaluate")) == 6
+    assert loaded == [str(babbler), str(one), str(two)]
+    for step in work[0].raw.values():
+        manifest = read_manifest(step.directory(tmp_path / "runs"))
+        assert manifest is not None and sum(manifest["counts"]["endings"].values()) == 4
+        assert set(manifest["calls"]) == {f"hf:{babbler}", f"hf:{one}", f"hf:{two}"}
+    # A set that is lost is asked again; the others are left alone.
+    (work[0].raw["second"].directory(tmp_path / "runs") / "manifest.json").unlink()
+    assert do(work, tmp_path / "runs", ("prompts", "evaluate")) == 1
+    assert len(loaded) == 3, "its replies are in the ledger"
+
+
+# ---------------------------------------------------------------- vLLM, as far as it goes without a GPU
+
+
+class FakeVllm(ModuleType):
+    """Stands in for the package: notes what it is asked and says the same to everybody, as far as the limit lets it."""
+
+    def __init__(self, words: Any, says: str, ends: int) -> None:
+        super().__init__("vllm")
+        self.said: list[int] = words(says, add_special_tokens=False)["input_ids"]
+        self.ends = ends
+        self.own_end = words.eos_token_id
+        self.engines: list[dict[str, Any]] = []
+        self.batches: list[list[tuple[list[int], dict[str, Any]]]] = []
+        self.shut: list[str] = []
+
+    def SamplingParams(self, **given: Any) -> dict[str, Any]:
+        return given
+
+    def LLM(self, **given: Any) -> Any:
+        self.engines.append(given)
+        core = SimpleNamespace(shutdown=lambda: self.shut.append(given["model"]))
+        return SimpleNamespace(generate=self._generate, llm_engine=SimpleNamespace(engine_core=core))
+
+    def _generate(self, prompts: list[dict[str, list[int]]], params: list[dict[str, Any]], use_tqdm: bool) -> list[Any]:
+        self.batches.append([(p["prompt_token_ids"], given) for p, given in zip(prompts, params, strict=True)])
+        return [SimpleNamespace(outputs=[self._output(given["max_tokens"])]) for given in params]
+
+    def _output(self, most: int) -> Any:
+        whole = [*self.said, self.ends]
+        stopped = most >= len(whole)
+        return SimpleNamespace(
+            token_ids=whole[:most],
+            finish_reason="stop" if stopped else "length",
+            stop_reason=self.ends if stopped and self.ends != self.own_end else None,
+        )
+
+
+SAYS = "It hurts.</think>No."
+
+
+@pytest.fixture
+def opener(tmp_path: Path) -> Path:
+    return llama(tmp_path / "opener", THINKS)
+
+
+@pytest.fixture(params=["its own end token", "another end token"])
+def vllm(request: pytest.FixtureRequest, opener: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeVllm]:
+    from transformers import AutoTokenizer
+
+    words: Any = AutoTokenizer.from_pretrained(opener)
+    fake = FakeVllm(words, SAYS, words.eos_token_id if request.param.startswith("its own") else 7)
+    monkeypatch.setitem(sys.modules, "vllm", fake)
+    yield fake
+
+
+def test_vllm_is_asked_with_every_setting_and_its_replies_are_read_to_the_token(vllm: FakeVllm, opener: Path) -> None:
+    settings = ModelSettings(name=f"vllm:{opener}", load={"max_model_len": 512})
+    sampled = [request("Why?", n, temperature=0.6, top_p=0.9, seed=40, max_tokens=99) for n in range(2)]
+    forced = prefill.apply(request("Why?", max_tokens=99), "short-think", opened=False)
+    cut = request("Why?", max_tokens=5)
+    replies = ask(settings, *sampled, forced, cut)
+    (engine,) = vllm.engines
+    assert (engine["model"], engine["max_model_len"], engine["seed"]) == (str(opener), 512, 0)
+    asked = {tuple(ids): given for batch in vllm.batches for ids, given in batch}
+    given = [params for batch in vllm.batches for _, params in batch if params["temperature"] == 0.6]
+    assert sorted(params["seed"] for params in given) == [40, 41]
+    assert {(params["top_p"], params["max_tokens"]) for params in given} == {(0.9, 99)}
+    # One token is one byte here. The template opens the block; a prefill that opens it itself takes its place.
+    assert {len(ids) for ids in asked} == {
+        len("[user]Why?[assistant]<think>\n"),
+        len("[user]Why?[assistant]") + len(forced.prefill),
+    }
+    whole = replies[0]
+    assert (whole.text, whole.ending, whole.opened) == (SAYS, "stop", True)
+    assert (whole.tokens_out, whole.tokens_reasoning) == (len(SAYS) + 1, len("It hurts."))
+    assert (replies[3].text, replies[3].ending, replies[3].tokens_out) == (SAYS[:5], "length", 5)
+    assert vllm.shut == [str(opener)], "its engine holds the GPU until it is told to end"
+
+
+def test_hundreds_of_calls_wait_for_vllm_together(tmp_path: Path, vllm: FakeVllm, opener: Path) -> None:
+    settings = ModelSettings(name=f"vllm:{opener}")
+    place = Place(tmp_path)
+    with RunDir.open(Step("evaluate", "set", {}), tmp_path) as out:
+        calls = Calls(out, place, 0.0)
+        asked = [request(f"Question {n}", max_tokens=99) for n in range(300)]
+        calls.ask(settings, lambda: asked, len(asked), "ask")
+        calls.close()
+    assert [len(batch) for batch in vllm.batches] == [300]
+    assert ModelSettings(name=f"vllm:{opener}", concurrency=3).concurrency == 3
+    place.close()
+    assert vllm.shut == [str(opener)]
+
+
+def test_two_vllm_engines_at_once_are_refused(tmp_path: Path, vllm: FakeVllm, opener: Path) -> None:
+    roles = {"target": ModelSettings(name=f"vllm:{opener}"), "judge": ModelSettings(name="vllm:some/other")}
+
+    async def work(engines: Any) -> None:
+        raise AssertionError("nothing is asked")
+
+    with RunDir.open(Step("evaluate", "set", {}), tmp_path) as out:
+        calls = Calls(out, Place(tmp_path), 0.0)
+        with pytest.raises(RecipeError, match=r"opener and vllm:some/other .*`vllm serve MODEL`"):
+            calls.drive(roles, work)
+        calls.close()
+    assert not vllm.engines
