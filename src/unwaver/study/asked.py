@@ -9,14 +9,11 @@ from dataclasses import dataclass
 
 from unwaver.attacks import pair, pap
 from unwaver.recipe import RULES, ModelSettings, Recipe
-from unwaver.records import Kind
 from unwaver.stages import attacked
 from unwaver.stages.evaluate import LOOKED_AT
+from unwaver.stages.readings import GRADED
 from unwaver.store import Step
 from unwaver.study.plan import kind_of
-
-GRADED: tuple[Kind, ...] = ("maths", "code")
-"""Kinds of prompt that are graded, not judged."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from typing import Any
 from unwaver.errors import EXIT_BAD_INPUT, HeldError, RecipeError, RunError, UnwaverError
 from unwaver.models.ray_engine import connect
 from unwaver.progress import board, say
-from unwaver.recipe import Recipe
 from unwaver.stages.calls import Place
 from unwaver.store import Step
 from unwaver.study.asked import gpus, local
