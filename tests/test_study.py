@@ -31,7 +31,7 @@ def test_the_paper_fits_in_forty_lines_and_shares_its_work() -> None:
     assert len(path.read_text().splitlines()) <= 40
     found = cells(path)
     tables = {table for cell in found for table in cell.tables}
-    assert {"Table 1", "Table 2", "Figure 2", "Figure 3", "Figure 4", "Figure 5"} <= tables
+    assert {"Table 1", "Table 2", "Table 3", "Figure 2", "Figure 3", "Figure 4", "Figure 5"} <= tables
     steps = {step.digest: step for one in grid.plans(found) for step in one.steps()}
     stages = Counter(step.stage for step in steps.values())
     # Sizes, rates, seeds and students share the distillations: one for each recipe and source, and one of benign prompts.
@@ -113,3 +113,16 @@ def test_what_the_guard_keeps_of_each_pattern_stands_on_what_could_be_read() -> 
     assert numbers("pattern_free", "after the guard") == (1 / 3, 3, 1)
     assert numbers("pattern_free", "in the mix") == (0.0, 1, 0)
     assert numbers("pattern:weak_vacillation", "after the guard") == (2 / 3, 3, 1)
+
+
+def test_published_checkpoints_of_the_paper_are_only_evaluated() -> None:
+    found = [cell for cell in cells(ROOT / "studies/paper.toml") if "Table 3" in cell.tables]
+    assert {cell.arm for cell in found} == {"STAR1-R1-Distill-7B", "RealSafe-R1-7B"}
+    for one in found:
+        of = plan(one.recipe, one.name)
+        assert {step.stage for step in of.steps()} == {"prompts", "evaluate"}
+        assert one.recipe.models["student"].label == one.arm
+    # Greedy sets are asked once whatever the seed; sampled ones once for each.
+    steps = {(s.name, s.digest) for one in found for s in plan(one.recipe, "").raw.values()}
+    counts = Counter(name for name, _ in steps)
+    assert (counts["advbench"], counts["pair"], counts["math500"]) == (2, 2, 6)

@@ -20,6 +20,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "recipe.md"
 HEAD = """# The recipe: every setting
 
 A recipe is a TOML file. Any key can also be given as a flag, `--train.learning_rate 1e-4`, which wins over the file;
+a stage's own verb takes that section's keys without the dot: `unwaver train RECIPE --learning-rate 1e-4`.
 `[arms.NAME]` tables hold what an arm changes. An unknown key is an error that names the file, the key and what was
 expected. Relative file names start at the recipe's own folder. This page is written by `tools/write_recipe_page.py`
 from the settings' own docstrings.

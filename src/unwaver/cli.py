@@ -64,10 +64,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_BAD_INPUT
     module = import_module(VERBS[verb][0])
     parser = argparse.ArgumentParser(
-        prog=f"unwaver {verb}", description=VERBS[verb][1], formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"unwaver {verb}",
+        description=VERBS[verb][1],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     module.add_arguments(parser)
-    known, rest = parser.parse_known_args(arguments[1:])
+    own, rest = separate(arguments[1:], parser)
+    known = parser.parse_args(own)
     run: Callable[[str, argparse.Namespace, dict[str, Any]], int] = module.run
     try:
         return run(verb, known, overrides(rest, parser))
@@ -82,24 +86,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_DONE
 
 
+def separate(words: Sequence[str], parser: argparse.ArgumentParser) -> tuple[list[str], list[str]]:
+    """(what the verb itself declares, the settings): a flag the verb doesn't have is a setting, with the word after it.
+
+    Apart before anything is parsed, so that settings may stand in front of the recipe's name.
+    """
+    if not getattr(parser, "takes_overrides", False):
+        return list(words), []
+    own: list[str] = []
+    settings: list[str] = []
+    left = iter(words)
+    for word in left:
+        name, equals, _ = word.partition("=")
+        if not word.startswith("--") or word == "--" or name in parser._option_string_actions:
+            own.append(word)
+            continue
+        settings.append(word)
+        if not equals and (value := next(left, None)) is not None:
+            settings.append(value)
+    return own, settings
+
+
 def overrides(rest: Sequence[str], parser: argparse.ArgumentParser) -> dict[str, Any]:
-    """`--dotted.override value` or `--dotted.override=value` as a mapping; anything else is an error (exit code 2)."""
+    """`--key value` or `--key=value` as a mapping; a flag without a value is an error (exit code 2)."""
     from unwaver.recipe import parse_value
 
     found: dict[str, Any] = {}
     words = iter(rest)
     for word in words:
         key, equals, value = word.removeprefix("--").partition("=")
-        if not word.startswith("--") or not key:
-            parser.error(f"unrecognised argument {word!r}; settings are given as --dotted.key value")
         if not equals:
             try:
                 value = next(words)
             except StopIteration:
                 parser.error(f"--{key}: expected a value")
         found[key] = parse_value(value)
-    if found and not getattr(parser, "takes_overrides", False):
-        parser.error(f"unrecognised argument --{next(iter(found))}")
     return found
 
 
@@ -114,6 +135,7 @@ def _overview() -> str:
             "",
             *lines,
             "",
+            "A stage's own settings need no dots: `unwaver mix RECIPE --keep X` is `--mix.keep X`.",
             "`unwaver VERB --help` tells more. Giving the same command again goes on where it was.",
         ]
     )

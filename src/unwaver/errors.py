@@ -1,7 +1,7 @@
 """The errors a person can meet, and the exit codes of the command line.
 
 An item that fails (a call that timed out, a reply that could not be read) is a record, never an exception:
-see `records.Trace.failure` and `records.Verdict.reason`. The three errors below end a command.
+see `records.Trace.failure` and `records.Verdict.reason`. The errors below end a command.
 """
 
 from __future__ import annotations
@@ -34,3 +34,7 @@ class RunError(UnwaverError):
     """A stage stopped before it was done: how much is owed and the command that goes on."""
 
     exit_code = EXIT_UNFINISHED
+
+
+class HeldError(RunError):
+    """Another process is at work in the run directory."""

@@ -64,3 +64,51 @@ def bar(what: str, total: int | None) -> Iterator[Bar]:
             yield _Rich(progress, progress.add_task(what, total=total))
     else:
         yield _Plain(what, total)
+
+
+class Board:
+    """Several kinds of things under way at once: how many of each are done, how many are running."""
+
+    def __init__(self, totals: dict[str, int]) -> None:
+        self._totals, self._told = totals, ""
+
+    def show(self, done: dict[str, int], running: dict[str, int]) -> None:
+        """Tell how things stand, where they stand otherwise than last told."""
+        parts = [
+            f"{kind} {done.get(kind, 0)} of {total}" + (f", {running[kind]} running" if running.get(kind) else "")
+            for kind, total in self._totals.items()
+        ]
+        if (told := "; ".join(parts)) != self._told:
+            self._told = told
+            say(told)
+
+
+class _RichBoard(Board):
+    def __init__(self, totals: dict[str, int], progress: object) -> None:
+        super().__init__(totals)
+        self._progress = progress
+        self._rows = {kind: progress.add_task(kind, total=total, running=0) for kind, total in totals.items()}  # type: ignore[attr-defined]
+
+    def show(self, done: dict[str, int], running: dict[str, int]) -> None:
+        for kind, row in self._rows.items():
+            self._progress.update(row, completed=done.get(kind, 0), running=running.get(kind, 0))  # type: ignore[attr-defined]
+
+
+@contextmanager
+def board(totals: dict[str, int]) -> Iterator[Board]:
+    """One view of so many things of each kind: rows in a terminal, elsewhere a line for whatever changes."""
+    if not sys.stderr.isatty():
+        yield Board(totals)
+        return
+    from rich import progress as shown
+    from rich.console import Console
+
+    columns = (
+        shown.TextColumn("{task.description}"),
+        shown.BarColumn(),
+        shown.MofNCompleteColumn(),
+        shown.TextColumn("{task.fields[running]} running"),
+        shown.TimeElapsedColumn(),
+    )
+    with shown.Progress(*columns, console=Console(stderr=True)) as progress:
+        yield _RichBoard(totals, progress)

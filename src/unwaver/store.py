@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from unwaver import __version__
-from unwaver.errors import RecipeError, RecordError, RunError
+from unwaver.errors import HeldError, RecipeError, RecordError, RunError
 from unwaver.records import digest
 
 R = TypeVar("R", bound=BaseModel)
@@ -83,7 +83,7 @@ class RunDir:
     @classmethod
     @contextmanager
     def open(cls, step: Step, root: Path) -> Iterator[RunDir]:
-        """Make or enter the directory and hold it; RunError while another process does, or where the disk is full."""
+        """Make or enter the directory and hold it; HeldError while another process does, RunError on a full disk."""
         path = step.directory(root)
         with disk_errors(path):
             try:
@@ -100,7 +100,7 @@ class RunDir:
             except OSError:
                 lock.seek(0)
                 holder = lock.read().strip() or "unknown"
-                raise RunError(
+                raise HeldError(
                     f"{path}: another process (pid {holder}) is at work here; wait for it or stop it"
                 ) from None
             with disk_errors(path):

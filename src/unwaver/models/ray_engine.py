@@ -1,4 +1,6 @@
-"""The same engine on a Ray cluster: actors ask, each over its share of the requests and into a shard of its own.
+"""The same engine on a Ray cluster: actors ask a server, each over its share of the requests, into a shard of its own.
+
+For sets so large that one process can't keep a server busy; which steps run where is decided in `study.cluster`.
 
 The driver cuts the requests into chunks by position and keeps every actor supplied; an actor runs the ordinary `Engine`
 on `replies/<shard>.jsonl` and sends back counts only. An actor that is lost leaves its shard behind: what is finished
@@ -29,7 +31,8 @@ CALLS_PER_ACTOR = 32
 """Calls of one server under way at once in one actor; more than one process can serve many."""
 CHUNKS_AHEAD = 3
 """Chunks an actor has at once, so that it is never idle at the end of one."""
-START_SECONDS = 120.0
+START_SECONDS = 600.0
+"""An actor asks nothing of the cluster but a process; its imports may come over a slow shared disk."""
 LOSSES_MOST = 3
 """After an actor was lost over the same chunk so often, the chunk is the reason."""
 
@@ -204,7 +207,7 @@ class Driver:
             self.workers.append(worker)
         there, _ = self._ray.wait([ref for ref, _ in hired], num_returns=count, timeout=START_SECONDS)
         if not there and not any(worker.alive for worker in self.workers):
-            raise RunError(f"no room on the Ray cluster for an actor with {self._options} within {START_SECONDS:g} s")
+            raise RunError(f"no actor could start on the Ray cluster within {START_SECONDS:g} s; see the cluster's log")
         for ref, worker in hired:
             if ref not in there:
                 continue
@@ -273,13 +276,7 @@ def connect() -> Any:
 
 
 def _shape(ray: Any, settings: ModelSettings) -> tuple[int, dict[str, Any], int]:
-    """(actors, what each asks of the cluster, calls under way in each)."""
-    there = ray.cluster_resources()
-    cores, graphics = max(1, int(there.get("CPU", 1))), int(there.get("GPU", 0))
-    if settings.door in ("openai", "replay"):
-        count = min(cores, -(-settings.concurrency // CALLS_PER_ACTOR))
-        return count, {"num_cpus": 1}, -(-settings.concurrency // count)
-    each = int(settings.load.get("tensor_parallel_size", 1))
-    if graphics >= each:
-        return graphics // each, {"num_cpus": 1, "num_gpus": each}, settings.concurrency
-    return sum(bool(node["Alive"]) for node in ray.nodes()), {"num_cpus": 1}, settings.concurrency
+    """(actors, what each asks of the cluster, calls under way in each). They wait for a server, so they ask nothing."""
+    cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    count = min(cores, -(-settings.concurrency // CALLS_PER_ACTOR))
+    return count, {"num_cpus": 0}, -(-settings.concurrency // count)

@@ -153,7 +153,7 @@ def lengths(facts: Facts) -> Figure | None:
 
 def _violins(facts: Facts, title: str, by_arm: dict[str, list[int]], named: bool) -> Any:
     """One violin an arm."""
-    top = max(1.0, *(float(np.quantile(values, 0.995)) for values in by_arm.values() if values))
+    top = max([1.0, *(float(np.quantile(values, 0.995)) for values in by_arm.values() if values)])
     outline: list[dict[str, Any]] = []
     boxes: list[dict[str, Any]] = []
     for number, (arm, values) in enumerate(by_arm.items()):

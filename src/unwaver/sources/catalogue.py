@@ -263,3 +263,28 @@ ALL = [
 
 SOURCES: dict[str, Source] = {source.name: source for source in ALL}
 """The sources by name; besides them there is `file`, a file of one's own."""
+
+_SIZES = {
+    "harmbench": 200,
+    "advbench50": 50,
+    "advbench50/pap": 50,
+    "xstest/safe": 250,
+    "xstest/contrast": 200,
+    "jailbreakbench/harmful": 100,
+    "jailbreakbench/benign": 100,
+    "strongreject": 313,
+    "wildjailbreak/harmful": 2000,
+    "wildjailbreak/borderline": 210,
+    "or-bench-hard": 1300,
+    "math500": 500,
+    "aime2024": 30,
+    "gsm8k": 1319,
+    "livecodebench": 166,
+}
+
+
+def known_size(name: str, split: str = "all") -> int | None:
+    """How many prompts a set on the hub holds, as its publisher or the study states; None: it isn't known."""
+    if name == "xstest/safe" and split != "all":
+        return sum(part == split for part in xstest_split().values())
+    return _SIZES.get(name)

@@ -32,7 +32,8 @@ class Place:
 
     root: Path
     engine: Literal["local", "ray"] = "local"
-    """`local`: this process makes the calls. `ray`: actors on a Ray cluster do; the records are the same."""
+    """Who makes the calls to a server. `local`: this process. `ray`: actors on a Ray cluster; the records are the same.
+    Models of this machine's own are asked here either way."""
     _loaded: dict[str, Model] = field(default_factory=dict)
 
     async def make_room(self, wanted: Iterable[ModelSettings]) -> None:
@@ -88,7 +89,7 @@ class Calls:
             owed = self._from_first_owed(settings, iter(requests()), progress)
             if owed is None:
                 return
-            if self._place.engine == "ray":
+            if self._place.engine == "ray" and settings.door == "openai":
                 failures = self._by_ray(settings, owed, progress)
             else:
                 failures = self.drive({"": settings}, lambda engines: engines[""].ask_all(owed, progress.advance))

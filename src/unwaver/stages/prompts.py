@@ -51,3 +51,8 @@ def _templates(entry: PromptSet) -> list[Template]:
         return load_templates(Path(str(entry.templates)))
     rows = [row for row in corpus.load("templates") if entry.split in ("all", row["split"])]
     return [Template(name=row["name"], text=row["text"]) for row in rows]
+
+
+def template_count(entry: PromptSet) -> int:
+    """How many templates a set's prompts may be put in; 0: none."""
+    return len(_templates(entry)) if entry.templates is not None else 0

@@ -6,7 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from unwaver import recipe
+from unwaver.recipe import Recipe
 from unwaver.study import grid
 from unwaver.study.plan import Plan
 from unwaver.study.run import plans
@@ -30,3 +33,31 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
     )
     parser.takes_overrides = True  # type: ignore[attr-defined]
     parser.epilog = "any setting of the recipe can be given as --dotted.key value; docs/recipe.md lists them all"
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Where the work is done."""
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="local: in this process; ray: the steps run on an existing Ray cluster, and runs must be kept on storage "
+        "that all its nodes share",
+    )
+
+
+def in_section(section: str, overrides: dict[str, Any]) -> dict[str, Any]:
+    """The flags of a stage's verb: one without a dot is a setting of the stage's own section, `--keep` of `[mix]`.
+
+    A name that only the recipe's top level has (`--name`, and `--seed` where the section has none) stays that; hyphens
+    may stand for underscores. A name nobody has is left to the section, whose error names what is near.
+    """
+    settings = Recipe.model_fields[section].annotation
+    if not (isinstance(settings, type) and issubclass(settings, BaseModel)):
+        return overrides
+    placed = {}
+    for key, value in overrides.items():
+        name = key.replace("-", "_")
+        at_top = name in Recipe.model_fields and name not in settings.model_fields
+        placed[key if "." in key else name if at_top else f"{section}.{name}"] = value
+    return placed

@@ -1,32 +1,52 @@
-"""`unwaver check RECIPE`: what a recipe would do, before anything is spent.
+"""`unwaver check RECIPE_OR_STUDY`: what it would do and cost, before anything is spent.
 
-Names resolve, sources can be read, every student's template keeps what is to be learned, and how many calls are owed.
-Loads tokenizers, never weights.
+Names resolve, sources can be read, every student's template keeps what is to be learned; and what is owed by stage:
+calls, tokens, GPU-hours, cost, disk. Loads tokenizers, never weights.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unwaver.errors import EXIT_DONE
+from unwaver.errors import EXIT_DONE, RecipeError
+from unwaver.recipe import ModelSettings
 from unwaver.records import digest
 from unwaver.stages.mix import EXAMPLES
-from unwaver.stages.prompts import gather
+from unwaver.study import forecast
+from unwaver.study.forecast import Assumptions, Forecast, Line, SetSize
 from unwaver.study.plan import Plan
-from unwaver.study.run import owed
 from unwaver.verbs import add_recipe, open_recipe
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+ARMS_NAMED = 12
+"""Arms whose names are shown; a study may have hundreds."""
+WIDTH = 110
+"""Columns where the output is no terminal."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A recipe and its overrides."""
+    """A recipe or study, its overrides, and what GPU-hours rest on."""
     add_recipe(parser)
     parser.add_argument("--no-student", action="store_true", help="leave the student's tokenizer and template alone")
+    usual = Assumptions()
+    parser.add_argument("--gpu", choices=forecast.PEAK, default=usual.gpu, help=f"default: {usual.gpu}")
+    parser.add_argument(
+        "--training-utilisation",
+        type=float,
+        default=usual.training,
+        help=f"share of the GPU's peak that training reaches (default: {usual.training})",
+    )
+    parser.add_argument(
+        "--generation-utilisation",
+        type=float,
+        default=usual.generation,
+        help=f"the same of local models that generate (default: {usual.generation})",
+    )
 
 
 def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
@@ -34,13 +54,26 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     from rich.console import Console
 
     work, root = open_recipe(arguments.recipe, arguments.root, overrides)
-    console = Console(highlight=False, markup=False)
-    sizes = _prompt_sets(work)
-    console.print(f"{arguments.recipe}: {len(work)} arm(s): {', '.join(plan.arm for plan in work)}")
-    for name, size in sizes.items():
-        console.print(f"  prompts {name}: {size}")
-    for line in _owed(work, root, sizes):
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = max(console.width, WIDTH)
+    under = Assumptions(arguments.gpu, arguments.training_utilisation, arguments.generation_utilisation)
+    if not (under.training > 0 and under.generation > 0):
+        raise RecipeError("--training-utilisation, --generation-utilisation: expected shares above 0")
+    sizes = forecast.set_sizes(work, root)
+    names = "; ".join(plan.arm for plan in work[:ARMS_NAMED])
+    more = f" and {len(work) - ARMS_NAMED} more" if len(work) > ARMS_NAMED else ""
+    console.print(f"{arguments.recipe}: {len(work)} arm(s): {names}{more}")
+    for line in _sets(work, sizes):
         console.print(line)
+    found = forecast.forecast(work, root, sizes, under, not arguments.no_student)
+    if not found.steps:
+        console.print(f"  nothing is owed under {root}")
+    else:
+        console.print(f"  owed under {root}:")
+        console.print(_table(found), soft_wrap=False)
+        for line in _terms(found, under):
+            console.print(f"  {line}")
     if not arguments.no_student:
         _students(work, root, console)
     return EXIT_DONE
@@ -48,7 +81,8 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
 
 def _students(work: list[Plan], root: Path, console: Console) -> None:
     """Check every student with everything it is to be trained on, once however many arms share it, and print the first
-    of each student whole. What is trained on is the finished mix, or one stand-in for each part.
+    of each student whole. What is trained on is the finished mix, or one stand-in for each part. Where the hub can't be
+    reached, its students are named as not looked at.
     """
     from unwaver.stages.check import run as check_student
 
@@ -59,13 +93,28 @@ def _students(work: list[Plan], root: Path, console: Console) -> None:
     if not shared:
         console.print("nothing is trained: the mix has no parts")
     shown: set[str] = set()
+    unseen: set[str] = set()
     for plans in shared.values():
-        first = plans[0]
+        first, model = plans[0], plans[0].recipe.models["student"]
+        student = digest(model.identity())
+        if student in unseen:
+            continue
         more = f" and {len(plans) - 1} more" if len(plans) > 1 else ""
         console.print(f"\ntraining in arm {first.arm}{more}:")
-        student = digest(first.recipe.models["student"].identity())
-        check_student(first.recipe, _examples(first, root), whole=student not in shown)
+        try:
+            check_student(first.recipe, _examples(first, root), whole=student not in shown)
+        except RecipeError as error:
+            if not _out_of_reach(model):
+                raise
+            unseen.add(student)
+            console.print(f"student {model.name}: not looked at, as the hub can't be reached ({error})")
         shown.add(student)
+
+
+def _out_of_reach(model: ModelSettings) -> bool:
+    """Whether a model is on the hub, and this machine is told to do without it."""
+    here = model.target.startswith(("package:", "/", ".", "~")) or Path(model.target).exists()
+    return not here and model.door in ("hf", "vllm") and forecast.offline()
 
 
 def _examples(plan: Plan, root: Path) -> Path | None:
@@ -80,26 +129,91 @@ def _training(plan: Plan, root: Path) -> str:
     return digest([student, settings, str(_examples(plan, root)), recipe.parts(), recipe.max_failed])
 
 
-def _prompt_sets(work: list[Plan]) -> dict[str, int]:
-    """How many prompts each set holds; reading them is the check."""
-    return {name: len(gather(plan.recipe.prompts[name])) for plan in work for name in plan.prompts}
+def _sets(work: list[Plan], sizes: dict[str, SetSize]) -> Iterator[str]:
+    """The size of each prompt set, once, and where it is from."""
+    found = {
+        (name, sizes[step.digest].prompts): sizes[step.digest].known
+        for plan in work
+        for name, step in plan.prompts.items()
+    }
+    for (name, count), why in found.items():
+        yield f"  prompts {name}: {count:,}" + (f", by the catalogue, as it can't be read now: {why}" if why else "")
 
 
-def _owed(work: list[Plan], root: Path, sizes: dict[str, int]) -> list[str]:
-    """What is left to be done, with the number of calls to models where it is known beforehand."""
-    calls: Counter[str] = Counter()
-    steps: Counter[str] = Counter()
-    for step, recipe in owed(work, root):
-        steps[step.stage] += 1
-        if step.stage == "distil" and step.settings["instruction"] != "none":
-            calls[step.stage] += sizes[step.name] * recipe.distil.samples
-        elif step.stage == "evaluate":
-            entry = recipe.evaluate.sets[step.name]
-            calls[step.stage] += sizes[entry.prompts or step.name] * entry.samples
-    if not steps:
-        return [f"  nothing is owed under {root}"]
-    lines = [f"  owed under {root}:"]
-    for stage, count in steps.items():
-        of_models = f", {calls[stage]:,} calls" if calls[stage] else ""
-        lines.append(f"    {stage}: {count} step(s){of_models}")
-    return lines
+def _table(found: Forecast) -> Any:
+    """A row for each stage and, where several models have a part in it, a row for each of them."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("stage", "steps", "calls", "tokens in", "tokens out", "GPU-hours", "cost"):
+        table.add_column(column, justify="left" if column == "stage" else "right", no_wrap=column != "stage")
+    total = Line("", "")
+    for stage in forecast.stages(found):
+        lines = found.stage(stage)
+        whole = _sum(lines)
+        total = _sum([total, *lines])
+        table.add_row(Text(stage), f"{found.steps[stage]:,}", *_cells(whole))
+        if stage == "train" or len(lines) > 1:
+            for line in lines:
+                table.add_row(Text(f"  {line.model}"), "", *_cells(line))
+        elif lines:
+            table.add_row(Text(f"  {lines[0].model}"))
+    table.add_row("total", f"{sum(found.steps.values()):,}", *_cells(total))
+    return table
+
+
+def _sum(lines: list[Line]) -> Line:
+    whole = Line("", "")
+    for line in lines:
+        whole.calls += line.calls
+        whole.tokens_in += line.tokens_in
+        whole.tokens_out += line.tokens_out
+        whole.most |= line.most
+        whole.limit |= line.limit
+        whole.gpu_hours = forecast.added(whole.gpu_hours, line.gpu_hours)
+        whole.cost = forecast.added(whole.cost, line.cost)
+    return whole
+
+
+def _cells(line: Line) -> list[str]:
+    """Calls, tokens in, tokens out, GPU-hours, cost."""
+    calls = f"{'≤ ' if line.most else ''}{line.calls:,}" if line.calls else "-"
+    out = f"{'≤' if line.limit or line.most else '~'} {_short(line.tokens_out)}" if line.tokens_out else "-"
+    hours = "unknown" if line.gpu_hours is None else f"{line.gpu_hours:,.2f}" if line.gpu_hours else "-"
+    cost = "unknown" if line.cost is None else f"{line.cost:,.2f}" if line.cost else "-"
+    return [calls, f"~ {_short(line.tokens_in)}" if line.tokens_in else "-", out, hours, cost]
+
+
+def _short(count: float) -> str:
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:,.1f}{letter}"
+    return f"{count:,.0f}"
+
+
+def _terms(found: Forecast, under: Assumptions) -> Iterator[str]:
+    """What the table's figures mean and rest on."""
+    yield (
+        "~ is an expectation: of a teacher's trace the paper's mean length by recipe, of a prompt 4 characters "
+        "a token; ≤ a limit: what the settings let a reply, or a search, come to. Tries made again are not counted; "
+        "calls already made are not taken off."
+    )
+    if any(line.gpu_hours != 0 for line in found.lines.values()):
+        yield (
+            f"GPU-hours: on {under.gpu} ({forecast.PEAK[under.gpu] / 1e12:g} TFLOP/s in bfloat16). Training: 6 "
+            "operations for each weight and token, 8 with gradient checkpointing, 2 less for adapters, at "
+            f"{100 * under.training:g}% of that; local models that generate: 2, at {100 * under.generation:g}%. --gpu "
+            "and the two --...-utilisation change it."
+        )
+    unpriced = sorted({line.model for line in found.lines.values() if line.cost is None})
+    if unpriced:
+        yield f"no price_in and price_out is given for {', '.join(unpriced)}"
+    if found.trained:
+        known = [weights for weights in found.trained if weights is not None]
+        unknown = len(found.trained) - len(known)
+        yield (
+            f"disk: {_short(forecast.KEPT_BYTES * sum(known))}B for {len(known)} trained students, and while the "
+            f"largest trains up to {_short(forecast.CHECKPOINT_BYTES * max(known, default=0.0))}B of checkpoints"
+            + (f"; {unknown} more students are of unknown size" if unknown else "")
+        )

@@ -7,12 +7,13 @@ from typing import Any
 
 from unwaver.errors import EXIT_DONE
 from unwaver.study.run import do
-from unwaver.verbs import add_recipe, open_recipe
+from unwaver.verbs import add_engine, add_recipe, open_recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A recipe and its overrides."""
     add_recipe(parser)
+    add_engine(parser)
 
 
 def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
@@ -20,6 +21,6 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     from unwaver.report.write import write_report
 
     work, root = open_recipe(arguments.recipe, arguments.root, overrides)
-    do(work, root)
+    do(work, root, engine=arguments.engine)
     print(write_report(work, root))
     return EXIT_DONE

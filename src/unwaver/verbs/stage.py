@@ -7,18 +7,26 @@ from typing import Any
 
 from unwaver.errors import EXIT_DONE
 from unwaver.study.run import do
-from unwaver.verbs import add_recipe, open_recipe
+from unwaver.verbs import add_engine, add_recipe, in_section, open_recipe
+
+WITH = {"mix": ("mix", "overlap"), "train": ("overlap", "train"), "evaluate": ("overlap", "evaluate")}
+"""What else a verb does: the leak check comes after every mix, and before whatever it may forbid."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A recipe and its overrides."""
     add_recipe(parser)
+    add_engine(parser)
+    parser.epilog = (
+        f"{parser.epilog}\nthe stage's own settings need no dots: `--keep X` of mix is `--mix.keep X`, "
+        "`--max-tokens 512` of evaluate is `--evaluate.max_tokens 512`"
+    )
 
 
 def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
     """Do the stage's owed steps for every arm; print their directories."""
-    work, root = open_recipe(arguments.recipe, arguments.root, overrides)
-    do(work, root, ("mix", "overlap") if verb == "mix" else (verb,))
+    work, root = open_recipe(arguments.recipe, arguments.root, in_section(verb, overrides))
+    do(work, root, WITH.get(verb, (verb,)), arguments.engine)
     for directory in dict.fromkeys(step.directory(root) for arm in work for step in arm.steps() if step.stage == verb):
         print(directory)
     return EXIT_DONE

@@ -9,12 +9,14 @@ from typing import Any
 from unwaver.errors import EXIT_DONE
 from unwaver.study import grid
 from unwaver.study.run import do
+from unwaver.verbs import add_engine
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A study file and overrides for every cell."""
     parser.add_argument("study", type=Path, help="the study: a TOML file")
     parser.add_argument("--root", type=Path, default=None, help="where runs are kept; default: runs/<the study's name>")
+    add_engine(parser)
     parser.takes_overrides = True  # type: ignore[attr-defined]
     parser.epilog = "settings given as --dotted.key value are laid over every cell; `unwaver check` counts beforehand"
 
@@ -26,6 +28,6 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     study = grid.load(arguments.study)
     work = grid.plans(grid.cells(study, arguments.study, overrides))
     root = arguments.root or Path("runs") / study.name
-    do(work, root)
+    do(work, root, engine=arguments.engine)
     print(write_report(work, root))
     return EXIT_DONE
