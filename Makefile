@@ -17,8 +17,9 @@ demo: $(VENV)/.demo
 test: lint unit
 	$(BIN)/python -m pytest -m "real" -p no:cacheprovider
 
+# One thread each: processes that all start as many threads as there are cores wait for one another.
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not real" -n $(CORES)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not real" -n $(CORES)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check src tests tools benchmarks

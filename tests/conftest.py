@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -17,3 +18,11 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder of public data sets: set UNWAVER_DATA to try this on real data")
     return folder
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A file whose every test is slow isn't even imported when only the fast ones are wanted: torch takes seconds."""
+    if config.option.markexpr != "not real" or not collection_path.match("test_*.py"):
+        return None
+    text = collection_path.read_text(encoding="utf-8")
+    return True if re.search(r"^pytestmark = \[?\s*pytest\.mark\.real\b", text, re.M) else None

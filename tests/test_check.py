@@ -20,6 +20,8 @@ from unwaver.training.encode import Encoded, Encoder
 from unwaver.training.settings import machine
 from unwaver.verbs import open_recipe
 
+pytestmark = pytest.mark.real
+
 
 def student(folder: Path, family: str, **tokenizer: Any) -> Path:
     """A folder with a tokenizer and a configuration, and no weights at all."""
@@ -154,7 +156,7 @@ max_tokens = 200
 
 def recipe_file(folder: Path, *students: Path, tags: str = "think") -> Path:
     """A recipe of two parts; an arm for each student."""
-    models = f'[models.student]\nname = "hf:{students[0]}"\ntags = "{tags}"'
+    models = f'[models]\nteacher = "replay:corpus"\n[models.student]\nname = "hf:{students[0]}"\ntags = "{tags}"'
     arms = "".join(f'[arms.{path.name}]\n"models.student.name" = "hf:{path}"\n' for path in students)
     path = folder / "recipe.toml"
     path.write_text(RECIPE.format(models=models, arms=arms), encoding="utf-8")
@@ -311,7 +313,6 @@ def test_settings_that_training_would_refuse_are_refused_with_exit_code_2(
     assert sentence in capsys.readouterr().err
 
 
-@pytest.mark.real
 def test_the_real_small_model_is_shown_and_its_weights_are_not_loaded(tmp_path: Path) -> None:
     """In a process of its own, into which the model's code must not come."""
     recipe = tmp_path / "recipe.toml"

@@ -16,6 +16,8 @@ from unwaver.recipe import ModelSettings
 from unwaver.training import attention
 from unwaver.training.memory import SHORT
 
+pytestmark = pytest.mark.real
+
 CPU = torch.device("cpu")
 
 SHAPES: dict[str, dict[str, Any]] = {

