@@ -25,6 +25,8 @@ kind = "benign"
 parts = {{ mine = 1 }}
 """
 
+pytestmark = pytest.mark.real
+
 
 def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -90,14 +92,12 @@ def test_a_root_that_can_be_no_folder_is_told(tmp_path: Path, root: str) -> None
     clear(run("prompts", str(recipe), "--root", str(tmp_path / root)), 2, "runs can't be kept here")
 
 
-@pytest.mark.real
 def test_a_student_that_is_not_there_is_named(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     recipe = write(tmp_path, student=str(tmp_path / "nowhere"))
     clear(run("check", str(recipe), "--root", str(tmp_path / "runs")), 2, "nowhere")
 
 
-@pytest.mark.real
 def test_a_student_without_a_chat_template_is_told(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     from tokenizers import Tokenizer, models, pre_tokenizers

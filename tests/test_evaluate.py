@@ -28,6 +28,8 @@ from unwaver.study.run import do, plans
 
 Server = Callable[..., tuple[int, Path]]
 
+pytestmark = pytest.mark.real
+
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -195,7 +197,6 @@ def test_after_a_win_nothing_that_still_waits_for_its_turn_is_asked(tmp_path: Pa
     assert sum(r.score is not None for r in rounds) + sum(r.failure == "judge: no rating" for r in rounds) == len(rated)
 
 
-@pytest.mark.real
 def test_a_killed_search_goes_on_and_makes_no_finished_call_again(tmp_path: Path, serve: Server) -> None:
     port, log = serve(0.05)
     entry = "attack = 'pair'"

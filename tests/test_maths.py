@@ -231,6 +231,7 @@ def test_no_text_makes_the_reading_fail(answer: str, target: str) -> None:
     assert found is None or found[0] in answer
 
 
+@pytest.mark.real
 def test_a_pathological_expression_costs_its_time_out_and_nothing_else() -> None:
     with MathsGrader(workers=2, timeout_s=1.0) as it:
         it.grade([(r"\boxed{x+1}", "1+x")])
@@ -244,6 +245,7 @@ def test_a_pathological_expression_costs_its_time_out_and_nothing_else() -> None
         assert it.grade([(r"\boxed{2+x}", "x+2")])[0].label == "correct"
 
 
+@pytest.mark.real
 def test_an_expression_that_eats_memory_kills_its_worker_only() -> None:
     with MathsGrader(workers=1) as it:
         grades = it.grade([(r"\boxed{e^{e^{e^{e^{10}}}}}", "3"), (r"\boxed{x+1}", "1+x")])
@@ -268,6 +270,7 @@ def gone(pid: int) -> bool:
         return True
 
 
+@pytest.mark.real
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks at processes through /proc")
 @pytest.mark.parametrize("how", [None, signal.SIGINT, signal.SIGKILL])
 def test_no_process_outlives_its_owner(how: signal.Signals | None) -> None:
@@ -296,6 +299,7 @@ def data(name: str) -> list[dict[str, str]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.real
 def test_every_target_of_math_500_equals_itself_and_what_its_solution_boxes(grader: MathsGrader) -> None:
     rows = data("math500.jsonl")
     own = grader.grade([(rf"\boxed{{{row['answer']}}}", row["answer"]) for row in rows])
@@ -307,6 +311,7 @@ def test_every_target_of_math_500_equals_itself_and_what_its_solution_boxes(grad
     assert sum(grade.label == "correct" for grade in shifted) <= 5
 
 
+@pytest.mark.real
 def test_the_boxes_of_the_aime_solutions_are_correct(grader: MathsGrader) -> None:
     rows = [row for row in data("aime2024.jsonl") if r"\boxed" in row["solution"]]
     assert {grade.label for grade in grader.grade([(row["solution"], row["answer"]) for row in rows])} == {"correct"}

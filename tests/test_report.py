@@ -245,6 +245,7 @@ def test_a_combination_that_a_study_names_twice_is_shown_once() -> None:
     assert list(facts.Facts(results).arms) == ["raw", "improved", "improved, size 500"]
 
 
+@pytest.mark.real
 def test_every_student_of_a_study_is_compared_with_itself_before_training(tmp_path: Path) -> None:
     path = Path(__file__).parents[1] / "studies" / "paper.toml"
     results = collect(grid.plans(grid.cells(grid.load(path), path)), tmp_path)

@@ -39,6 +39,8 @@ from unwaver.study.results import Results, Row, collect
 
 ROOT = Path(__file__).parents[1]
 
+pytestmark = pytest.mark.real
+
 
 def unpacked(text: str) -> Any:
     return json.loads(gzip.decompress(base64.b64decode(text)))
@@ -128,7 +130,6 @@ def made(known: facts.Facts) -> page.Made:
 # The paper's names
 
 
-@pytest.mark.real
 def test_the_papers_tables_and_figures_are_found_by_name(made: page.Made) -> None:
     section = re.search(r'<section id="contents".*?</section>', made.html, re.DOTALL)
     assert section is not None
@@ -469,7 +470,6 @@ def test_arms_that_differ_in_more_than_the_axis_are_not_joined() -> None:
 # Trust
 
 
-@pytest.mark.real
 def test_figures_that_rest_on_rules_say_how_far_these_can_be_trusted(made: page.Made) -> None:
     said = "Read by rules, whose agreement isn't measured on these models"
     for section in ("results", "trade-off", "parts", "patterns", "pairs", "traces"):
@@ -481,7 +481,6 @@ def test_figures_that_rest_on_rules_say_how_far_these_can_be_trusted(made: page.
 # A small report
 
 
-@pytest.mark.real
 def test_a_small_page_holds_the_first_prompts_and_says_what_it_leaves_out(known: facts.Facts, made: page.Made) -> None:
     whole, small = browser.payload(known), browser.payload(known, most=2)
     index = unpacked(small.index)
@@ -494,7 +493,6 @@ def test_a_small_page_holds_the_first_prompts_and_says_what_it_leaves_out(known:
     assert f"{small.left_out:,} others stand in the runs" in made.html
 
 
-@pytest.mark.real
 def test_a_report_can_be_written_anywhere(runs: tuple[list[Plan], Path], tmp_path: Path) -> None:
     path = write.write_report(*runs, out=tmp_path / "example", most=2)
     assert path == tmp_path / "example" / "report.html"

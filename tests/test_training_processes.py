@@ -40,6 +40,8 @@ OVERRIDES: dict[str, Any] = {
 
 COUNT = 64
 
+pytestmark = pytest.mark.real
+
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -66,7 +68,6 @@ def program(student: Path, root: Path) -> list[str]:
     return [sys.executable, "-c", text]
 
 
-@pytest.mark.real
 def test_a_killed_run_goes_on_with_the_same_losses_and_ends_with_the_same_weights(
     student: Path, tmp_path: Path
 ) -> None:
@@ -96,7 +97,6 @@ def test_a_killed_run_goes_on_with_the_same_losses_and_ends_with_the_same_weight
     assert all(one[name].equal(other[name]) for name in one)
 
 
-@pytest.mark.real
 def test_a_full_disk_is_said_in_one_sentence_and_the_run_goes_on_when_there_is_room(
     student: Path, tmp_path: Path
 ) -> None:
@@ -110,7 +110,6 @@ def test_a_full_disk_is_said_in_one_sentence_and_the_run_goes_on_when_there_is_r
     assert list(tmp_path.glob("train-*/manifest.json"))
 
 
-@pytest.mark.real
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_two_processes_have_the_losses_of_one(student: Path, tmp_path: Path, method: str) -> None:
     found = {}
@@ -129,7 +128,6 @@ def test_two_processes_have_the_losses_of_one(student: Path, tmp_path: Path, met
     assert found[1][2] == found[2][2]
 
 
-@pytest.mark.real
 def test_a_launch_that_fails_says_so_and_leaves_no_manifest(student: Path, tmp_path: Path) -> None:
     overrides = {"train.launch": "torchrun", "train.processes": 2, "train.learning_rate": 1e30}
     recipe = make_recipe(student, {**overrides, "train.sft": {"max_grad_norm": 0.0}})
@@ -180,7 +178,6 @@ def test_accelerate_without_gpus_is_refused_because_it_would_start_one_process(t
         start(tmp_path, TrainSettings(launch="accelerate", processes=2))
 
 
-@pytest.mark.real
 @pytest.mark.skipif("torch" in sys.modules and sys.modules["torch"].cuda.is_available(), reason="there are GPUs")
 def test_accelerate_with_a_configuration_of_ones_own_has_the_losses_of_one_process(
     student: Path, tmp_path: Path
