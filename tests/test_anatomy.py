@@ -194,6 +194,7 @@ def test_an_arm_in_figures():
     ) == pytest.approx(1)
 
 
+@pytest.mark.real
 def test_hostile_text_is_read_in_linear_time():
     pieces = [
         "but ",
@@ -219,6 +220,7 @@ def test_hostile_text_is_read_in_linear_time():
 DATA = Path(os.environ.get("UNWAVER_DATA", Path(__file__).parents[2] / "shared" / "data")) / "star1_first500.json"
 
 
+@pytest.mark.real
 @pytest.mark.skipif(not DATA.is_file(), reason="needs the 500 STAR-1 traces (UNWAVER_DATA)")
 def test_on_real_safe_traces():
     """Distilled under a policy prompt and kept because they were safe: policy is checked, almost none persuades itself."""

@@ -249,6 +249,7 @@ def test_maths_targets_are_right_and_boxed() -> None:
         assert number in re.findall(r"\d+", str(one["reasoning"]))
 
 
+@pytest.mark.real
 def test_the_composer_makes_the_same_files_byte_for_byte(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "tools" / "compose_teacher.py"), str(tmp_path)], capture_output=True, text=True

@@ -462,6 +462,7 @@ choices = st.fixed_dictionaries(
 bodies = values | st.fixed_dictionaries({"choices": st.tuples(choices)}, optional={"usage": values, "error": values})
 
 
+@pytest.mark.real
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=bodies, status=st.sampled_from([200, 200, 200, 400, 418, 503]))
 def test_whatever_a_server_sends_is_a_reply_or_a_known_failure(server: Server, body: object, status: int) -> None:

@@ -113,6 +113,7 @@ def test_requests_are_pulled_as_they_are_needed(tmp_path: Path) -> None:
     assert max(ahead) <= SETTINGS.concurrency
 
 
+@pytest.mark.real
 def test_long_runs_of_finished_calls_do_not_hold_up_those_under_way(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger:
         for request in requests(20_000, 1):

@@ -132,6 +132,7 @@ speech = st.lists(
 ).map(lambda pairs: "".join(word + gap for word, gap in pairs))
 
 
+@pytest.mark.real
 @settings(max_examples=300, deadline=None)
 @given(
     training=st.lists(speech, max_size=5),

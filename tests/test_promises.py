@@ -26,7 +26,7 @@ def test_the_command_line_imports_nothing_heavy() -> None:
 
 
 def test_the_core_needs_no_torch() -> None:
-    rooms = "sources, stages.distil, stages.judge, stages.mix, stages.audit, study.results, report.write".split(", ")
+    rooms = ["sources", "stages.distil", "stages.judge", "stages.mix", "stages.audit", "study.results", "report.write"]
     imports = "; ".join(f"import unwaver.{room}" for room in rooms)
     loaded = python(f"import sys; {imports}; print([m for m in ('torch', 'transformers', 'ray') if m in sys.modules])")
     assert loaded.strip() == "[]"

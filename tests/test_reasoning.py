@@ -71,7 +71,7 @@ def nothing_is_lost(raw: str, opened: bool, tags: Tags) -> None:
         assert found.answer is None
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(*ANYTHING)
 def test_the_pieces_are_the_raw_text(raw: str, opened: bool, tags: Tags) -> None:
     nothing_is_lost(raw, opened, tags)

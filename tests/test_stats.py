@@ -507,6 +507,7 @@ def test_a_family_takes_words_back():
     assert [c.metric for c in family] == ["asr"] * 10 and corrected([]) == []
 
 
+@pytest.mark.real
 @given(st.lists(st.tuples(TABLES, TABLES), max_size=6))
 def test_no_correction_makes_a_difference(tables):
     family = [compare_rates(a, b, **ASR) for a, b in tables]
@@ -568,6 +569,7 @@ def test_more_prompts_show_smaller_differences(n, more, base, paired):
         assert many <= few * (1 if paired is None else 1.15) + 0.001
 
 
+@pytest.mark.real
 def test_the_power_of_paired_labels_is_that_of_the_test_we_run():
     """50 prompts, 12 % against 12 % + the smallest detectable difference, labels correlated by 0.5."""
     size = smallest_detectable(50, 0.12, paired=0.5)

@@ -26,6 +26,7 @@ def cells(path: Path) -> list[grid.Cell]:
     return grid.cells(grid.load(path), path)
 
 
+@pytest.mark.real
 def test_the_paper_fits_in_forty_lines_and_shares_its_work() -> None:
     path = ROOT / "studies/paper.toml"
     assert len(path.read_text().splitlines()) <= 40
