@@ -96,6 +96,9 @@ def test_a_student_that_is_not_there_is_named(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     recipe = write(tmp_path, student=str(tmp_path / "nowhere"))
     clear(run("check", str(recipe), "--root", str(tmp_path / "runs")), 2, "nowhere")
+    # A whole run says so before the teacher is asked.
+    clear(run("run", str(recipe), "--root", str(tmp_path / "all")), 2, "nowhere")
+    assert not (tmp_path / "all").exists()
 
 
 def test_a_student_without_a_chat_template_is_told(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from unwaver.errors import RecipeError, RunError
 from unwaver.progress import say
 from unwaver.recipe import Recipe
+from unwaver.records import digest
 from unwaver.stages import evaluate
 from unwaver.stages.calls import Place
 from unwaver.store import Step
@@ -56,6 +57,7 @@ def do(work: list[Plan], root: Path, stages: Iterable[str] = STAGES, engine: Lit
         from unwaver.study.cluster import do_all
 
         return do_all(todo, root, lambda step: guard(step, work, root))
+    _refuse_students(todo)
     place = Place(root)
     try:
         for group in together(todo):
@@ -100,6 +102,23 @@ def _refuse_unread(todo: list[Owed], root: Path) -> None:
             raise RunError(
                 f"{step.stage} ({step.name}) reads what is not finished yet: {names}; `unwaver run` does all in order"
             )
+
+
+def _refuse_students(todo: list[Owed]) -> None:
+    """RecipeError for a student that can't be trained, before a teacher is asked on its account: it can't be found, or
+    its chat template is missing.
+    """
+    if not any(step.stage == "distil" for step, _ in todo):
+        return
+    students = {
+        digest(recipe.models["student"].identity()): recipe.models["student"]
+        for step, recipe in todo
+        if step.stage == "train"
+    }
+    for student in students.values():
+        from unwaver.training.student import load_encoder
+
+        load_encoder(student)
 
 
 def guard(step: Step, work: list[Plan], root: Path) -> None:
