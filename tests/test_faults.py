@@ -103,7 +103,7 @@ class Work:
         """The names of the calls that a stage's ledger holds as finished, each of which stands there once."""
         names = [
             found[0]
-            for path in self.root.glob(f"faults/{stage}-*/replies/*.jsonl")
+            for path in self.root.glob(f"{stage}-*/replies/*.jsonl")
             for line in path.read_bytes().splitlines(keepends=True)
             if line.endswith(b"\n") and (row := json.loads(line))["ok"]
             if (found := NAME.search(row["reply"]["text"]))
@@ -128,6 +128,7 @@ class Work:
             for name in self.finished(verb):
                 done.setdefault(name, answered[name])
         assert killed == kills, "a run was over before it could be killed"
+        assert done, "no call was put down before a kill"
         return done
 
     def wait_for_answers(self, more: int, run: subprocess.Popen[str]) -> None:

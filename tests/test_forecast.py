@@ -135,14 +135,14 @@ def test_the_paper_is_counted_without_a_network(
     path = ROOT / "studies/paper.toml"
     page = check(capsys, str(path), "--root", str(tmp_path))
     forecast.offline.cache_clear()
-    assert "prompts safety: 4,200, by the catalogue" in page  # 200 behaviours, bare and in 20 templates
+    assert "prompts safety: 4,000, by the catalogue" in page  # 200 behaviours in 20 templates
     assert "prompts xstest: 150, by the catalogue" in page
     found = rows(page)
     cells = grid.cells(grid.load(path), path)
     searches = {step.digest for of in grid.plans(cells) for step in of.steps() if step.name == "pair"}
     assert found["evaluate/openai:mistralai/Mixtral-8x7B-Instruct-v0.1"][0] == f"≤{len(searches) * 50 * 25:,}"
-    assert found["distil/openai:deepseek-reasoner"][0] == f"{3 * 4200 + 100:,}"  # three long recipes, benign once
-    assert found["distil/openai:gpt-4o-2024-11-20"][0] == f"{2 * 4200:,}"
+    assert found["distil/openai:deepseek-reasoner"][0] == f"{3 * 4000 + 100:,}"  # three long recipes, benign once
+    assert found["distil/openai:gpt-4o-2024-11-20"][0] == f"{2 * 4000:,}"
     assert found["distil"][-1] == "unknown" and "no price_in and price_out is given for" in page
     assert float(found["train"][-2].replace(",", "")) > 0
 

@@ -158,7 +158,7 @@ def test_only_the_marked_tokens_are_learned(student: Path, tmp_path: Path) -> No
 
     mistake, correction = "<think>\nseven stone kettle ", "paper river.\n</think>\n\nquiet garden."
     spans = (Span(text=mistake, trained=False), Span(text=correction, trained=True))
-    overrides = {"train.epochs": 40, "train.heldout": 0.0, "train.learning_rate": 1e-2}
+    overrides = {"train.epochs": 80, "train.heldout": 0.0, "train.learning_rate": 1e-2}
     folder = run(tmp_path, student, [example(spans=spans)] * 8, overrides)
     row = load_encoder(make_recipe(student).models["student"]).encode(example(spans=spans))
     ids = torch.tensor([row.input_ids])

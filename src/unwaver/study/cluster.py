@@ -66,6 +66,7 @@ class _Driver:
         self._ray = connect()
         self._root, self._guard = root, guard
         self._waiting = _tasks(todo)
+        self._after = {step.digest: _after(step, todo) for step, _ in todo}
         self._running: dict[Any, Task] = {}
         self._before: dict[str, int] = {}
         """What told a begun step from one that waits for room when it was handed out: see `_begun`."""
@@ -103,12 +104,12 @@ class _Driver:
                 )
 
     def _hand_out(self) -> bool:
-        """Make a task of every step whose inputs are finished; False when none is under way."""
+        """Make a task of every step that what it comes after is finished for; False when none is under way."""
         tasks = [*self._waiting, *self._running.values()]
         open_ = {*self._failed, *(step.digest for task in tasks for step, _ in task)}
         waiting, self._waiting = self._waiting, []
         for task in waiting:
-            if any(other.digest in open_ for step, _ in task for other in step.inputs.values()):
+            if any(self._after[step.digest] & open_ for step, _ in task):
                 self._waiting.append(task)
                 continue
             try:
@@ -212,6 +213,17 @@ def _name(task: Task) -> str:
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
+
+
+def _after(step: Step, todo: list[Owed]) -> set[str]:
+    """What a step comes after: those it reads from and, for one that trains, the leak check of its mix, which the guard
+    asks for.
+    """
+    digests = {other.digest for other in step.inputs.values()}
+    if step.stage == "train":
+        mix = step.inputs["mix"].digest
+        digests |= {o.digest for o, _ in todo if o.stage == "overlap" and o.inputs["mix"].digest == mix}
+    return digests
 
 
 def _seen(step: Step, root: Path) -> bool:
