@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from unwaver import __version__
 from unwaver.plain import plain, visible
+from unwaver.progress import bar
 from unwaver.records import PATTERNS, Estimate
 from unwaver.report import (
     anatomy_figures,
@@ -94,7 +95,11 @@ class Made:
 
 def make(facts: Facts, date: str, most: int | None = None) -> Made:
     """The whole report; `most`: prompts of each set in the trace browser, None for all."""
-    sections = _sections(facts)
+    sections = []
+    with bar("report, sections", None) as progress:
+        for section in _sections(facts):
+            sections += [section] if section.pieces else []
+            progress.advance()
     contents = paper.contents(facts, {id_: title for section in sections for id_, title in section.named()})
     trust = next((text for section in sections if section.id == "results" for text in section.text), "")
     recipe = facts.results.recipe
@@ -131,7 +136,8 @@ def make(facts: Facts, date: str, most: int | None = None) -> Made:
     return Made(html, _markdown(facts, sections, contents, date), tables, [p for p in pieces if isinstance(p, Drawn)])
 
 
-def _sections(facts: Facts) -> list[Section]:
+def _sections(facts: Facts) -> Iterator[Section]:
+    """In the page's order, each made when it is asked for; one may have nothing to show."""
     compared = readers.comparisons(facts)
     taught = Teachers(facts)
     by_harm = readers.trust(facts, compared, "guard", "refusal")
@@ -139,59 +145,56 @@ def _sections(facts: Facts) -> list[Section]:
     equal = style.equal_length(facts)
     texts = anatomy_figures.reasonings(facts)
     anatomy = anatomy_figures.anatomies(texts)
-    chosen = [
-        _section(
-            *("results", "Results", "Results", by_harm),
-            *(main_tables.main_table(facts), figures.rates(facts), main_tables.comparison_table(facts)),
-            *(main_tables.both_ways_table(facts), main_tables.samples_table(facts)),
-        ),
-        _section("trade-off", "Trade-off", "Safety and helpfulness", by_harm, figures.trade_off(facts)),
-        _section(
-            "parts", "Parts", "Reasoning and answer", by_harm, figures.parts(facts), main_tables.split_table(facts)
-        ),
-        _section(
-            *("patterns", "Patterns", "Risky patterns", by_pattern),
-            *(trace_figures.patterns(taught), main_tables.pattern_table(taught)),
-        ),
-        _section("settings", "Settings", "What the settings do", by_harm, *study_figures.all_of(facts)),
-        _section(
-            *("paper", "Paper", "Beside the paper", ""),
-            *(paper.table_1(facts), paper.table_3(facts), paper.table_2(facts)),
-        ),
-        _section(
-            *("training", "Training", "Training", ""),
-            *(trace_figures.losses(facts), other_tables.training_table(facts)),
-        ),
-        _section(
-            *("lengths", "Lengths", "Lengths", ""),
-            *(trace_figures.lengths(facts), other_tables.length_table(facts, taught)),
-        ),
-        _section(
-            *("style", "Style", "Less harm, or another style?", style.problem(equal)),
-            *(style.regression_table(one) for one in equal),
-            *style.strata_tables(facts),
-            style.opener_table(facts),
-        ),
-        _section(
-            *("anatomy", "Anatomy", "Case study: what the reasonings are made of", ""),
-            *(anatomy_figures.anatomy_figure(anatomy, facts), anatomy_figures.stance_figure(texts, facts)),
-            anatomy_figures.anatomy_table(anatomy),
-        ),
-        _section("pairs", "Pairs", "Every arm against every other", by_harm, figures.pairs(facts)),
-        _section(
-            *("protocol", "Protocol", "Protocol: what was asked, who judged, how far they agree", ""),
-            *(protocol.asked_table(facts), protocol.reader_table(facts)),
-            *(readers.agreement_table(compared), readers.agreement_figure(compared)),
-        ),
-        _section(
-            "leaks", "Leaks", "Leak check", other_tables.overlap_sentence(facts), other_tables.overlap_table(facts)
-        ),
-        _section(
-            *("runs", "Runs", "Cost and versions", ""),
-            *(other_tables.cost_table(facts), other_tables.version_table(facts)),
-        ),
-    ]
-    return [section for section in chosen if section.pieces]
+    yield _section(
+        *("results", "Results", "Results", by_harm),
+        *(main_tables.main_table(facts), figures.rates(facts), main_tables.comparison_table(facts)),
+        *(main_tables.both_ways_table(facts), main_tables.samples_table(facts)),
+    )
+    yield _section("trade-off", "Trade-off", "Safety and helpfulness", by_harm, figures.trade_off(facts))
+    yield _section(
+        "parts", "Parts", "Reasoning and answer", by_harm, figures.parts(facts), main_tables.split_table(facts)
+    )
+    yield _section(
+        *("patterns", "Patterns", "Risky patterns", by_pattern),
+        *(trace_figures.patterns(taught), main_tables.pattern_table(taught)),
+    )
+    yield _section("settings", "Settings", "What the settings do", by_harm, *study_figures.all_of(facts))
+    yield _section(
+        *("paper", "Paper", "Beside the paper", ""),
+        *(paper.table_1(facts), paper.table_3(facts), paper.table_2(facts)),
+    )
+    yield _section(
+        *("training", "Training", "Training", ""),
+        *(trace_figures.losses(facts), other_tables.training_table(facts)),
+    )
+    yield _section(
+        *("lengths", "Lengths", "Lengths", ""),
+        *(trace_figures.lengths(facts), other_tables.length_table(facts, taught)),
+    )
+    yield _section(
+        *("style", "Style", "Less harm, or another style?", style.problem(equal)),
+        *(style.regression_table(one) for one in equal),
+        *style.strata_tables(facts),
+        style.opener_table(facts),
+    )
+    yield _section(
+        *("anatomy", "Anatomy", "Case study: what the reasonings are made of", ""),
+        *(anatomy_figures.anatomy_figure(anatomy, facts), anatomy_figures.stance_figure(texts, facts)),
+        anatomy_figures.anatomy_table(anatomy),
+    )
+    yield _section("pairs", "Pairs", "Every arm against every other", by_harm, figures.pairs(facts))
+    yield _section(
+        *("protocol", "Protocol", "Protocol: what was asked, who judged, how far they agree", ""),
+        *(protocol.asked_table(facts), protocol.reader_table(facts)),
+        *(readers.agreement_table(compared), readers.agreement_figure(compared)),
+    )
+    yield _section(
+        "leaks", "Leaks", "Leak check", other_tables.overlap_sentence(facts), other_tables.overlap_table(facts)
+    )
+    yield _section(
+        *("runs", "Runs", "Cost and versions", ""),
+        *(other_tables.cost_table(facts), other_tables.version_table(facts)),
+    )
 
 
 def _section(id_: str, short: str, title: str, text: str, *pieces: Table | Figure | None) -> Section:

@@ -53,11 +53,11 @@ def do(work: list[Plan], root: Path, stages: Iterable[str] = STAGES, engine: Lit
     """
     todo = [(step, recipe) for step, recipe in owed(work, root) if step.stage in tuple(stages)]
     _refuse_unread(todo, root)
+    _refuse_students(todo)
     if engine == "ray":
         from unwaver.study.cluster import do_all
 
         return do_all(todo, root, lambda step: guard(step, work, root))
-    _refuse_students(todo)
     place = Place(root)
     try:
         for group in together(todo):
