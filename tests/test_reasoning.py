@@ -128,6 +128,29 @@ def test_a_prefill_is_part_of_the_reply() -> None:
     assert (found.reasoning, found.answer) == ("", "Sure.")
 
 
+@pytest.mark.parametrize(
+    ("text", "reasoning", "answer"),
+    [
+        ("<think>a</think>\n\nb", "a", "b"),
+        ("</think>\n\nb", "a", "b"),
+        ("<think>more</think>b", "a\n\nmore", "b"),
+        ("<think>more", "a\n\nmore", None),
+        ("b is what </think> says", "a", "b is what </think> says"),
+    ],
+)
+def test_a_block_that_the_server_leaves_in_the_text_as_well_is_no_answer(
+    text: str, reasoning: str, answer: str | None
+) -> None:
+    found = trace(PROMPT, Request(), Reply(text=text, reasoning="a", ending="stop"), "m")
+    assert (found.reasoning, found.answer) == (reasoning, answer)
+
+
+def test_what_follows_a_closed_prefill_is_the_answer_wherever_the_server_files_it() -> None:
+    request = Request(prefill="<think></think>Sure, here it is: ")
+    found = trace(PROMPT, request, Reply(reasoning="one", ending="stop"), "m")
+    assert (found.reasoning, found.answer, found.block) == ("", "Sure, here it is: one", "closed")
+
+
 def test_a_failed_call_is_a_trace_with_a_reason_and_no_text() -> None:
     failed = trace(PROMPT, Request(), Reply(ending="error", failure="HTTP 500"), "m")
     assert failed.failure == "HTTP 500"

@@ -114,17 +114,33 @@ def trace(prompt: Prompt, request: Request, reply: Reply, model: str, tags: Tags
     }
     if reply.failure is not None:
         return Trace(**common, failure=reply.failure)
-    if reply.reasoning is not None:
-        # The server took the block out of the text; an empty text after a cut was never an answer.
-        answer = reply.text.strip() or (None if reply.ending == "length" else "")
+    text = request.prefill + reply.text
+    if reply.reasoning is not None and not reply.text.strip() and tags.close in request.prefill:
+        # The prefill closed the block, and a parser that waits for the tag filed all that followed as reasoning.
+        text += reply.reasoning
+    elif reply.reasoning is not None:
+        reasoning, answer = _apart(reply.reasoning.strip(), reply, tags)
         block: Block = "unclosed" if answer is None else "closed"
-        return Trace(**common, reasoning=reply.reasoning.strip(), answer=answer, block=block)
-    found = split(request.prefill + reply.text, reply.opened, tags)
+        return Trace(**common, reasoning=reasoning, answer=answer, block=block)
+    found = split(text, reply.opened, tags)
     return Trace(
         **common,
         reasoning=None if found.reasoning is None else found.reasoning.strip(),
         answer=None if found.answer is None else found.answer.strip(),
         block=found.block,
+    )
+
+
+def _apart(reasoning: str, reply: Reply, tags: Tags) -> tuple[str, str | None]:
+    """Reasoning and answer where the server took the block out of the text; some leave it or its end there as well."""
+    text = reply.text.strip()
+    if not text.startswith((tags.open, tags.close)):
+        return reasoning, text or (None if reply.ending == "length" else "")  # cut: it was never an answer
+    left = split(text, False, tags)
+    more = (left.reasoning or "").strip()
+    return (
+        reasoning if more in reasoning else f"{reasoning}\n\n{more}",
+        None if left.answer is None else left.answer.strip(),
     )
 
 
