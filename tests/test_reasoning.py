@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unwaver.reasoning import HARMONY, THINK, Tags, opens_block, render, split, trace
+from unwaver.recipe import ModelSettings
 from unwaver.records import Prompt, Reply, Request
+from unwaver.stages.calls import TraceMaker
 
 PIECES = [
     "<think>",
@@ -149,6 +151,17 @@ def test_what_follows_a_closed_prefill_is_the_answer_wherever_the_server_files_i
     request = Request(prefill="<think></think>Sure, here it is: ")
     found = trace(PROMPT, request, Reply(reasoning="one", ending="stop"), "m")
     assert (found.reasoning, found.answer, found.block) == ("", "Sure, here it is: one", "closed")
+
+
+def test_cut_thoughts_that_look_like_answers_are_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = Reply(text="a thought</think>an answer", ending="stop")
+    cut = Reply(text="a thought that", ending="length")
+    for replies, told in (([whole, cut], True), ([whole, whole], False), ([cut, cut], False)):
+        maker = TraceMaker(ModelSettings(name="openai:m", base_url="http://localhost/v1"))
+        for reply in replies:
+            maker.make(PROMPT, Request(), reply)
+        maker.tell()
+        assert ("opens_block = true" in capsys.readouterr().err) == told
 
 
 def test_a_failed_call_is_a_trace_with_a_reason_and_no_text() -> None:

@@ -144,6 +144,12 @@ def _apart(reasoning: str, reply: Reply, tags: Tags) -> tuple[str, str | None]:
     )
 
 
+def headless(reply: Reply, tags: Tags = THINK) -> bool:
+    """Whether a reply closes a block that nothing opened: then its server's template opens it, and nobody said so."""
+    told = reply.opened or reply.reasoning is not None
+    return not told and tags.close in reply.text and tags.open not in reply.text
+
+
 def opens_block(generation_prompt: str, tags: Tags = THINK) -> bool:
     """Whether a rendered generation prompt already ends inside the reasoning block."""
     return generation_prompt.rstrip().endswith(tags.open)
