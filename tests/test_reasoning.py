@@ -55,6 +55,12 @@ def test_each_kind_of_reply(raw: str, opened: bool, reasoning: str | None, answe
     assert found.raw == raw
 
 
+def test_an_answer_in_the_final_channel_needs_no_reasoning_before_it() -> None:
+    raw = "<|channel|>final<|message|>Hello."
+    found = split(raw, tags=HARMONY)
+    assert (found.reasoning, found.answer, found.block, found.raw) == (None, "Hello.", "none", raw)
+
+
 ANYTHING = (
     st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=12).map("".join),
     st.booleans(),

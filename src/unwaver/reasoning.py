@@ -18,13 +18,15 @@ class Tags:
     """The marks round the reasoning in one family of models.
 
     `open` and `close` bound the block. `render_open`, `render_close` are what a training reply is written with: the
-    tags and the line breaks the family puts round them.
+    tags and the line breaks the family puts round them. `bare` opens a reply that has no block, where the family marks
+    that.
     """
 
     open: str
     close: str
     render_open: str
     render_close: str
+    bare: str = ""
 
 
 THINK = Tags("<think>", "</think>", "<think>\n", "\n</think>\n\n")
@@ -35,6 +37,7 @@ HARMONY = Tags(
     "<|end|><|start|>assistant<|channel|>final<|message|>",
     "<|channel|>analysis<|message|>",
     "<|end|><|start|>assistant<|channel|>final<|message|>",
+    "<|channel|>final<|message|>",
 )
 """gpt-oss: an analysis channel, then a final channel."""
 
@@ -44,7 +47,7 @@ class Split:
     """A raw reply in pieces; `raw` puts them together again without loss."""
 
     before: str
-    """What stood before the opening tag."""
+    """What stood before the opening tag, or marked the beginning of an answer without a block."""
     opener: str
     """The opening tag, or "" where the template had opened the block or there was none."""
     reasoning: str | None
@@ -75,7 +78,8 @@ def split(raw: str, opened: bool = False, tags: Tags = THINK) -> Split:
     if close_at < 0:
         if opened or open_at >= 0:
             return _unclosed(raw, open_at, tags, opened)
-        return Split("", "", None, "", raw, "none")
+        answer = raw.removeprefix(tags.bare)
+        return Split(raw[: len(raw) - len(answer)], "", None, "", answer, "none")
     head, answer = raw[:close_at], raw[close_at + len(tags.close) :]
     if tags.open in answer:
         # The reply went back to thinking after the block was closed: what follows is thought, not an answer.
