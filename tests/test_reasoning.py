@@ -157,6 +157,8 @@ def test_what_follows_a_closed_prefill_is_the_answer_wherever_the_server_files_i
     request = Request(prefill="<think></think>Sure, here it is: ")
     found = trace(PROMPT, request, Reply(reasoning="one", ending="stop"), "m")
     assert (found.reasoning, found.answer, found.block) == ("", "Sure, here it is: one", "closed")
+    hidden = trace(PROMPT, request, Reply(reasoning="", ending="length"), "m")
+    assert (hidden.answer, hidden.block) == (None, "unclosed")
 
 
 def test_cut_thoughts_that_look_like_answers_are_told_of(capsys: pytest.CaptureFixture[str]) -> None:

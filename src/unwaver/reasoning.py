@@ -119,7 +119,7 @@ def trace(prompt: Prompt, request: Request, reply: Reply, model: str, tags: Tags
     if reply.failure is not None:
         return Trace(**common, failure=reply.failure)
     text = request.prefill + reply.text
-    if reply.reasoning is not None and not reply.text.strip() and tags.close in request.prefill:
+    if reply.reasoning and not reply.text.strip() and tags.close in request.prefill:
         # The prefill closed the block, and a parser that waits for the tag filed all that followed as reasoning.
         text += reply.reasoning
     elif reply.reasoning is not None:
