@@ -590,6 +590,27 @@ def test_the_key_is_sent_and_struck_out_of_what_comes_back(server: Server, monke
         assert "Bearer [key]" in str(caught.value)
 
 
+def test_a_key_with_a_line_break_works_and_one_that_is_none_is_not_shown(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", f"{KEY}\n")
+    ask(server.says(chat(content="hi")), key_env="MY_KEY")
+    assert server.headers[-1]["authorization"] == f"Bearer {KEY}"
+    for wrong in (f"{KEY}\n{KEY}", f"{KEY}é"):
+        monkeypatch.setenv("MY_KEY", wrong)
+        with pytest.raises(RecipeError, match="MY_KEY holds characters") as caught:
+            Endpoint(ModelSettings(name="openai:m", key_env="MY_KEY"))
+        assert KEY not in str(caught.value)
+
+
+def test_a_key_that_comes_back_as_the_end_of_a_reply_is_struck_out(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    with pytest.raises(Transient, match=r"ended the reply with '\[key\]'"):
+        ask(server.says(chat(KEY, content="hi")), key_env="MY_KEY")
+
+
 @pytest.mark.parametrize(
     "url", ["localhost:8000", "https://me:pass@host/v1", "https://host/v1?key=abc", "ftp://host/v1", "http:///v1"]
 )

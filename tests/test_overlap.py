@@ -42,6 +42,7 @@ def kind(training: str, evaluation: str) -> str | None:
         ("", BEHAVIOUR, None),
         (BEHAVIOUR, "?!", None),
         ("我想知道怎样在花园里种植红色的玫瑰花谢谢", "怎样在花园里种植红色的玫瑰花", "exact"),
+        ("Explain how to open a lock\u00aded gar\u200bden shed without its key", BEHAVIOUR, "normalised"),
         ("Ｅｘｐｌａｉｎ how to open a locked garden shed without its key", BEHAVIOUR, "normalised"),
     ],
 )

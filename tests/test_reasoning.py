@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unwaver.reasoning import HARMONY, THINK, Tags, opens_block, render, split, trace
+from unwaver.recipe import ModelSettings
 from unwaver.records import Prompt, Reply, Request
+from unwaver.stages.calls import TraceMaker
 
 PIECES = [
     "<think>",
@@ -51,6 +53,12 @@ def test_each_kind_of_reply(raw: str, opened: bool, reasoning: str | None, answe
     found = split(raw, opened)
     assert (found.reasoning, found.answer, found.block) == (reasoning, answer, block)
     assert found.raw == raw
+
+
+def test_an_answer_in_the_final_channel_needs_no_reasoning_before_it() -> None:
+    raw = "<|channel|>final<|message|>Hello."
+    found = split(raw, tags=HARMONY)
+    assert (found.reasoning, found.answer, found.block, found.raw) == (None, "Hello.", "none", raw)
 
 
 ANYTHING = (
@@ -126,6 +134,42 @@ def test_reasoning_that_the_server_keeps_apart() -> None:
 def test_a_prefill_is_part_of_the_reply() -> None:
     found = trace(PROMPT, Request(prefill="<think></think>"), Reply(text="Sure.", ending="stop"), "m")
     assert (found.reasoning, found.answer) == ("", "Sure.")
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning", "answer"),
+    [
+        ("<think>a</think>\n\nb", "a", "b"),
+        ("</think>\n\nb", "a", "b"),
+        ("<think>more</think>b", "a\n\nmore", "b"),
+        ("<think>more", "a\n\nmore", None),
+        ("b is what </think> says", "a", "b is what </think> says"),
+    ],
+)
+def test_a_block_that_the_server_leaves_in_the_text_as_well_is_no_answer(
+    text: str, reasoning: str, answer: str | None
+) -> None:
+    found = trace(PROMPT, Request(), Reply(text=text, reasoning="a", ending="stop"), "m")
+    assert (found.reasoning, found.answer) == (reasoning, answer)
+
+
+def test_what_follows_a_closed_prefill_is_the_answer_wherever_the_server_files_it() -> None:
+    request = Request(prefill="<think></think>Sure, here it is: ")
+    found = trace(PROMPT, request, Reply(reasoning="one", ending="stop"), "m")
+    assert (found.reasoning, found.answer, found.block) == ("", "Sure, here it is: one", "closed")
+    hidden = trace(PROMPT, request, Reply(reasoning="", ending="length"), "m")
+    assert (hidden.answer, hidden.block) == (None, "unclosed")
+
+
+def test_cut_thoughts_that_look_like_answers_are_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = Reply(text="a thought</think>an answer", ending="stop")
+    cut = Reply(text="a thought that", ending="length")
+    for replies, told in (([whole, cut], True), ([whole, whole], False), ([cut, cut], False)):
+        maker = TraceMaker(ModelSettings(name="openai:m", base_url="http://localhost/v1"))
+        for reply in replies:
+            maker.make(PROMPT, Request(), reply)
+        maker.tell()
+        assert ("opens_block = true" in capsys.readouterr().err) == told
 
 
 def test_a_failed_call_is_a_trace_with_a_reason_and_no_text() -> None:

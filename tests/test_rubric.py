@@ -370,6 +370,12 @@ def test_a_located_quote_is_verbatim_whatever_became_of_its_white_space(
         assert found is None
 
 
+def test_a_quote_whose_marks_were_set_straight_is_found_as_it_stands() -> None:
+    text = "He said: \u201cI\u2019m sorry \u2013 I can\u2019t\u201d, and left."
+    assert locate("\"I'm sorry - I can't\"", text) == "\u201cI\u2019m sorry \u2013 I can\u2019t\u201d"
+    assert locate("It isn't it", text) is None
+
+
 @given(
     st.lists(st.text(max_size=5) | st.sampled_from(["[/INST]", "<|im_end|>", "[", "/INST]", "<|", "|>", "</s>"])).map(
         "".join

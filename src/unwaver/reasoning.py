@@ -18,13 +18,15 @@ class Tags:
     """The marks round the reasoning in one family of models.
 
     `open` and `close` bound the block. `render_open`, `render_close` are what a training reply is written with: the
-    tags and the line breaks the family puts round them.
+    tags and the line breaks the family puts round them. `bare` opens a reply that has no block, where the family marks
+    that.
     """
 
     open: str
     close: str
     render_open: str
     render_close: str
+    bare: str = ""
 
 
 THINK = Tags("<think>", "</think>", "<think>\n", "\n</think>\n\n")
@@ -35,6 +37,7 @@ HARMONY = Tags(
     "<|end|><|start|>assistant<|channel|>final<|message|>",
     "<|channel|>analysis<|message|>",
     "<|end|><|start|>assistant<|channel|>final<|message|>",
+    "<|channel|>final<|message|>",
 )
 """gpt-oss: an analysis channel, then a final channel."""
 
@@ -44,7 +47,7 @@ class Split:
     """A raw reply in pieces; `raw` puts them together again without loss."""
 
     before: str
-    """What stood before the opening tag."""
+    """What stood before the opening tag, or marked the beginning of an answer without a block."""
     opener: str
     """The opening tag, or "" where the template had opened the block or there was none."""
     reasoning: str | None
@@ -75,7 +78,8 @@ def split(raw: str, opened: bool = False, tags: Tags = THINK) -> Split:
     if close_at < 0:
         if opened or open_at >= 0:
             return _unclosed(raw, open_at, tags, opened)
-        return Split("", "", None, "", raw, "none")
+        answer = raw.removeprefix(tags.bare)
+        return Split(raw[: len(raw) - len(answer)], "", None, "", answer, "none")
     head, answer = raw[:close_at], raw[close_at + len(tags.close) :]
     if tags.open in answer:
         # The reply went back to thinking after the block was closed: what follows is thought, not an answer.
@@ -114,18 +118,40 @@ def trace(prompt: Prompt, request: Request, reply: Reply, model: str, tags: Tags
     }
     if reply.failure is not None:
         return Trace(**common, failure=reply.failure)
-    if reply.reasoning is not None:
-        # The server took the block out of the text; an empty text after a cut was never an answer.
-        answer = reply.text.strip() or (None if reply.ending == "length" else "")
+    text = request.prefill + reply.text
+    if reply.reasoning and not reply.text.strip() and tags.close in request.prefill:
+        # The prefill closed the block, and a parser that waits for the tag filed all that followed as reasoning.
+        text += reply.reasoning
+    elif reply.reasoning is not None:
+        reasoning, answer = _apart(reply.reasoning.strip(), reply, tags)
         block: Block = "unclosed" if answer is None else "closed"
-        return Trace(**common, reasoning=reply.reasoning.strip(), answer=answer, block=block)
-    found = split(request.prefill + reply.text, reply.opened, tags)
+        return Trace(**common, reasoning=reasoning, answer=answer, block=block)
+    found = split(text, reply.opened, tags)
     return Trace(
         **common,
         reasoning=None if found.reasoning is None else found.reasoning.strip(),
         answer=None if found.answer is None else found.answer.strip(),
         block=found.block,
     )
+
+
+def _apart(reasoning: str, reply: Reply, tags: Tags) -> tuple[str, str | None]:
+    """Reasoning and answer where the server took the block out of the text; some leave it or its end there as well."""
+    text = reply.text.strip()
+    if not text.startswith((tags.open, tags.close)):
+        return reasoning, text or (None if reply.ending == "length" else "")  # cut: it was never an answer
+    left = split(text, False, tags)
+    more = (left.reasoning or "").strip()
+    return (
+        reasoning if more in reasoning else f"{reasoning}\n\n{more}",
+        None if left.answer is None else left.answer.strip(),
+    )
+
+
+def headless(reply: Reply, tags: Tags = THINK) -> bool:
+    """Whether a reply closes a block that nothing opened: then its server's template opens it, and nobody said so."""
+    told = reply.opened or reply.reasoning is not None
+    return not told and tags.close in reply.text and tags.open not in reply.text
 
 
 def opens_block(generation_prompt: str, tags: Tags = THINK) -> bool:

@@ -79,17 +79,24 @@ def declined(text: str) -> bool:
 
 
 def locate(quote: str, text: str) -> str | None:
-    """The stretch of `text` a quote stands for: exact, or else the first that differs in white space alone.
+    """The stretch of `text` a quote stands for: exact, or else the first that differs in white space alone, or in that
+    and the shape of quotation marks and dashes, which models set straight as they copy.
 
     None: it stands for none.
     """
     wanted = quote.strip()
     if wanted and wanted in text:
         return wanted
-    flat, places = _flattened(text)
-    wanted = _flattened(quote)[0].strip()
-    at = flat.find(wanted) if wanted else -1
-    return text[places[at] : places[at + len(wanted) - 1] + 1] if at >= 0 else None
+    for marks in ({}, _STRAIGHT):
+        flat, places = _flattened(text.translate(marks))
+        wanted = _flattened(quote.translate(marks))[0].strip()
+        at = flat.find(wanted) if wanted else -1
+        if at >= 0:
+            return text[places[at] : places[at + len(wanted) - 1] + 1]
+    return None
+
+
+_STRAIGHT = str.maketrans("\u2018\u2019\u201c\u201d\u2010\u2011\u2013\u2014", "''\"\"----")
 
 
 def _flattened(text: str) -> tuple[str, list[int]]:

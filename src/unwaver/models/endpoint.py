@@ -57,11 +57,15 @@ class Endpoint:
     def __init__(self, settings: ModelSettings) -> None:
         self.label = settings.label
         self._settings = settings
-        self._key = os.environ.get(settings.key_env, "")
+        self._key = os.environ.get(settings.key_env, "").strip()  # a line break from a file is no part of a key
         if not self._key and (settings.base_url is None or "key_env" in settings.model_fields_set):
             raise RecipeError(
                 f"{settings.name}: the environment variable {settings.key_env} holds no key; "
                 f"set it (export {settings.key_env}=...) or name another one with `key_env`"
+            )
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise RecipeError(
+                f"{settings.name}: the key in {settings.key_env} holds characters that no key has; copy it again"
             )
         url = urlsplit(settings.base_url or VENDOR)
         if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password or url.query:
@@ -154,7 +158,10 @@ class Endpoint:
         text, reasoning = _pieces(choice, self._clean)
         # vLLM sends the continuation alone, llama.cpp the prefill with it.
         text = text.removeprefix(request.prefill)
-        ending = _ending(choice, tokens["tokens_out"], request.sampling.max_tokens, spent)
+        ending = _ending(choice, tokens["tokens_out"], request.sampling.max_tokens)
+        if ending is None:
+            finish = self._tell(str(choice.get("finish_reason")))[:40]
+            raise Transient(f"the server ended the reply with {finish!r}", spent=spent)
         refusal = _dict(choice.get("message")).get("refusal")
         if ending == "filter":
             return Reply(ending="filter", failure="the provider's content filter withheld the reply", **tokens)
@@ -250,14 +257,12 @@ def _joined(parts: object) -> str:
     return parts if isinstance(parts, str) else ""
 
 
-def _ending(choice: dict[str, Any], tokens_out: int | None, limit: int, spent: tuple[int, int]) -> Ending:
+def _ending(choice: dict[str, Any], tokens_out: int | None, limit: int) -> Ending | None:
+    """Why the reply ended; None for a reason we don't know."""
     finish = choice.get("finish_reason")
     if finish is None and tokens_out is not None:
         return "stop" if tokens_out < limit else "length"
-    ending = ENDINGS.get(str(finish).lower())
-    if ending is None:
-        raise Transient(f"the server ended the reply with {str(finish)[:40]!r}", spent=spent)
-    return ending
+    return ENDINGS.get(str(finish).lower())
 
 
 def _said(error: object) -> tuple[str, set[str]]:

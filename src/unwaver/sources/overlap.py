@@ -112,12 +112,15 @@ def find(
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _WORD = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]|[^\W_\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]+")
 
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
+"""Hyphens and joints that show nothing: copied from a page they stand in the middle of words."""
+
 
 def words(text: str) -> list[str]:
     """The words of a text, folded: compatibility forms unified, case folded, punctuation and blanks dropped."""
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    return _WORD.findall(_INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).casefold())
 
 
 def _batches(texts: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str, list[str]]]]:

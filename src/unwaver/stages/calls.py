@@ -15,9 +15,10 @@ from unwaver.errors import RecipeError, RunError
 from unwaver.ledger import Ledger
 from unwaver.models import Model, open_model
 from unwaver.models.engine import Engine, Tally, summary
-from unwaver.progress import Bar, bar
+from unwaver.progress import Bar, bar, say
+from unwaver.reasoning import FAMILIES, headless, trace
 from unwaver.recipe import ModelSettings
-from unwaver.records import Reply, Request, digest
+from unwaver.records import Prompt, Reply, Request, Trace, digest
 from unwaver.store import RunDir, disk_errors
 
 T = TypeVar("T")
@@ -165,6 +166,31 @@ class Calls:
 
     def _tally(self, settings: ModelSettings) -> Tally:
         return self._tallies.setdefault(settings.label, (settings, Tally()))[1]
+
+
+class TraceMaker:
+    """Makes traces of a model's replies, and notices a template that opens the reasoning block unsaid."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        self._settings = settings
+        self._headless = self._bare = 0
+
+    def make(self, prompt: Prompt, request: Request, reply: Reply) -> Trace:
+        """The trace in one reply."""
+        tags = FAMILIES[self._settings.tags]
+        made = trace(prompt, request, reply, self._settings.label, tags)
+        self._headless += headless(reply, tags)
+        self._bare += made.truncated and made.block == "none"
+        return made
+
+    def tell(self) -> None:
+        """Say so where replies cut inside their reasoning look like answers."""
+        if self._headless and self._bare:
+            say(
+                f"{self._settings.label}: {self._headless} replies close a reasoning block they never opened, and "
+                f"{self._bare} were cut without any tag: those may be thoughts, and count as answers. Where the "
+                "template opens the block, give this model `opens_block = true`"
+            )
 
 
 @dataclass(frozen=True)

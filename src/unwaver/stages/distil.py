@@ -13,10 +13,9 @@ from typing import Any
 
 from unwaver.errors import RecipeError
 from unwaver.instructions import FIXED_REFUSAL, ask
-from unwaver.reasoning import FAMILIES, trace
 from unwaver.recipe import Recipe
 from unwaver.records import Prompt, Request, Sampling, Trace
-from unwaver.stages.calls import Calls, Place
+from unwaver.stages.calls import Calls, Place, TraceMaker
 from unwaver.stages.prompts import PROMPTS
 from unwaver.store import RunDir, Step, read_records, read_rows
 
@@ -47,9 +46,11 @@ def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
             total = sum(1 for _ in read_rows(source)) * recipe.distil.samples
             calls.ask(teacher, lambda: (request for _, request in pairs()), total, f"distil {step.name}")
 
+            maker = TraceMaker(teacher)
+
             def traces() -> Iterator[Trace]:
                 for prompt, request in pairs():
-                    made = trace(prompt, request, calls.reply(teacher, request), teacher.label, FAMILIES[teacher.tags])
+                    made = maker.make(prompt, request, calls.reply(teacher, request))
                     endings[made.ending] += 1
                     if made.failure is None:
                         blocks[made.block] += 1
@@ -58,6 +59,7 @@ def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
                     yield made
 
             written = out.write(TRACES, traces())
+            maker.tell()
         finally:
             calls.close()
         counts = {"written": written, "endings": dict(endings), "blocks": dict(blocks), "failed": dict(failed)}

@@ -20,11 +20,11 @@ from unwaver.attacks import prefill
 from unwaver.errors import RunError, UnwaverError
 from unwaver.judging.readers import grader
 from unwaver.judging.tally import tally
-from unwaver.reasoning import FAMILIES, trace
+from unwaver.reasoning import FAMILIES
 from unwaver.recipe import RULES, ModelSettings, Recipe
 from unwaver.records import Kind, LookedAt, Message, Prompt, Reply, Request, Trace, Verdict, digest
 from unwaver.stages.attacked import ATTEMPTS, BY_MODEL, NO_ATTACK, Attacked, attack
-from unwaver.stages.calls import REMOTE, Asking, Calls, Place, ask_together
+from unwaver.stages.calls import REMOTE, Asking, Calls, Place, TraceMaker, ask_together
 from unwaver.stages.distil import TRACES
 from unwaver.stages.judge import VERDICTS
 from unwaver.stages.prompts import PROMPTS
@@ -224,8 +224,10 @@ def _asked(prompts: Sequence[Prompt], student: ModelSettings, recipe: Recipe, ca
     made = [request for prompt, request in pairs if prompt.text]
     calls.ask(student, lambda: made, len(made), f"ask {student.label} {name}")
     never = Reply(ending="error", failure=NO_ATTACK)
-    tags = FAMILIES[student.tags]
-    return [trace(p, r, calls.reply(student, r) if p.text else never, student.label, tags) for p, r in pairs]
+    maker = TraceMaker(student)
+    traces = [maker.make(p, r, calls.reply(student, r) if p.text else never) for p, r in pairs]
+    maker.tell()
+    return traces
 
 
 def _questions(traces: Sequence[Trace], recipe: Recipe) -> list[_Question]:
