@@ -138,7 +138,7 @@ def _sections(facts: Facts) -> list[Section]:
     by_pattern = readers.trust(facts, compared, *(name.replace("_", " ") for name in PATTERNS))
     equal = style.equal_length(facts)
     texts = anatomy_figures.reasonings(facts)
-    anatomy = anatomy_figures.anatomies(texts)
+    anatomy = anatomy_figures.anatomies(texts, anatomy_figures.judged(facts))
     chosen = [
         _section(
             *("results", "Results", "Results", by_harm),
