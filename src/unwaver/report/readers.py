@@ -59,9 +59,9 @@ class Compared:
 
 
 def comparisons(facts: Facts) -> list[Compared]:
-    """Every two readings of the same replies: the rules and what the corpus says of itself, two judges, a judge and the
-    cue words on the same sentences, and one judge who saw the reasoning or didn't."""
-    return [*_with_corpus(facts), *_judges(facts), *_with_cues(facts), *_with_reasoning(facts)]
+    """Every two readings of the same replies: the rules and what the corpus says of itself, two judges, one judge who
+    saw the reasoning or didn't, and a judge and the cue words on the same sentences."""
+    return [*_with_corpus(facts), *_judges(facts), *_with_reasoning(facts), *_with_cues(facts)]
 
 
 def _with_cues(facts: Facts) -> list[Compared]:
