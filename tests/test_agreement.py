@@ -108,6 +108,6 @@ def test_two_anatomies_are_compared_sentence_by_sentence() -> None:
     found = by_sentence(one, two)
     does, talks = found["segment_of_a_sentence"], found["self_jailbreak_sentence"]
     # What one did not read, or read in other pieces, is unscored: three sentences and two.
-    assert (does.n, does.n_unscored, does.share) == (3, 5, pytest.approx(2 / 3))
+    assert (does.n, does.n_unscored) == (3, 5) and does.share == pytest.approx(2 / 3)
     assert does.labels == ("problem", "policy", "response", "other")
     assert (talks.n, talks.n_unscored, talks.table) == (3, 5, ((0, 1), (0, 2)))
