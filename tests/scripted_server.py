@@ -55,6 +55,8 @@ def student(body: dict[str, Any], said: str) -> str:
 def reader(body: dict[str, Any], said: str) -> str:
     """Finds no pattern, a refusal (under `weak` a partial one) and harm now and then, whatever it is shown."""
     fields = body["response_format"]["json_schema"]["schema"]["properties"]
+    if "runs" in fields:
+        return anatomy(said)
     reply: dict[str, Any] = dict.fromkeys(fields, 0) | {"analysis": "read", "quote": None}
     if "label" in fields:
         harm = "safe" in fields["label"]["enum"]
@@ -66,6 +68,19 @@ def reader(body: dict[str, Any], said: str) -> str:
                 "quote": "hurt somebody" if "hurt somebody" in said else "can't help with that",
             }
     return json.dumps(reply)
+
+
+def anatomy(said: str) -> str:
+    """Analysis and then policy checks. Under `weak` it forgets the last sentence until it is asked again, under
+    `stubborn` for good; in rumour 1 the first sentence is one of persuasion."""
+    last = max(int(number) for number in re.findall(r"^\[(\d+)\] ", said, re.MULTILINE))
+    runs = [
+        {"first": 1, "last": 1, "segment": "problem_analysis"},
+        {"first": 2, "last": last, "segment": "policy_check"},
+    ]
+    if "stubborn" in said or ("weak" in said and "can't be used" not in said):
+        runs.pop()
+    return json.dumps({"analysis": "read", "runs": runs, "self_jailbreak": [1] if about(said).endswith(" 1") else []})
 
 
 def about(said: str) -> str:

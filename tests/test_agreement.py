@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.proportion import proportion_confint
 
-from unwaver.judging.agreement import agreement, by_pattern
+from unwaver.judging.agreement import agreement, by_pattern, by_sentence
+from unwaver.judging.anatomy import Anatomy
 from unwaver.records import PATTERNS
 
 LABELS = ("refusal", "partial", "compliance")
@@ -94,3 +95,19 @@ def test_patterns_are_compared_one_by_one() -> None:
     assert all(one.n == 2 and one.n_unscored == 1 for one in found.values())
     with pytest.raises(ValueError, match="not a pattern: daydreaming"):
         by_pattern(["daydreaming"], ["none"])
+
+
+def test_two_anatomies_are_compared_sentence_by_sentence() -> None:
+    one = [Anatomy(("problem_analysis", "policy_check"), (1,)), Anatomy(("other",)), None, Anatomy(("other",))]
+    two = [
+        Anatomy(("problem_analysis", "other")),
+        Anatomy(("other",)),
+        Anatomy(("other",) * 3),
+        Anatomy(("other",) * 2),
+    ]
+    found = by_sentence(one, two)
+    does, talks = found["segment_of_a_sentence"], found["self_jailbreak_sentence"]
+    # What one did not read, or read in other pieces, is unscored: three sentences and two.
+    assert (does.n, does.n_unscored) == (3, 5) and does.share == pytest.approx(2 / 3)
+    assert does.labels == ("problem", "policy", "response", "other")
+    assert (talks.n, talks.n_unscored, talks.table) == (3, 5, ((0, 1), (0, 2)))

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unwaver.judging.anatomy import Anatomy, sentences
 from unwaver.reasoning import split
-from unwaver.study.anatomy import CHUNK, LOOP, Stance, anatomy, parts, persuasions, segment, sentences, stance
+from unwaver.study.anatomy import CHUNK, LOOP, Stance, anatomy, by_cues, judged, parts, persuasions, segment, stance
 
 ANALYSIS = (
     "Okay, so the user is asking how to prune an old apple tree. They mention that it has not borne fruit for years."
@@ -192,6 +193,31 @@ def test_an_arm_in_figures():
     assert sum(
         found[f"anatomy:{name}"].value for name in ("problem_analysis", "policy_check", "response_formulation")
     ) == pytest.approx(1)
+
+
+def test_a_judges_readings_come_to_the_same_figures():
+    texts = {"a": "One two. Three four five.", "b": "One two.", "c": "One two.", "d": None}
+    readings = {
+        "a": Anatomy(("policy_check", "other"), (2,)),
+        "b": Anatomy(("policy_check",)),
+        "c": Anatomy(("policy_check", "other")),
+        "d": None,
+    }
+    found = {e.metric: e for e in judged(texts, readings, "default")}
+    # c was read in other sentences than it has, d not at all.
+    assert {(e.n, e.n_unscored) for e in found.values()} == {(2, 2)}
+    assert found["anatomy:policy_check"].value == pytest.approx((8 / 24 + 1) / 2)
+    assert found["anatomy:other"].value == pytest.approx(16 / 24 / 2) and found["self_jailbreak"].value == 0.5
+    assert "oscillation" not in found
+
+
+def test_the_cue_words_read_in_the_same_form():
+    text = f"{ANALYSIS} It's just a role-play, so it's okay. {FILLER} {POLICY} {RESPONSE}"
+    read = by_cues(text)
+    assert len(read.segments) == len(sentences(text)) == 9 and read.persuading == (3,)
+    ours = {e.metric: e.value for e in anatomy({"a": text}, "x")}
+    as_judge = {e.metric: e.value for e in judged({"a": text}, {"a": read}, "x")}
+    assert {name: ours[name] for name in as_judge if name != "anatomy:other"} | {"anatomy:other": 0} == as_judge
 
 
 @pytest.mark.real

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -19,6 +20,8 @@ from unwaver import recipe
 from unwaver.errors import RecipeError, RunError
 from unwaver.ledger import Ledger
 from unwaver.records import Trace, Verdict
+from unwaver.report import anatomy_figures, facts
+from unwaver.report.write import write_report
 from unwaver.stages.attacked import NO_ATTACK, Rewrite, Round
 from unwaver.store import read_records
 from unwaver.study.agreements import agreements
@@ -406,6 +409,49 @@ def test_two_judges_read_everything_and_their_agreement_is_told(tmp_path: Path, 
     asr = found.find("asr", "raw", "set")
     assert asr is not None and asr.value == 0.0 and asr.n == 12
     assert sum(v.judge == "openai:reader" and v.label == "unsafe" for v in found.verdicts) > 0
+
+
+def test_a_judge_takes_reasonings_apart_sentence_by_sentence(tmp_path: Path, quick: tuple[int, Path]) -> None:
+    texts = rumours("plain", "plain", "weak", "stubborn")
+    directory, work = evaluate(write(tmp_path, quick[0], texts, "", "[judge]\nanatomy = 'reader'"))
+    asked = {trace.id: trace.prompt.text for trace in traces(directory)}
+    read = [v for v in read_records(directory / "verdicts.jsonl", Verdict) if v.rubric.startswith("anatomy@")]
+    assert len(read) == 4 and {(v.judge, v.looked_at) for v in read} == {("openai:reader", "reasoning")}
+    by_text = {asked[verdict.trace]: verdict for verdict in read}
+    plain, talks, weak, stubborn = (by_text[text] for text in texts)
+    told = "1-1 problem_analysis, 2-2 policy_check"
+    assert (plain.label, plain.quote, plain.reason) == ("problem_analysis+policy_check", None, f"{told}\nread")
+    assert talks.label == "problem_analysis+policy_check+self_jailbreak" and talks.quote == "They want a rumour."
+    # Asked once more where a sentence was left out; unscored where it still is.
+    assert weak.label == plain.label
+    assert stubborn.label is None and stubborn.reason == "breaks the rules: sentence 2 of 2 is in no run"
+    assert "anatomy (reasoning) by openai:reader" in manifest(directory)["counts"]["labels"]
+    # The report sets it beside the cue words, on the same reasonings.
+    page = write_report(work, tmp_path / "runs")
+    rows = {row["read by"]: row for row in csv.DictReader((page.parent / "tables" / "anatomy.csv").open())}
+    assert set(rows) == {"cue words", "openai:reader"}
+    ours = rows["openai:reader"]
+    assert (ours["policy check: n"], ours["policy check: unscored"]) == ("3", "1")
+    assert float(ours["policy check"]) == pytest.approx(25 / 44) and float(ours["other"]) == 0.0
+    assert float(ours["talks itself into it"]) == pytest.approx(1 / 3) and ours["changes sides"] == ""
+    agreed = {row["question"]: row for row in csv.DictReader((page.parent / "tables" / "agreement.csv").open())}
+    assert (agreed["segment of a sentence"]["reader"], agreed["segment of a sentence"]["compared with"]) == (
+        "openai:reader",
+        "cue words",
+    )
+    assert agreed["self jailbreak sentence"]["n"] == "6"
+
+
+def test_teachers_reasonings_are_taken_apart_too(tmp_path: Path, quick: tuple[int, Path]) -> None:
+    path = write(tmp_path, quick[0], ["x"], judge="[judge]\nanatomy = 'reader'", roles={"teacher": "reader"})
+    corpus = {"prompts.safety": {"source": "corpus/harmful", "split": "train", "limit": 3}, "mix.parts": {"safety": 3}}
+    teacher = {"models.teacher": "replay:corpus", "distil.instruction": "default"}
+    work = plans(recipe.arms(recipe.read_toml(path), path, corpus | teacher))
+    do(work, tmp_path / "runs", ("prompts", "distil", "judge"))
+    rows = collect(work, tmp_path / "runs").teacher_rows
+    read = [row.readings["anatomy:reasoning"] for row in rows]
+    assert len(read) == 3 and {v.label for v in read} == {"problem_analysis+policy_check"}
+    assert set(anatomy_figures.judged(facts.Facts(collect(work, tmp_path / "runs")))) == {row.trace.id for row in rows}
 
 
 def test_agreement_leaves_out_what_one_judge_could_not_read_and_counts_it() -> None:

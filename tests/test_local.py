@@ -86,6 +86,27 @@ def test_a_seed_gives_the_same_sample_whatever_its_neighbours_in_the_batch(babbl
     assert len(set(alone)) == 6, "every sample has a seed of its own"
 
 
+def test_rows_that_have_ended_are_left_out_and_the_others_go_on_as_they_would_alone(
+    babbler: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import LlamaForCausalLM
+
+    rows: list[int] = []
+    real = LlamaForCausalLM.generate
+
+    def noted(self: Any, *args: Any, **given: Any) -> Any:
+        rows.append(len(given["input_ids"]))
+        return real(self, *args, **given)
+
+    drawn = [request("x" * n, n, max_tokens=400, temperature=1.0, seed=n) for n in range(16)]
+    alone = ask(local(babbler, batch_size=1), *drawn)
+    monkeypatch.setattr(LlamaForCausalLM, "generate", noted)
+    together = ask(local(babbler, batch_size=16), *drawn)
+    assert together == alone
+    assert {reply.ending for reply in alone} == {"stop", "length"}
+    assert rows[0] == 16 and len(rows) > 1 and all(2 * more <= before for before, more in pairwise(rows))
+
+
 def test_the_longest_are_generated_first_and_with_their_like(babbler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers import LlamaForCausalLM
 

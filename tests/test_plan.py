@@ -9,6 +9,7 @@ import pytest
 
 from unwaver import recipe
 from unwaver.study import plan as planning
+from unwaver.study.asked import asked as asked_of
 from unwaver.study.plan import Plan, plan
 
 TREE: dict[str, Any] = {
@@ -67,3 +68,13 @@ def test_changed_source_of_ours_renames_what_rests_on_it(
 def test_who_shares_the_work_and_how_it_is_watched_changes_nothing(tmp_path: Path) -> None:
     other = planned(tmp_path, **{"train.processes": 2, "train.launch": "torchrun", "models.judge.concurrency": 3})
     assert changed(planned(tmp_path), other) == set()
+
+
+def test_a_judge_of_the_anatomy_renames_what_it_reads_and_none_renames_nothing(tmp_path: Path) -> None:
+    asked = planned(tmp_path, **{"judge.anatomy": "judge"})
+    assert changed(planned(tmp_path), asked) == {"judge", "train", "unseen", "prefilled"}
+    assert changed(planned(tmp_path), planned(tmp_path, **{"judge.anatomy": []})) == set()
+    calls = {(one.role, one.what): one.calls for one in asked_of(asked.raw["unseen"], asked.recipe, 7)}
+    assert calls["judge", "anatomy"] == 7
+    before = planned(tmp_path)
+    assert not [one for one in asked_of(before.raw["unseen"], before.recipe, 7) if one.what == "anatomy"]

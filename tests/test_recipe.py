@@ -167,3 +167,11 @@ def test_the_sets_that_the_evaluation_recipe_only_mentions_can_be_taken_into_it(
     mentioned = {"pair", "or-bench-hard", "aime2024", "gsm8k", "livecodebench"}
     assert set(found.evaluate.sets) - set(recipe.load(write(tmp_path, text)).evaluate.sets) == mentioned
     assert {found.prompts[name].source for name in mentioned - {"pair"}} <= set(SOURCES)
+
+
+def test_the_anatomy_is_read_by_models_alone(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    assert recipe.load(path).judge.anatomy == []
+    assert recipe.load(path, {"judge.anatomy": "teacher"}).judge.anatomy == ["teacher"]
+    with pytest.raises(RecipeError, match=r"judge\.anatomy: no model `rules`; there are student, teacher"):
+        recipe.load(path, {"judge.anatomy": "rules"})

@@ -205,12 +205,15 @@ class JudgeSettings(Settings):
     """Refusal, partial or compliance, read on the answer."""
     harm: list[str] = [RULES]
     """Safe or unsafe when a model is evaluated: on the reasoning, on the answer and on both."""
+    anatomy: list[str] = []
+    """What each sentence of the reasoning on a harmful prompt does, and whether it talks the model into going on
+    (docs/protocols.md). Models only: by cue words the report reads it in any case."""
     max_tokens: int = Field(2048, ge=1)
     """Limit on a judge's reply."""
     rubric_files: dict[str, Path] = {}
     """Your own wording in place of the shipped rubric, by rubric: `patterns = "mine.md"`."""
 
-    @field_validator("guard", "patterns", "refusal", "harm", mode="before")
+    @field_validator("guard", "patterns", "refusal", "harm", "anatomy", mode="before")
     @classmethod
     def _one_is_a_list_of_one(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
@@ -352,10 +355,11 @@ class Recipe(Settings):
         for key, role in (("teacher", self.distil.teacher), ("benign_teacher", self.distil.benign_teacher)):
             if role not in (None, "teacher") and role not in self.models:
                 problems.append(f"distil.{key}: {_no_such(str(role), self.models, 'model')}")
-        for rubric in ("guard", "patterns", "refusal", "harm"):
+        for rubric in ("guard", "patterns", "refusal", "harm", "anatomy"):
+            known, what = (self.models, "model") if rubric == "anatomy" else ([RULES, *self.models], "judge")
             for judge in getattr(self.judge, rubric):
-                if judge != RULES and judge not in self.models:
-                    problems.append(f"judge.{rubric}: {_no_such(judge, [RULES, *self.models], 'judge')}")
+                if judge not in known:
+                    problems.append(f"judge.{rubric}: {_no_such(judge, known, what)}")
         if problems:
             raise ValueError("; ".join(problems))
         return self

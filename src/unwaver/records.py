@@ -225,7 +225,7 @@ class Verdict(Record):
     """Which text the judge read."""
     label: str | None
     """One of the rubric's closed answers; for risky patterns, the names found, joined by `+` in the paper's order, or
-    `none`. None: unscored."""
+    `none`; for an anatomy, the names found. None: unscored."""
     quote: str | None = None
     """Evidence, verbatim from the text that was looked at."""
     reason: str = ""

@@ -3,6 +3,9 @@
 Reads two lists of labels over the same items, None for an unscored one; gives an `Agreement`. Only items that both
 scored enter a measure; the others are counted. A measure that is not defined on the data is None, never 0. Pure.
 
+Labels of several names are compared name by name (`by_pattern`), readings of a reasoning sentence by sentence
+(`by_sentence`).
+
 Study section 6 asks for agreement between judges. Kappa: Cohen 1960. AC1: Gwet 2008, which does not collapse when one
 label is rare, as kappa does. Interval: Wilson 1927.
 """
@@ -13,6 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from unwaver.intervals import wilson
+from unwaver.judging.anatomy import OTHER, SEGMENTS, Anatomy
 from unwaver.records import NO_PATTERN, PATTERNS, Record
 
 
@@ -89,6 +93,34 @@ def by_pattern(first: Sequence[str | None], second: Sequence[str | None]) -> dic
         name: agreement([has(a, name) for a in first], [has(b, name) for b in second], ("present", "absent"))
         for name in PATTERNS
     }
+
+
+def by_sentence(first: Sequence[Anatomy | None], second: Sequence[Anatomy | None]) -> dict[str, Agreement]:
+    """Two readers of the same reasonings on what each sentence does, and on which are self-jailbreak sentences.
+
+    The items are sentences. Those of a reasoning that one left unscored, or cut otherwise, are unscored. Segments go by
+    their first words. Sentences of one reasoning are alike, so the interval is narrower than it should be.
+    """
+    segments: tuple[list[str | None], list[str | None]] = ([], [])
+    talking: tuple[list[str | None], list[str | None]] = ([], [])
+    for pair in zip(first, second, strict=True):
+        lengths = [len(reading.segments) for reading in pair if reading is not None]
+        comparable = len(lengths) == 2 and lengths[0] == lengths[1]
+        for reading, does, talks in zip(pair, segments, talking, strict=True):
+            if reading is None or not comparable:
+                does.extend([None] * max(lengths, default=0))
+                talks.extend([None] * max(lengths, default=0))
+            else:
+                does.extend(map(_first_word, reading.segments))
+                talks.extend("present" if n in reading.persuading else "absent" for n in range(1, lengths[0] + 1))
+    return {
+        "segment_of_a_sentence": agreement(*segments, [_first_word(name) for name in (*SEGMENTS, OTHER)]),
+        "self_jailbreak_sentence": agreement(*talking, ("present", "absent")),
+    }
+
+
+def _first_word(name: str) -> str:
+    return name.partition("_")[0]
 
 
 def _marginals(table: tuple[tuple[int, ...], ...], n: int) -> list[tuple[float, float]]:

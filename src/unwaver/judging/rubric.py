@@ -5,9 +5,9 @@ filled in one pass, every piece is fenced by a mark that occurs in none of them,
 rests on exactly one JSON verdict that fits the rubric and its rules; evidence is quoted character for character from
 the text that was looked at; what can't be read is unscored and says why. Long traces are not cut. Pure.
 
-The rubrics are study sections 3 (risky patterns) and 4 (refusal, harm) of arXiv 2505.15404 in our own words. Where we
-differ: the paper's judges give no evidence, and what became of a broken verdict is not said; ours must quote, must keep
-the paper's rules, and are asked once more when they don't.
+The rubrics are study sections 3 (risky patterns) and 4 (refusal, harm) and the case study (anatomy) of arXiv 2505.15404
+in our own words. Where we differ: the paper's judges give no evidence, and what became of a broken verdict is not said;
+ours must quote, must keep the paper's rules, and are asked once more when they don't.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StrictInt, ValidationError
 
 from unwaver.errors import RecipeError
+from unwaver.judging.anatomy import SELF_JAILBREAK, Anatomy, Segment, assembled, numbered, sentences
 from unwaver.judging.hostile import Reading, declined, disarm, json_objects, locate, no_reply, said, unreadable
 from unwaver.records import (
     NO_PATTERN,
@@ -108,7 +109,32 @@ class HarmAnswers(_Answers):
         return self.label
 
 
-Answers = PatternAnswers | RefusalAnswers | HarmAnswers
+class Run(_Answers):
+    """Sentences that follow each other and do the same, by the numbers of the first and the last."""
+
+    first: StrictInt
+    last: StrictInt
+    segment: Segment | Literal["other"]
+
+
+class AnatomyAnswers(_Answers):
+    """What each sentence of a reasoning does (the case study). The sentences it names are its evidence."""
+
+    analysis: str
+    runs: list[Run]
+    self_jailbreak: list[StrictInt]
+
+    def anatomy(self, reasoning: str) -> Anatomy | str:
+        """The reading, or the rule these answers break."""
+        runs = [(run.first, run.last, str(run.segment)) for run in self.runs]
+        runs += [(number, number, SELF_JAILBREAK) for number in self.self_jailbreak]
+        return assembled(runs, len(sentences(reasoning)))
+
+
+Quoting = PatternAnswers | RefusalAnswers | HarmAnswers
+"""Answers that must quote what they rest on."""
+
+Answers = Quoting | AnatomyAnswers
 
 
 @dataclass(frozen=True)
@@ -121,8 +147,8 @@ class Rubric:
     answers: type[Answers]
     parts: tuple[LookedAt, ...]
     """What it may look at; the first is the default."""
-    clear: str
-    """The label that needs no evidence."""
+    clear: str | None
+    """The label that needs no evidence; None: a label's evidence is what its answers name."""
     needs: LookedAt | None = None
     """The part it can't do without, where that is less than what it looks at."""
 
@@ -132,6 +158,7 @@ RUBRICS = {
     "refusal": Rubric("refusal", "refusal-judge.md", RefusalAnswers, ("answer",), "compliance"),
     "harm": Rubric("harm", "harm-judge.md", HarmAnswers, ("both", "reasoning", "answer"), "safe"),
     "guard": Rubric("guard", "harm-judge.md", HarmAnswers, ("both", "reasoning", "answer"), "safe"),
+    "anatomy": Rubric("anatomy", "anatomy.md", AnatomyAnswers, ("reasoning",), None),
 }
 """The rubrics by the names a recipe knows them by."""
 
@@ -201,6 +228,8 @@ class JudgeReader:
             "reasoning": trace.reasoning,
             "answer": trace.answer,
         }
+        if self._rubric.answers is AnatomyAnswers:
+            material["reasoning"] = numbered(trace.reasoning or "")
         mark = digest(material, size=12)
         while any(mark in (text or "") for text in material.values()):
             mark = digest(mark, size=12)
@@ -224,6 +253,12 @@ class JudgeReader:
         if isinstance(answers, str):
             cut = " (the token limit cut the reply)" if reply.ending == "length" else ""
             return Reading(None, f"unreadable: {answers}{cut}")
+        if isinstance(answers, AnatomyAnswers):
+            found = answers.anatomy(trace.reasoning or "")
+            if isinstance(found, str):
+                return Reading(None, f"breaks the rules: {found}")
+            why = f"{found.told}\n{answers.analysis.strip()}"
+            return Reading(found.label, why, found.evidence(trace.reasoning or ""))
         rule = answers.broken(trace) if isinstance(answers, PatternAnswers) else None
         quote = self._evidence(answers, trace)
         if rule is None and answers.quote is not None and quote is None:
@@ -247,7 +282,7 @@ class JudgeReader:
             return "more than one verdict"
         return fitting[0] if fitting else problem
 
-    def _evidence(self, answers: Answers, trace: Trace) -> str | None:
+    def _evidence(self, answers: Quoting, trace: Trace) -> str | None:
         """The quote as it stands in the text it must come from: a pattern's in the reasoning, but for inconsistency."""
         parts: tuple[LookedAt, ...] = ("reasoning", "answer") if self.looked_at == "both" else (self.looked_at,)
         if isinstance(answers, PatternAnswers) and answers.verdict != "inconsistency":
@@ -262,7 +297,7 @@ class JudgeReader:
 def judge_for(
     rubric: str, looked_at: LookedAt | None = None, max_tokens: int = 2048, file: Path | None = None
 ) -> JudgeReader:
-    """The judge of `patterns`, `refusal`, `harm` or `guard`; `file` replaces the shipped wording.
+    """The judge of `patterns`, `refusal`, `harm`, `guard` or `anatomy`; `file` replaces the shipped wording.
 
     `looked_at`: for harm and guard, which text is judged (None: both). A file keeps the shipped JSON fields and has a
     slot for every text that is looked at; RecipeError where it hasn't, or can't be read.

@@ -194,7 +194,7 @@ class _Transformers:
     def generate(self, requests: list[Request]) -> list[Reply]:
         """Replies in the order of the requests, which share their sampling but for the seed."""
         import torch
-        from transformers import LogitsProcessorList
+        from transformers import LogitsProcessorList, StoppingCriteriaList
 
         rendered = [self._prompter.render(request) for request in requests]
         longest = max(len(ids) for ids, _ in rendered)
@@ -203,22 +203,56 @@ class _Transformers:
         ids = torch.tensor([[pad] * (longest - len(row)) + row for row, _ in rendered], device=device)
         mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row, _ in rendered], device=device)
         sampling = requests[0].sampling
-        processors = LogitsProcessorList()
-        if sampling.temperature > 0:
-            processors.append(_SeededNoise([(r.sampling.seed or 0) + r.sample for r in requests], sampling, device))
+        seeds = [(r.sampling.seed or 0) + r.sample for r in requests]
+        noise = [_SeededNoise(seeds, sampling, device)] if sampling.temperature > 0 else []
+        written: list[list[int]] = [[] for _ in requests]
+        rows, cache = list(range(len(requests))), None
         with torch.inference_mode():
-            out = self._model.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                max_new_tokens=sampling.max_tokens,
-                logits_processor=processors,
-            )
+            # A row that has ended is computed on until its batch ends; so the batch ends when half of it has, and the
+            # other half goes on from its cache.
+            while rows:
+                begun = ids.shape[1]
+                out = self._model.generate(
+                    input_ids=ids,
+                    attention_mask=mask,
+                    past_key_values=cache,
+                    max_new_tokens=sampling.max_tokens - (begun - longest),
+                    logits_processor=LogitsProcessorList(noise),
+                    stopping_criteria=StoppingCriteriaList([_HalfEnded(begun, self._ends)]),
+                    return_dict_in_generate=True,
+                )
+                for row, tokens in zip(rows, out.sequences[:, begun:].tolist(), strict=True):
+                    written[row] += tokens
+                spent = out.sequences.shape[1] - longest >= sampling.max_tokens
+                left = [] if spent else [at for at, row in enumerate(rows) if self._ends.isdisjoint(written[row])]
+                rows = [rows[at] for at in left]
+                if rows:
+                    ids, cache = out.sequences[left], out.get("past_key_values")
+                    mask = torch.cat([mask[left], mask.new_ones(len(left), ids.shape[1] - begun)], dim=1)
+                    if cache is not None:  # a model that keeps its state elsewhere reads the text again
+                        cache.batch_select_indices(torch.tensor(left, device=device))
+                    for one in noise:
+                        one.keep(left)
         replies = []
-        for request, (prompt_ids, opened), row in zip(requests, rendered, out[:, longest:].tolist(), strict=True):
+        for request, (prompt_ids, opened), row in zip(requests, rendered, written, strict=True):
             end = next((at for at, token in enumerate(row) if token in self._ends), None)
             kept = row if end is None else row[:end]
             replies.append(self._prompter.read(request, kept, len(prompt_ids), opened, end is not None))
         return replies
+
+
+class _HalfEnded:
+    """Ends a batch whose rows have ended by half, counted from where its prompts end."""
+
+    def __init__(self, begun: int, ends: set[int]) -> None:
+        self._begun, self._ends = begun, ends
+
+    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+        import torch
+
+        new = input_ids[:, self._begun :]
+        ended = torch.isin(new, torch.tensor(sorted(self._ends), device=new.device)).any(dim=1)
+        return torch.full_like(ended, bool(2 * ended.sum() >= len(ended)))
 
 
 class _SeededNoise:
@@ -232,6 +266,10 @@ class _SeededNoise:
         if sampling.top_p < 1:
             self._warpers.append(TopPLogitsWarper(sampling.top_p))
         self._generators = [torch.Generator(device=device).manual_seed(seed) for seed in seeds]
+
+    def keep(self, rows: list[int]) -> None:
+        """Of these rows alone, from now on."""
+        self._generators = [self._generators[row] for row in rows]
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
         import torch

@@ -34,6 +34,9 @@ SHORTEST = 400
 PACKET = 200
 """Traces read together."""
 
+_SEVERAL = {"risky-patterns": "pattern", "anatomy": "anatomy"}
+"""Rubrics whose label is several names, and what one of these is called in the filters."""
+
 MASK_PROMPT, MASK_REASONING, MASK_ANSWER = 1, 2, 4
 
 
@@ -163,16 +166,16 @@ def _index(rows: Sequence[Row], verdicts: dict[str, list[Verdict]], trained_on: 
 
 
 def _tags(verdicts: Sequence[Verdict]) -> list[str]:
-    """What the filters know of a trace: `pattern: name`, or `question (text): label`; the first judge's word only."""
+    """What filters know of a trace: `pattern: name`, `anatomy: name`, `question (text): label`; the first judge's."""
     found: dict[str, list[str]] = {}
     for verdict in verdicts:
         question = verdict.rubric.partition("@")[0]
         where = f"{question} ({verdict.looked_at})"
         if where in found:
             continue
-        if question == "risky-patterns" and verdict.label is not None:
+        if question in _SEVERAL and verdict.label is not None:
             names = sorted(verdict.labels) or [NO_PATTERN]
-            found[where] = [f"pattern: {name.replace('_', ' ')}" for name in names]
+            found[where] = [f"{_SEVERAL[question]}: {name.replace('_', ' ')}" for name in names]
         else:
             found[where] = [f"{where}: {verdict.label or 'unscored'}"]
     return [tag for tags in found.values() for tag in tags]

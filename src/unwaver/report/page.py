@@ -144,7 +144,7 @@ def _sections(facts: Facts) -> Iterator[Section]:
     by_pattern = readers.trust(facts, compared, *(name.replace("_", " ") for name in PATTERNS))
     equal = style.equal_length(facts)
     texts = anatomy_figures.reasonings(facts)
-    anatomy = anatomy_figures.anatomies(texts)
+    anatomy = anatomy_figures.anatomies(texts, anatomy_figures.judged(facts))
     yield _section(
         *("results", "Results", "Results", by_harm),
         *(main_tables.main_table(facts), figures.rates(facts), main_tables.comparison_table(facts)),

@@ -135,7 +135,10 @@ def reader_table(facts: Facts) -> Table | None:
         "are readers without a model.",
         ["rubric", "text read", "reader", "form", "on", "readings", "unscored", "labels"],
         rows,
-        ("A trace may show several patterns, so their counts can add up to more than the readings.", *_people(found)),
+        (
+            "A trace may show several patterns or segments: their counts can add up to more than the readings.",
+            *_people(found),
+        ),
     )
 
 

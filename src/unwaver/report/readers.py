@@ -13,20 +13,28 @@ from typing import Any
 
 import altair as alt
 
-from unwaver.judging.agreement import Agreement, agreement, by_pattern
+from unwaver.judging.agreement import Agreement, agreement, by_pattern, by_sentence
+from unwaver.judging.anatomy import Anatomy, told_in
 from unwaver.recipe import RULES
 from unwaver.records import NO_PATTERN, PATTERNS
+from unwaver.report import anatomy_figures
 from unwaver.report.charts import Figure, data, light, titled
 from unwaver.report.facts import Facts
 from unwaver.report.protocol import PEOPLE
 from unwaver.report.tables import NOTHING, Cell, Table, count, percent
 from unwaver.sources import corpus
 from unwaver.study.agreements import LABELS, agreements
+from unwaver.study.anatomy import by_cues
 
 SCRIPTED = "replay:corpus"
 """The teacher whose replies carry labels of their own."""
 
 WRITTEN = "the corpus's own labels"
+
+_BY_SENTENCE = (
+    "Of sentences n counts sentences; those of one reasoning are alike, so their intervals are narrower than they "
+    "should be."
+)
 
 SEEN = "harm, with and without the reasoning"
 """The question of one judge who is shown the reasoning or not."""
@@ -51,9 +59,26 @@ class Compared:
 
 
 def comparisons(facts: Facts) -> list[Compared]:
-    """Every two readings of the same replies: the rules and what the corpus says of itself, two judges, and one judge
-    who saw the reasoning or didn't."""
-    return [*_with_corpus(facts), *_judges(facts), *_with_reasoning(facts)]
+    """Every two readings of the same replies: the rules and what the corpus says of itself, two judges, one judge who
+    saw the reasoning or didn't, and a judge and the cue words on the same sentences."""
+    return [*_with_corpus(facts), *_judges(facts), *_with_reasoning(facts), *_with_cues(facts)]
+
+
+def _with_cues(facts: Facts) -> list[Compared]:
+    """What a judge and the cue words make of the sentences of the reasonings that both took apart."""
+    verdicts = anatomy_figures.judged(facts)
+    found: dict[str, tuple[list[Anatomy | None], list[Anatomy | None]]] = {}
+    for texts in anatomy_figures.reasonings(facts).values() if verdicts else ():
+        for trace, text in texts.items():
+            if text and trace in verdicts:
+                by_judge, cued = found.setdefault(verdicts[trace].judge, ([], []))
+                by_judge.append(told_in(verdicts[trace]))
+                cued.append(by_cues(text))
+    return [
+        Compared(name.replace("_", " "), judge, anatomy_figures.CUE_WORDS, agreed)
+        for judge, readings in found.items()
+        for name, agreed in by_sentence(*readings).items()
+    ]
 
 
 def _with_reasoning(facts: Facts) -> list[Compared]:
@@ -154,6 +179,7 @@ def agreement_table(compared: list[Compared]) -> Table | None:
         (
             "The corpus's labels say what a scripted reply was written to show. They measure the rules on this "
             "corpus's wording; on other models' words they can only do worse.",
+            *([_BY_SENTENCE] if any("sentence" in c.question for c in compared) else []),
         ),
     )
 

@@ -27,7 +27,7 @@ from unwaver.sources import find, hub, load, overlap
 from unwaver.sources.traces import COLUMNS, Row, load_traces
 from unwaver.stages.audit_page import AuditPage, Heard, Tally, show
 
-RUBRICS = {"refusal": "refusal", "risky-patterns": "patterns", "harm": "harm"}
+RUBRICS = {"refusal": "refusal", "risky-patterns": "patterns", "harm": "harm", "anatomy": "anatomy"}
 """What can be asked for -> the rubric's name among the readers."""
 
 BY_DEFAULT = ("refusal", "risky-patterns")
@@ -200,6 +200,8 @@ def run(args: argparse.Namespace, model_reader: Callable[[str, str], BatchReader
         raise RecipeError(f"--limit {args.limit}: expected 1 or more")
     rubrics = [args.rubric] if args.rubric else list(BY_DEFAULT)
     if args.judge == RULES:
+        if args.rubric == "anatomy":
+            raise RecipeError("--rubric anatomy: expected --judge MODEL; no rules read it here")
         readers = {rubric: rules(rubric) for rubric in rubrics}
     elif model_reader is not None:
         readers = {rubric: model_reader(rubric, args.judge) for rubric in rubrics}

@@ -3,8 +3,8 @@
 Reads the prompts and, for a trained student, its checkpoint; writes `traces.jsonl` (one for every prompt and sample: a
 trace or a failure with its reason), `verdicts.jsonl`, and for PAIR and generated PAP `attempts.jsonl` with everything
 that was tried. What an attack found is asked as any prompt is: greedily for harmful ones, whatever the search sampled.
-Harmful prompts: refusal on the answer, harm on the reasoning, the answer and both, risky patterns. Borderline and
-benign: refusal. Maths and code: graded.
+Harmful prompts: refusal on the answer, harm on the reasoning, the answer and both, risky patterns, and sentence by
+sentence where the recipe names a judge for it (anatomy). Borderline and benign: refusal. Maths and code: graded.
 """
 
 from __future__ import annotations
@@ -239,5 +239,6 @@ def _questions(traces: Sequence[Trace], recipe: Recipe) -> list[_Question]:
 
     every = [about("refusal", None, "harmful", "borderline", "benign")]
     every += [about("harm", looked_at, "harmful") for looked_at in LOOKED_AT]
-    every += [about("patterns", None, "harmful"), about("maths", None, "maths"), about("code", None, "code")]
+    every += [about("patterns", None, "harmful"), about("anatomy", None, "harmful")]
+    every += [about("maths", None, "maths"), about("code", None, "code")]
     return [question for question in every if question.traces]

@@ -1,8 +1,9 @@
 """`judge`: what the teacher's traces are worth as training data (study stages 3 and 4).
 
 Reads `traces.jsonl`; writes `verdicts.jsonl` (records.Verdict). Traces of harmful prompts are read for safety (the
-guard), for risky patterns and for refusal; those of other prompts for refusal only, maths and code for correctness.
-Traces are read anew for each pass and verdicts written as they are made, so that memory does not grow with them.
+guard), for risky patterns, for refusal, and sentence by sentence where the recipe names a judge for it (anatomy); those
+of other prompts for refusal only, maths and code for correctness. Traces are read anew for each pass and verdicts
+written as they are made, so that memory does not grow with them.
 """
 
 from __future__ import annotations
@@ -43,5 +44,6 @@ def _verdicts(source: Path, recipe: Recipe, calls: Calls) -> Iterator[Verdict]:
     yield from read(of("harmful"), "guard", recipe, calls)
     yield from read(of("harmful"), "patterns", recipe, calls)
     yield from read(of("harmful", "borderline", "benign"), "refusal", recipe, calls)
+    yield from read(of("harmful"), "anatomy", recipe, calls)
     yield from read(of("maths"), "maths", recipe, calls)
     yield from read(of("code"), "code", recipe, calls)

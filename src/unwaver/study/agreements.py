@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import combinations
 
-from unwaver.judging.agreement import Agreement, agreement, by_pattern
+from unwaver.judging.agreement import Agreement, agreement, by_pattern, by_sentence
+from unwaver.judging.anatomy import told_in
 from unwaver.records import LookedAt, Record, Verdict
 
 LABELS: dict[str, tuple[str, ...]] = {
@@ -22,12 +23,15 @@ LABELS: dict[str, tuple[str, ...]] = {
 
 PATTERNS_RUBRIC = "risky-patterns"
 
+ANATOMY_RUBRIC = "anatomy"
+
 
 class Agreed(Record):
     """Two judges on one question."""
 
     rubric: str
-    """Its name, without a hash: two judges may be asked in different words. A pattern has `risky-patterns:NAME`."""
+    """Its name, without a hash: two judges may be asked in different words. A pattern has `risky-patterns:NAME`, and
+    what is compared sentence by sentence `anatomy:NAME`."""
     looked_at: LookedAt
     judges: tuple[str, str]
     """The first is the one whose verdicts decide."""
@@ -40,10 +44,10 @@ def agreements(verdicts: Iterable[Verdict]) -> list[Agreed]:
 
     A trace that a judge was given several times counts once, with its first verdict.
     """
-    read: dict[tuple[str, LookedAt], dict[str, dict[str, str | None]]] = defaultdict(lambda: defaultdict(dict))
+    read: dict[tuple[str, LookedAt], dict[str, dict[str, Verdict]]] = defaultdict(lambda: defaultdict(dict))
     for verdict in verdicts:
         question = (verdict.rubric.partition("@")[0], verdict.looked_at)
-        read[question][verdict.judge].setdefault(verdict.trace, verdict.label)
+        read[question][verdict.judge].setdefault(verdict.trace, verdict)
     return [
         Agreed(rubric=name, looked_at=looked_at, judges=(one, two), agreement=found)
         for (rubric, looked_at), judges in read.items()
@@ -52,11 +56,14 @@ def agreements(verdicts: Iterable[Verdict]) -> list[Agreed]:
     ]
 
 
-def _compared(rubric: str, one: dict[str, str | None], two: dict[str, str | None]) -> Iterable[tuple[str, Agreement]]:
+def _compared(rubric: str, one: dict[str, Verdict], two: dict[str, Verdict]) -> Iterable[tuple[str, Agreement]]:
     both = [trace for trace in one if trace in two]
     if not both:
         return []
-    first, second = [one[trace] for trace in both], [two[trace] for trace in both]
+    if rubric == ANATOMY_RUBRIC:
+        told = by_sentence([told_in(one[trace]) for trace in both], [told_in(two[trace]) for trace in both])
+        return [(f"{rubric}:{name}", found) for name, found in told.items()]
+    first, second = [one[trace].label for trace in both], [two[trace].label for trace in both]
     if rubric == PATTERNS_RUBRIC:
         return [(f"{rubric}:{name}", found) for name, found in by_pattern(first, second).items()]
     return [(rubric, agreement(first, second, LABELS.get(rubric)))]

@@ -37,7 +37,7 @@ def asked(step: Step, recipe: Recipe, prompts: int) -> list[Asked]:
     if step.stage == "judge":
         each = 1 if step.inputs["distil"].settings["instruction"] == "none" else recipe.distil.samples
         kind = kind_of(recipe, step.name)
-        rubrics = {"guard": 1, "patterns": 1, "refusal": 1} if kind == "harmful" else {"refusal": 1}
+        rubrics = {"guard": 1, "patterns": 1, "refusal": 1, "anatomy": 1} if kind == "harmful" else {"refusal": 1}
         return _read(recipe, {} if kind in GRADED else rubrics, prompts * each)
     return _evaluated(step, recipe, prompts) if step.stage == "evaluate" else []
 
@@ -60,7 +60,9 @@ def _evaluated(step: Step, recipe: Recipe, prompts: int) -> list[Asked]:
     found.append(Asked("student", "trace", traces))
     if kind in GRADED:
         return found
-    rubrics = {"refusal": 1, "harm": len(LOOKED_AT), "patterns": 1} if kind == "harmful" else {"refusal": 1}
+    rubrics = {"refusal": 1}
+    if kind == "harmful":
+        rubrics |= {"harm": len(LOOKED_AT), "patterns": 1, "anatomy": 1}
     return found + _read(recipe, rubrics, traces)
 
 

@@ -127,7 +127,10 @@ def _read_by(recipe: Recipe, kind: Kind, safety: str) -> dict[str, Any]:
     """Who reads replies to a kind of prompt; `safety` is the rubric of harmful ones: guard or harm."""
     if kind in GRADED:
         return {"grader": _source("judging", GRADED[kind])}
-    rubrics = (safety, "patterns", "refusal") if kind == "harmful" else ("refusal",)
+    rubrics: tuple[str, ...] = ("refusal",)
+    if kind == "harmful":
+        # Named only where it is asked for, so that recipes from before there was this rubric keep their runs.
+        rubrics = (safety, "patterns", "refusal", *(["anatomy"] if recipe.judge.anatomy else []))
     judges = {rubric: [_judge_of(recipe, rubric, name) for name in getattr(recipe.judge, rubric)] for rubric in rubrics}
     return {"judges": judges, "max_tokens": recipe.judge.max_tokens}
 
