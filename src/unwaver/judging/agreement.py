@@ -3,8 +3,8 @@
 Reads two lists of labels over the same items, None for an unscored one; gives an `Agreement`. Only items that both
 scored enter a measure; the others are counted. A measure that is not defined on the data is None, never 0. Pure.
 
-Study section 6 asks for agreement between judges. Kappa: Cohen 1960. AC1: Gwet 2008, which does not collapse when one
-label is rare, as kappa does. Interval: Wilson 1927.
+Reviewers of the paper asked for agreement between judges. Kappa: Cohen 1960. AC1: Gwet 2008, which does not collapse
+when one label is rare, as kappa does. Interval: Wilson 1927.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from unwaver.intervals import wilson
+from unwaver.intervals import LEVEL, wilson
 from unwaver.records import NO_PATTERN, PATTERNS, Record
 
 
@@ -42,7 +42,7 @@ def agreement(
     first: Sequence[str | None],
     second: Sequence[str | None],
     labels: Sequence[str] | None = None,
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> Agreement:
     """Compare two readers item by item.
 

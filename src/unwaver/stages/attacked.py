@@ -1,4 +1,4 @@
-"""Attacks that ask models of their own, driven through the engine: PAIR and generated PAP (study section 4).
+"""Attacks that ask models of their own, driven through the engine: PAIR and generated PAP (docs/attacks.md).
 
 Takes the bare prompts of an evaluation; gives the prompts the student is then asked (`Attacked`) and every attempt, for
 `attempts.jsonl`. All prompts go forward together: no stream waits for another, no prompt for another and no role for

@@ -1,4 +1,4 @@
-"""`judge`: what the teacher's traces are worth as training data (study stages 3 and 4).
+"""`judge`: what the teacher's traces are worth as training data (docs/protocols.md).
 
 Reads `traces.jsonl`; writes `verdicts.jsonl` (records.Verdict). Traces of harmful prompts are read for safety (the
 guard), for risky patterns and for refusal; those of other prompts for refusal only, maths and code for correctness.

@@ -16,6 +16,7 @@ from unwaver.recipe import ModelSettings
 
 EXTRAS = {
     "train": (("torch", "transformers", "trl", "peft", "accelerate", "datasets", "gguf"), "fine-tuning, local models"),
+    "hub": (("datasets", "huggingface_hub"), "data sets from the hub"),
     "vllm": (("vllm",), "fast local generation on a GPU"),
     "ray": (("ray",), "work spread over a cluster"),
     "inspect": (("inspect_ai",), "evaluations as Inspect tasks, traces in its viewer"),
