@@ -148,7 +148,7 @@ class PromptSet(Settings):
     revision: str | None = None
     """The hub revision; None: the one this version was tested with."""
     columns: dict[str, str] = {}
-    """For `file`: our field name = the file's column (`text`, `behaviour`, `category`, `target`)."""
+    """For `file`: our field name = the file's column (`text`, `behaviour`, `category`, `attack`, `target`)."""
     kind: Kind | None = None
     """For `file`: what the prompts are."""
     templates: str | None = None

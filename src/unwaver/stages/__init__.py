@@ -4,6 +4,6 @@
 caller has seen to it that the inputs are finished and that the step itself is not. They take no more from one another
 than the names of files.
 
-They share `calls` (asking models), `readings` (having traces read) and `attacked` (attacks by a model). `check`, `audit`
-and `export` are verbs without a step of their own.
+They share `calls` (asking models), `readings` (having traces read) and `attacked` (attacks by a model). The verbs
+`check`, `audit` and `export` have no step of their own.
 """
