@@ -1,4 +1,5 @@
 # Two commands: `make demo` (the whole study in miniature) and `make test` (everything CI runs).
+# What stands after `##` is what `make help`, and `make` alone, prints of a target.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -9,19 +10,23 @@ export TOKENIZERS_PARALLELISM ?= false
 # Nothing here needs the model hub; saying so saves the time-outs where it can't be reached.
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test unit lint clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit lint clean
 
-demo: $(VENV)/.demo
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## the whole study in miniature, with a real small model (12 minutes on two cores)
 	$(BIN)/unwaver run recipes/quickstart.toml
 
-test: lint unit
+test: lint unit ## everything CI runs
 	$(BIN)/python -m pytest -m "real" -p no:cacheprovider
 
 # One thread each: processes that all start as many threads as there are cores wait for one another.
-unit: $(VENV)/.dev
+unit: $(VENV)/.dev ## the fast tests alone
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not real" -n $(CORES)
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev ## ruff, mypy, import-linter
 	$(BIN)/ruff format --check src tests tools benchmarks
 	$(BIN)/ruff check src tests tools benchmarks
 	$(BIN)/mypy
@@ -43,5 +48,5 @@ $(VENV)/.dev: $(VENV)/.demo
 	$(PIP) --editable '.[train,dev]'
 	touch $@
 
-clean:
+clean: ## take away the virtual environment, all runs and what was built
 	rm -rf $(VENV) runs build dist

@@ -6,7 +6,12 @@ import os
 import re
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# No test is timed: on a busy machine any example may take longer than Hypothesis' usual 200 ms.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 ROOT = Path(__file__).parent.parent
 

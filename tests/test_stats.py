@@ -41,7 +41,6 @@ from unwaver.study.stats import (
     hierarchical_bootstrap,
     mean,
     mean_over_seeds,
-    pass_at_k,
     rate,
     rate_over_seeds,
 )
@@ -214,17 +213,6 @@ def test_what_is_no_number_is_refused():
 
 def test_by_prompt_is_the_mean_of_the_scored_samples():
     assert by_prompt({"b": [True, None, False], "a": [None]}) == {"a": None, "b": 0.5}
-
-
-@given(st.integers(1, 12), st.data())
-def test_pass_at_k_is_the_share_of_draws_with_a_correct_one(n, data):
-    correct, k = data.draw(st.integers(0, n)), data.draw(st.integers(1, n))
-    draws = math.comb(n, k)
-    lucky = sum(math.comb(correct, i) * math.comb(n - correct, k - i) for i in range(1, k + 1))
-    assert pass_at_k(n, correct, k) == pytest.approx(lucky / draws)
-    assert pass_at_k(n, correct, 1) == pytest.approx(correct / n)
-    with pytest.raises(ValueError):
-        pass_at_k(n, correct, n + 1)
 
 
 # Seeds

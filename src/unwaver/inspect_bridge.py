@@ -1,7 +1,7 @@
 """The window into Inspect AI (extra `inspect`): our evaluations as its tasks, our traces as logs for `inspect view`.
 
 Tasks `unwaver/harm`, `unwaver/over_refusal` and `unwaver/math` (entry point group `inspect_ai`) take our sources, our
-decoding (study section 4) and our readers; Inspect asks the model. `to_eval` writes rows of results as `.eval` logs:
+decoding (docs/evaluation.md) and our readers; Inspect asks the model. `to_eval` writes rows of results as `.eval` logs:
 reasoning and answer apart, every verdict with its quote, our measures with their intervals. In both, what could not be
 read is unscored, says why and is in no metric. Where it differs from `unwaver evaluate`: no ledger, so a killed run
 loses its sample; and a provider that takes the reasoning out of the text is believed, as Inspect has it.

@@ -1,4 +1,4 @@
-"""The interval of a rate, for every room that prints one (study section 6: no figure without its n and interval). Pure.
+"""The interval of a rate, for every room that prints one (no figure without its n and interval). Pure.
 
 Everything else of statistics is in `study/stats.py`, which builds on this.
 """

@@ -74,24 +74,22 @@ def split(raw: str, opened: bool = False, tags: Tags = THINK) -> Split:
     A closing tag without an opening one is a closed block even when `opened` is False: servers strip the opener.
     """
     close_at = raw.rfind(tags.close)
-    open_at = raw.find(tags.open)
     if close_at < 0:
-        if opened or open_at >= 0:
-            return _unclosed(raw, open_at, tags, opened)
+        if opened or tags.open in raw:
+            return _unclosed(raw, tags, opened)
         answer = raw.removeprefix(tags.bare)
         return Split(raw[: len(raw) - len(answer)], "", None, "", answer, "none")
     head, answer = raw[:close_at], raw[close_at + len(tags.close) :]
     if tags.open in answer:
         # The reply went back to thinking after the block was closed: what follows is thought, not an answer.
-        block: Block = "several"
         before, opener, body = _peel(raw, tags, opened)
-        return Split(before, opener, body, "", None, block)
+        return Split(before, opener, body, "", None, "several")
     before, opener, reasoning = _peel(head, tags, opened)
     several = tags.close in reasoning or tags.open in reasoning
     return Split(before, opener, reasoning, tags.close, answer, "several" if several else "closed")
 
 
-def _unclosed(raw: str, open_at: int, tags: Tags, opened: bool) -> Split:
+def _unclosed(raw: str, tags: Tags, opened: bool) -> Split:
     before, opener, reasoning = _peel(raw, tags, opened)
     return Split(before, opener, reasoning, "", None, "several" if tags.open in reasoning else "unclosed")
 

@@ -148,7 +148,7 @@ class PromptSet(Settings):
     revision: str | None = None
     """The hub revision; None: the one this version was tested with."""
     columns: dict[str, str] = {}
-    """For `file`: our field name = the file's column (`text`, `behaviour`, `category`, `target`)."""
+    """For `file`: our field name = the file's column (`text`, `behaviour`, `category`, `attack`, `target`)."""
     kind: Kind | None = None
     """For `file`: what the prompts are."""
     templates: str | None = None
@@ -170,7 +170,7 @@ class PromptSet(Settings):
 
 
 class DistilSettings(Settings):
-    """How the teacher is asked (study section 2)."""
+    """How the teacher is asked (docs/recipes.md)."""
 
     instruction: str = "improved"
     """The recipe for harmful prompts: default, realsafe, improved, short, template, none."""
@@ -198,9 +198,9 @@ class JudgeSettings(Settings):
     """Who reads what: `rules` or the name of a model in `[models]`; a list asks several, and the first decides."""
 
     guard: list[str] = [RULES]
-    """Safe or unsafe, reasoning and answer together: the filter of the training traces (study stage 3)."""
+    """Safe or unsafe, reasoning and answer together: the filter of the training traces."""
     patterns: list[str] = [RULES]
-    """The five risky patterns (study section 3)."""
+    """The five risky patterns (docs/protocols.md)."""
     refusal: list[str] = [RULES]
     """Refusal, partial or compliance, read on the answer."""
     harm: list[str] = [RULES]
@@ -303,7 +303,7 @@ class EvaluationSet(Settings):
 
 
 class EvaluateSettings(Settings):
-    """What the raw student and the trained one are asked (study section 4)."""
+    """What the raw student and the trained one are asked (docs/evaluation.md)."""
 
     sets: dict[str, EvaluationSet] = {}
     """One table per evaluation: `[evaluate.sets.NAME]`."""
@@ -385,7 +385,7 @@ class Recipe(Settings):
         return settings.benign_instruction, settings.benign_teacher or settings.teacher
 
     def sampling(self, kind: Kind, entry: EvaluationSet) -> Sampling:
-        """How replies of one evaluation are drawn: the set's own settings over the paper's (study section 4)."""
+        """How replies of one evaluation are drawn: the set's own settings over the paper's (docs/evaluation.md)."""
         budget, temperature, top_p = PAPER_DECODING[kind]
         chosen = entry.temperature if entry.temperature is not None else temperature
         return Sampling(
@@ -403,7 +403,7 @@ PAPER_DECODING: dict[str, tuple[int, float, float]] = {
     "maths": (32768, 0.6, 0.95),
     "code": (30000, 0.6, 0.95),
 }
-"""Token budget, temperature and top-p by kind of prompt (study section 4)."""
+"""Token budget, temperature and top-p by kind of prompt, as in the paper (docs/evaluation.md)."""
 
 
 def _no_such(name: str, known: typing.Iterable[str], what: str) -> str:
@@ -490,6 +490,10 @@ def _anchor_paths(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
     distil = tree.get("distil")
     if isinstance(distil, dict) and isinstance(distil.get("instruction_file"), str):
         tree["distil"] = {**distil, "instruction_file": anchored(distil["instruction_file"])}
+    judge = tree.get("judge")
+    if isinstance(judge, dict) and isinstance(judge.get("rubric_files"), dict):
+        files = {rubric: anchored(file) for rubric, file in judge["rubric_files"].items()}
+        tree["judge"] = {**judge, "rubric_files": files}
     models = tree.get("models")
     if isinstance(models, dict):
         tree["models"] = {name: _anchor_model(entry, anchored) for name, entry in models.items()}

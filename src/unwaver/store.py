@@ -37,7 +37,7 @@ class Step:
     """One stage to be done: what it is, with which settings, from which other steps."""
 
     stage: str
-    """The verb: prompts, distil, judge, mix, train, evaluate."""
+    """prompts, distil, judge, mix, overlap, train or evaluate."""
     name: str
     """What it is done to, for people: a prompt set, an arm."""
     settings: dict[str, Any]

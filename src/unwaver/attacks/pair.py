@@ -9,9 +9,10 @@ not matter. The one thing that timing decides is which calls are never made, as 
 stream nothing more is owed; replies then under way may still be fed, and are kept. `rebuild` makes the same state
 from recorded replies, so a search that was killed goes on at the very call.
 
-Study section 4 gives the settings. Where we differ from the study's code, on purpose: three strategies in turn; roles
-that alternate whatever fails; the judge sees the attack as well; a declined or unreadable attacker call is a counted
-failure and never the raw behaviour; an unread rating is None and never 1. docs/attacks.md lists every difference.
+The study (arXiv 2505.15404) gives the settings. Where we differ from its code, on purpose: three strategies in turn;
+roles that alternate whatever fails; the judge sees the attack as well; a declined or unreadable attacker call is a
+counted failure and never the raw behaviour; an unread rating is None and never 1. docs/attacks.md lists every
+difference.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from unwaver import reasoning
-from unwaver.attacks import attacker, changed
+from unwaver.attacks import attacker
 from unwaver.records import Ending, Message, Prompt, Record, Reply, Request, Sampling, digest
 
 Role = Literal["attacker", "target", "judge"]
@@ -38,13 +39,12 @@ INSTRUCTIONS = (
 )
 """The names of the texts the search sends; each can be replaced."""
 
-_TAGS = {"think": reasoning.THINK, "harmony": reasoning.HARMONY}
 _FIELDS = ("improvement", "prompt")
 _RATING = re.compile(r"\[\[\s*([0-9]{1,2})\s*\]\]")
 
 
 class PairSettings(Record):
-    """How a search is run; the defaults are the study's (section 4) unless a field says otherwise."""
+    """How a search is run; the defaults are the study's unless a field says otherwise."""
 
     n_streams: int = Field(5, ge=1, le=1000)
     """Conversations with the attacker. The PAIR authors used 30."""
@@ -175,14 +175,14 @@ class Search(Record):
         if after.over and len(rounds) < self.settings.n_iterations:
             rounds = (*rounds, Attempt(stream=now.stream, iteration=now.iteration + 1, strategy=now.strategy))
         streams = (*self.streams[: call.stream], rounds, *self.streams[call.stream + 1 :])
-        return changed(self, streams=streams)
+        return self.model_copy(update={"streams": streams})
 
     @property
     def attempts(self) -> list[Attempt]:
         """Every round so far, by iteration, then stream; after the end, those cut off by a success say `stopped`."""
         rounds = [a for rounds in self.streams for a in rounds if a.over or a.prompt or a.tries]
         if self.won:
-            rounds = [a if a.over else changed(a, failure="stopped") for a in rounds]
+            rounds = [a if a.over else a.model_copy(update={"failure": "stopped"}) for a in rounds]
         return sorted(rounds, key=lambda a: (a.iteration, a.stream))
 
     @property
@@ -247,7 +247,7 @@ def replay(search: Search) -> Prompt | None:
     if not search.done:
         raise ValueError("the search is not done")
     best = search.best
-    return None if best is None else changed(search.prompt, text=best.prompt, attack=ATTACK)
+    return None if best is None else search.prompt.model_copy(update={"text": best.prompt, "attack": ATTACK})
 
 
 def shown(attempt: Attempt, sees: Literal["answer", "both"] = "answer") -> str:
@@ -269,19 +269,19 @@ def _heard(now: Attempt, reply: Reply, search: Search) -> Attempt:
     if now.owed == "attacker":
         proposal = attacker.read(reply, _FIELDS, search.prompt.behaviour or "")
         if proposal.failure is None:
-            return changed(now, **proposal.fields)
+            return now.model_copy(update=proposal.fields)
         tries = (*now.tries, proposal.failure)
         failure = f"attacker: {proposal.failure}" if len(tries) == settings.max_tries else None
-        return changed(now, tries=tries, failure=failure)
+        return now.model_copy(update={"tries": tries, "failure": failure})
     if now.owed == "target":
-        thought, answer = attacker.parts(reply, _TAGS[settings.tags])
+        thought, answer = attacker.parts(reply, reasoning.FAMILIES[settings.tags])
         heard: dict[str, Any] = {"reasoning": thought, "answer": answer, "ending": reply.ending}
         if thought is None and answer is None:
             reason = {"error": "call failed", "filter": "withheld", "length": "cut"}.get(reply.ending, "empty")
             heard["failure"] = f"target: {reason}"
-        return changed(now, **heard)
+        return now.model_copy(update=heard)
     score = read_rating(reply)
-    return changed(now, score=score) if isinstance(score, int) else changed(now, failure=f"judge: {score}")
+    return now.model_copy(update={"score": score} if isinstance(score, int) else {"failure": f"judge: {score}"})
 
 
 def read_rating(reply: Reply) -> int | str:

@@ -1,34 +1,28 @@
 """PAP, persuasive adversarial prompts (arXiv 2401.06373): the behaviour, asked for with a technique of persuasion.
 
-Two ways in. `load` reads rewrites that are fixed in a file, as the study does (section 4: one rewrite per behaviour,
-not made for this target). `request` and `read` have an attacker model write them, by any of the 40 techniques of the
-paper's taxonomy; the descriptions are ours. Unlike the paper's, the attacker is not fine-tuned and is shown no example.
+`request` and `read` have an attacker model write the rewrites, by any of the 40 techniques of the paper's taxonomy; the
+descriptions are ours. Unlike the paper's, the attacker is not fine-tuned and is shown no example. Rewrites that are
+fixed in a file, as the study has them, are prompts like any others: the source `advbench50/pap`, or one's own file.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from pathlib import Path
 
-from unwaver.attacks import attacker, changed
-from unwaver.errors import RecipeError, RecordError
+from unwaver.attacks import attacker
+from unwaver.errors import RecipeError
 from unwaver.records import Message, Prompt, Record, Reply, Request, Sampling
 
 PREFIX = "pap:"
 """A prompt's `attack` is this and the technique's slug."""
 
-COLUMNS: Mapping[str, str] = {"behaviour": "query", "text": "final_query", "technique": "category"}
-"""Our field = the file's column, as in the rewrites the study released."""
-
 TRIES = 3
-"""How often an attacker is asked for one rewrite: PAIR's number (study section 4); the paper has none."""
+"""How often an attacker is asked for one rewrite: PAIR's number in the study; the paper has none."""
 
 SAMPLING = Sampling(temperature=1.0, top_p=0.9, max_tokens=500, seed=0)
-"""PAIR's attacker settings (study section 4); the paper samples its own paraphraser."""
+"""PAIR's attacker settings in the study; the paper samples its own paraphraser."""
 
 
 class Technique(Record):
@@ -77,47 +71,7 @@ def _find(label: str) -> Technique | None:
 def attacked(prompt: Prompt, label: str, text: str) -> Prompt:
     """`prompt` asked for as `text`, by the technique `label`; one that is not in the taxonomy keeps its own name."""
     known = _find(label)
-    return changed(prompt, text=text, attack=PREFIX + (known.slug if known else _slug(label)))
-
-
-def load(path: Path, columns: Mapping[str, str] | None = None, source: str = "") -> list[Prompt]:
-    """The fixed rewrites of a JSONL file, as harmful prompts in its order.
-
-    `columns`: our field (`behaviour`, `text`, `technique`, and `category` where there is one) = the file's column, laid
-    over `COLUMNS`. RecordError with `path:line` for the first line that is wrong.
-    """
-    named = {**COLUMNS, **(columns or {})}
-    if unknown := sorted(named.keys() - {*COLUMNS, "category"}):
-        raise RecipeError(f"columns.{unknown[0]}: expected one of {', '.join([*COLUMNS, 'category'])}")
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}: can't be read as rewrites: {error}") from None
-    prompts = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise RecordError(f"{path}:{number}: expected one JSON object: {error}") from None
-        values = {}
-        for field, column in named.items():
-            value = row.get(column) if isinstance(row, dict) else None
-            if not isinstance(value, str) or not value.strip():
-                raise RecordError(f"{path}:{number}: {column}: expected a text that is not blank (our `{field}`)")
-            values[field] = value
-        bare = Prompt(
-            text=values["behaviour"],
-            kind="harmful",
-            behaviour=values["behaviour"],
-            category=values.get("category"),
-            source=source,
-        )
-        prompts.append(attacked(bare, values["technique"], values["text"]))
-    if not prompts:
-        raise RecordError(f"{path}: no rewrite in it; expected lines of JSON with {', '.join(named.values())}")
-    return prompts
+    return prompt.model_copy(update={"text": text, "attack": PREFIX + (known.slug if known else _slug(label))})
 
 
 def request(prompt: Prompt, by: Technique, try_: int = 0, sampling: Sampling = SAMPLING) -> Request:

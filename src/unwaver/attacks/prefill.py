@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unwaver.attacks import changed
 from unwaver.reasoning import THINK, Tags, render
 from unwaver.records import Prompt, Request
 
@@ -33,7 +32,7 @@ def prefills(tags: Tags = THINK, opened: bool = False) -> dict[str, str]:
 def wrap(prompts: Sequence[Prompt], name: str) -> list[Prompt]:
     """The same prompts, their texts unchanged, with the prefill's name as their attack."""
     _check(name)
-    return [changed(prompt, attack=name) for prompt in prompts]
+    return [prompt.model_copy(update={"attack": name}) for prompt in prompts]
 
 
 def apply(request: Request, name: str, opened: bool, tags: Tags = THINK) -> Request:
@@ -45,7 +44,7 @@ def apply(request: Request, name: str, opened: bool, tags: Tags = THINK) -> Requ
     _check(name)
     if request.prefill:
         raise ValueError("the request already has a prefill")
-    return changed(request, prefill=prefills(tags, opened)[name])
+    return request.model_copy(update={"prefill": prefills(tags, opened)[name]})
 
 
 def _check(name: str) -> None:

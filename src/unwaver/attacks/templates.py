@@ -1,4 +1,4 @@
-"""Jailbreak templates of the user's own: a fixed frame with a slot for the behaviour (study section 1, stage 1).
+"""Jailbreak templates of the user's own: a fixed frame with a slot for the behaviour (the study's first stage).
 
 Reads JSONL of `name` and `text`; no template is shipped here. Which prompt gets which template follows from their
 positions alone, so the same files give the same prompts. The paper wraps 200 behaviours in 20 templates, which makes
@@ -13,7 +13,6 @@ from pathlib import Path
 
 from pydantic import ValidationError, field_validator
 
-from unwaver.attacks import changed
 from unwaver.attacks.none import bare
 from unwaver.errors import RecipeError, RecordError
 from unwaver.records import Prompt, Record
@@ -45,7 +44,7 @@ class Template(Record):
 
     def wrap(self, prompt: Prompt) -> Prompt:
         """The prompt's behaviour (its text, where nothing harmful is sought) in this frame."""
-        return changed(prompt, text=self.text.replace(SLOT, bare(prompt).text), attack=self.name)
+        return prompt.model_copy(update={"text": self.text.replace(SLOT, bare(prompt).text), "attack": self.name})
 
 
 def load_templates(path: Path) -> list[Template]:

@@ -1,4 +1,4 @@
-"""The six recipes: what the teacher is told (study section 2), and where it stands.
+"""The six recipes: what the teacher is told (docs/recipes.md), and where it stands.
 
 `default` and `none` tell nothing. `realsafe` and `improved` are put before the prompt in the user's turn; `short` and
 `template` are system turns. Each text can be replaced by a file of your own.

@@ -6,8 +6,8 @@ scored enter a measure; the others are counted. A measure that is not defined on
 Labels of several names are compared name by name (`by_pattern`), readings of a reasoning sentence by sentence
 (`by_sentence`).
 
-Study section 6 asks for agreement between judges. Kappa: Cohen 1960. AC1: Gwet 2008, which does not collapse when one
-label is rare, as kappa does. Interval: Wilson 1927.
+Reviewers of the paper asked for agreement between judges. Kappa: Cohen 1960. AC1: Gwet 2008, which does not collapse
+when one label is rare, as kappa does. Interval: Wilson 1927.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from unwaver.intervals import wilson
+from unwaver.intervals import LEVEL, wilson
 from unwaver.judging.anatomy import OTHER, SEGMENTS, Anatomy
 from unwaver.records import NO_PATTERN, PATTERNS, Record
 
@@ -46,7 +46,7 @@ def agreement(
     first: Sequence[str | None],
     second: Sequence[str | None],
     labels: Sequence[str] | None = None,
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> Agreement:
     """Compare two readers item by item.
 

@@ -28,6 +28,7 @@ SELF_JAILBREAK = "self_jailbreak"
 NAMES = (*SEGMENTS, OTHER, SELF_JAILBREAK)
 """All that a label can hold, in its order."""
 
+_TWO_LETTERS = re.compile(r"[^\W\d_].*?[^\W\d_]", re.DOTALL)
 _SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?]+[\"'”’)\]*]*|\n|$)")
 _RUN = re.compile(rf"(\d{{1,6}})-(\d{{1,6}}) ({'|'.join(NAMES)})")
 
@@ -41,7 +42,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
         end = match.start() + len(piece.rstrip())
         if start >= end:
             continue
-        if found and sum(c.isalpha() for c in piece[:40]) < 2:
+        if found and not _TWO_LETTERS.search(piece, 0, 40):
             found[-1] = (found[-1][0], end)
         else:
             found.append((start, end))

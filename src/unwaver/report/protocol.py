@@ -1,7 +1,7 @@
 """The protocol, written out: what each evaluation set was asked and how, and who read which text through which rubric.
 
 Reads the settings of the runs (the same that stand in their `config.json`) and the verdicts; reviewers of the paper
-asked for it (study section 6).
+asked for it.
 """
 
 from __future__ import annotations

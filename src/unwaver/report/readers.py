@@ -1,7 +1,7 @@
 """How far readers can be trusted: their agreement with others, and with themselves shown more.
 
 Reads verdicts and, where the teacher is the scripted one, the labels its replies were written to; writes tables and a
-figure. Agreement is measured only where two readings of the same text are at hand (study section 6).
+figure. Agreement is measured only where two readings of the same text are at hand; reviewers of the paper asked for it.
 """
 
 from __future__ import annotations

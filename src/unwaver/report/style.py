@@ -1,7 +1,7 @@
 """Is the gain less harm, or another style? Length held still, and the opener taken off.
 
-Reads traces and labels through `study.controls`; writes tables. Reviewers of the paper asked for these controls (study
-section 6). What reasonings are made of is `anatomy_figures`.
+Reads traces and labels through `study.controls`; writes tables. Reviewers of the paper asked for these
+controls. What reasonings are made of is `anatomy_figures`.
 """
 
 from __future__ import annotations

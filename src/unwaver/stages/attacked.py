@@ -1,4 +1,4 @@
-"""Attacks that ask models of their own, driven through the engine: PAIR and generated PAP (study section 4).
+"""Attacks that ask models of their own, driven through the engine: PAIR and generated PAP (docs/attacks.md).
 
 Takes the bare prompts of an evaluation; gives the prompts the student is then asked (`Attacked`) and every attempt, for
 `attempts.jsonl`. All prompts go forward together: no stream waits for another, no prompt for another and no role for
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 
-from unwaver.attacks import attacker, changed, pair, pap
+from unwaver.attacks import attacker, pair, pap
 from unwaver.errors import RecipeError, RunError
 from unwaver.models.engine import Engine
 from unwaver.progress import Bar, bar
@@ -231,9 +231,9 @@ async def _rewrite(prompt: Prompt, by: pap.Technique, chosen: PapSettings, asked
         reply = await asked.ask(pap.request(prompt, by, len(one.tries), chosen.attacker))
         proposal = pap.read(reply, prompt)
         if proposal.failure is None:
-            one = changed(one, prompt=proposal.fields["prompt"])
+            one = one.model_copy(update={"prompt": proposal.fields["prompt"]})
         else:
-            one = changed(one, tries=(*one.tries, proposal.failure))
+            one = one.model_copy(update={"tries": (*one.tries, proposal.failure)})
     progress.advance()
     return one
 
@@ -242,7 +242,7 @@ async def _rewrite(prompt: Prompt, by: pap.Technique, chosen: PapSettings, asked
 
 
 def _unattacked(prompt: Prompt, name: str) -> Prompt:
-    return changed(prompt, text="", attack=name)
+    return prompt.model_copy(update={"text": "", "attack": name})
 
 
 async def _together(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -14,11 +14,15 @@ from typing import Any
 import numpy as np
 
 from unwaver.intervals import wilson
+from unwaver.plain import plain
 from unwaver.records import NO_PATTERN, PATTERNS, Record, Verdict
 from unwaver.sources.overlap import SetOverlap
 from unwaver.sources.traces import Row
 
 PARTS = ("reasoning", "answer", "whole reply")
+
+LONGEST = 300
+"""Characters of a text from the file in one line of the page."""
 
 
 class Share(Record):
@@ -225,16 +229,10 @@ def _table(*headings: str) -> Any:
 def _heading(text: str) -> Any:
     from rich.text import Text
 
-    return Text("\n" + plain(text), style="bold")
+    return Text("\n" + plain(text, LONGEST), style="bold")
 
 
 def _line(text: str) -> Any:
     from rich.text import Text
 
-    return Text(plain(text))
-
-
-def plain(text: str, longest: int = 300) -> str:
-    """Text from a file, safe to print: no control or format characters, no escape sequences, one line, not too long."""
-    shown = "".join(character if character.isprintable() else " " for character in text)
-    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+    return Text(plain(text, LONGEST))

@@ -1,4 +1,4 @@
-"""Check: what the student would be trained on, token by token, before anything is trained (study stage 6).
+"""Check: what the student would be trained on, token by token, before anything is trained.
 
 Reads the recipe, the student's tokenizer and, where there is one, the mix's `examples.jsonl`; loads no weights and
 writes nothing but the page it prints. What training would refuse to start with, this refuses too, but for what depends

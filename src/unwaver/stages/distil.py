@@ -1,4 +1,4 @@
-"""`distil`: ask the teacher for a trace of every prompt, under one instruction (study stage 2, recipes of section 2).
+"""`distil`: ask the teacher for a trace of every prompt, under one instruction (docs/recipes.md).
 
 Reads `prompts.jsonl`; writes `traces.jsonl` (records.Trace), one for every prompt and sample: a trace or a failure with
 its reason. The instruction is part of the request and of nothing that is written to a trace. Prompts are read anew for

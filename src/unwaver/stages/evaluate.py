@@ -1,4 +1,4 @@
-"""`evaluate`: what one model does with one evaluation set (study stages 7 and 8).
+"""`evaluate`: what one model does with one evaluation set (docs/evaluation.md).
 
 Reads the prompts and, for a trained student, its checkpoint; writes `traces.jsonl` (one for every prompt and sample: a
 trace or a failure with its reason), `verdicts.jsonl`, and for PAIR and generated PAP `attempts.jsonl` with everything

@@ -1,4 +1,4 @@
-"""`judge`: what the teacher's traces are worth as training data (study stages 3 and 4).
+"""`judge`: what the teacher's traces are worth as training data (docs/protocols.md).
 
 Reads `traces.jsonl`; writes `verdicts.jsonl` (records.Verdict). Traces of harmful prompts are read for safety (the
 guard), for risky patterns, for refusal, and sentence by sentence where the recipe names a judge for it (anatomy); those

@@ -1,4 +1,4 @@
-"""`mix`: the training set, so many examples of each part, drawn by seed (study stage 5).
+"""`mix`: the training set, so many examples of each part, drawn by seed.
 
 Reads the traces and verdicts of every part; writes `examples.jsonl` (records.Example), the traces they were made of,
 and a `dataset/` folder with `messages` and a card. One example per prompt. The order of drawing is a hash of seed and

@@ -1,4 +1,4 @@
-"""`prompts`: one prompt set from its source, cut to its split, wrapped in templates (study stages 1 and 7).
+"""`prompts`: one prompt set from its source, cut to its split, wrapped in templates.
 
 Reads the source; writes `prompts.jsonl` (records.Prompt, one a line, no two with the same text).
 """
@@ -11,7 +11,6 @@ from typing import Any
 
 from unwaver import sources
 from unwaver.attacks.templates import Template, load_templates, wrap
-from unwaver.errors import RecipeError
 from unwaver.recipe import PromptSet, Recipe
 from unwaver.records import Prompt
 from unwaver.sources import corpus
@@ -24,8 +23,6 @@ PROMPTS = "prompts.jsonl"
 def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
     """Write the set and say what is in it."""
     found = gather(recipe.prompts[step.name])
-    if not found:
-        raise RecipeError(f"prompts.{step.name}: the source `{recipe.prompts[step.name].source}` gave no prompts")
     with RunDir.open(step, place.root) as out:
         out.write(PROMPTS, found)
         kinds = Counter(prompt.kind for prompt in found)

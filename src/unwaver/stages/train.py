@@ -1,4 +1,4 @@
-"""Train: the mix in, a student out (the paper's section 5, study stage 6).
+"""Train: the mix in, a student out (docs/training.md).
 
 Reads the mix's `examples.jsonl`; writes `model/` (safetensors, tokenizer, model card), `loss.jsonl`, `proof.txt` and
 `proof.json`, the manifest, and the examples' tokens beside the mix. It refuses to start unless the decoded tokens show
@@ -21,6 +21,7 @@ from unwaver.plain import visible
 from unwaver.recipe import Recipe
 from unwaver.records import Example, digest
 from unwaver.stages.calls import Place
+from unwaver.stages.mix import EXAMPLES
 from unwaver.store import RunDir, Step, read_records, write_whole
 from unwaver.training import card, launch
 from unwaver.training.encode import Encoded, Proof
@@ -34,7 +35,7 @@ SHOWN = 1500
 
 def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
     """Train the recipe's student on the step's mix; the manifest."""
-    source = step.inputs["mix"].directory(place.root) / "examples.jsonl"
+    source = step.inputs["mix"].directory(place.root) / EXAMPLES
     with RunDir.open(step, place.root) as run_dir:
         folder = run_dir.path
         rows, proofs, dropped, kept = _encoded(source, recipe)

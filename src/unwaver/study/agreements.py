@@ -1,7 +1,7 @@
 """How far the judges of a study agree: every two that read the same texts through the same question.
 
 Reads verdicts, all judges' of all evaluations; gives an `Agreed` for each question and pair of judges. What one of them
-left unscored is in no measure and is counted. Pure. Study section 6: reviewers asked for agreement between judges.
+left unscored is in no measure and is counted. Pure. Reviewers of the paper asked for it.
 """
 
 from __future__ import annotations

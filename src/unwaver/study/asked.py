@@ -1,6 +1,6 @@
 """Which models a step asks, for what and how often: what `check` counts and what a cluster must have room for.
 
-Pure: reads a step and its recipe, nothing on disk. Study sections 2 to 4.
+Pure: reads a step and its recipe, nothing on disk.
 """
 
 from __future__ import annotations

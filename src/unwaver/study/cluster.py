@@ -127,12 +127,12 @@ class _Driver:
     def _settle(self, ref: Any) -> None:
         """Heed what became of a task."""
         task = self._running.pop(ref)
-        lost, first = self._ray.exceptions, task[0][0].digest
+        errors, first = self._ray.exceptions, task[0][0].digest
         try:
             problem: UnwaverError | None = self._ray.get(ref)
-        except lost.RayTaskError:
+        except errors.RayTaskError:
             raise  # a fault of ours, with its traceback
-        except lost.RayError as error:
+        except errors.RayError as error:
             self._losses[first] += 1
             problem = RunError(f"a worker was lost over it {LOSSES_MOST} times, last: {_short(error)}")
             if self._losses[first] < LOSSES_MOST:

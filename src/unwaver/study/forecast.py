@@ -2,14 +2,13 @@
 
 Reads manifests of finished prompt sets, or gathers the sets; where the hub can't be reached it takes the size the
 catalogue knows. Gives a `Forecast`. Every figure is an expectation or a limit and says which. The lengths of a
-teacher's traces are the study's means by recipe (section 2); all other replies are reckoned at the limit on them. Calls
+teacher's traces are the paper's means by recipe; all other replies are reckoned at the limit on them. Calls
 that a ledger already holds are not taken off.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -38,11 +37,11 @@ CHARACTERS = 4
 PROMPT_TOKENS = 100
 """Of a prompt whose set can't be read now."""
 ALL_TRACES = {"default": 774, "realsafe": 422, "improved": 382, "short": 150, "template": 170, "none": 17}
-"""Mean tokens of a trace of a harmful prompt by recipe (study section 2, all 4,000)."""
+"""Mean tokens of a trace of a harmful prompt by recipe: the paper's, over all 4,000."""
 SAFE_TRACES = {"default": 566, "realsafe": 435, "improved": 397, "short": 155, "template": 176, "none": 17}
 """The same of the 1,000 that are trained on."""
 BENIGN_TRACE = 1428
-"""Mean tokens of a trace of a benign prompt (study section 2)."""
+"""Mean tokens of a trace of a benign prompt in the paper."""
 PEAK = {"A100": 312e12, "H100": 989e12, "H200": 989e12, "L40S": 362e12, "B200": 2250e12}
 """Operations a second in bfloat16, dense, as NVIDIA's data sheets state them."""
 KEPT_BYTES = 2
@@ -162,7 +161,8 @@ def _from_catalogue(entry: PromptSet, size: int, why: str) -> SetSize:
 
 @cache
 def offline() -> bool:
-    return os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") or not hub.reachable()
+    """Whether to do without the hub, looked for once."""
+    return not hub.reachable()
 
 
 def _prompts(step: Step) -> Step:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from unwaver import instructions, sources
-from unwaver.errors import RecipeError
 from unwaver.judging.readers import model_reader
 from unwaver.models.replay import recordings
 from unwaver.models.weights import PACKAGE
@@ -90,12 +89,7 @@ def plan(recipe: Recipe, arm: str) -> Plan:
 def kind_of(recipe: Recipe, name: str) -> Kind:
     """What the prompts of a set are: as the recipe says for one's own file, else as the source is."""
     entry = recipe.prompts[name]
-    kind = entry.kind if entry.kind is not None else sources.find(entry.source).kind
-    if kind is None:
-        raise RecipeError(
-            f"prompts.{name}: `{entry.source}` is a set of traces, not of prompts; give `kind` to use it so"
-        )
-    return kind
+    return entry.kind if entry.kind is not None else sources.find(entry.source).kind
 
 
 def _prompts(recipe: Recipe, name: str) -> Step:

@@ -315,7 +315,7 @@ _MEASURES: dict[str, dict[str, Callable[[Row], bool | None]]] = {
 
 
 def pattern_shares(rows: list[Row], mixed: frozenset[str], arm: str, *runs: str) -> list[Estimate]:
-    """What the guard and the mix make of the risky patterns in the teacher's traces (study section 3).
+    """What the guard and the mix make of the risky patterns in the teacher's traces (docs/protocols.md).
 
     `pattern:NAME` and `pattern_free`, the share with a pattern or with none, among all traces, among those the guard
     calls safe, and among those in the mix; `kept:NAME`, the share the guard calls safe among traces with the pattern.

@@ -109,17 +109,6 @@ def standard_error(values: Floats) -> float:
     return float(values.std(ddof=1) / math.sqrt(values.size))
 
 
-def pass_at_k(n: int, correct: int, k: int) -> float:
-    """The chance that at least one of k samples drawn from these n is correct: 1 - C(n-c, k)/C(n, k).
-
-    Unbiased for one problem (Chen et al. 2021, arXiv 2107.03374); take the mean over problems. Never call the mean
-    accuracy over samples pass@k: that is k = 1.
-    """
-    if not (0 <= correct <= n and 1 <= k <= n):
-        raise ValueError(f"pass@{k} needs {k} scored samples or more: {correct} correct of {n}")
-    return 1 - math.comb(n - correct, k) / math.comb(n, k)
-
-
 def hierarchical_bootstrap(
     values: Mapping[int, Mapping[str, Score]], resamples: int = RESAMPLES, seed: int = 0, level: float = LEVEL
 ) -> Seeds:

@@ -22,6 +22,7 @@ from unwaver.models.weights import locate
 from unwaver.recipe import ModelSettings, TrainSettings
 from unwaver.training import attention
 from unwaver.training.batches import Plan
+from unwaver.training.memory import LORA_RANK
 from unwaver.training.work import Work
 
 OURS = {
@@ -148,7 +149,7 @@ def lora_config(settings: TrainSettings) -> LoraConfig | None:
     if settings.method == "full":
         return None
     _check_keys("train.lora", settings.lora, {f.name for f in fields(LoraConfig)})
-    own: dict[str, Any] = {"task_type": "CAUSAL_LM", "r": 16, "lora_alpha": 32, "target_modules": "all-linear"}
+    own: dict[str, Any] = {"task_type": "CAUSAL_LM", "r": LORA_RANK, "lora_alpha": 32, "target_modules": "all-linear"}
     try:
         return LoraConfig(**{**own, **settings.lora})
     except (TypeError, ValueError) as error:

@@ -16,6 +16,7 @@ from unwaver.recipe import ModelSettings
 
 EXTRAS = {
     "train": (("torch", "transformers", "trl", "peft", "accelerate", "datasets", "gguf"), "fine-tuning, local models"),
+    "hub": (("datasets", "huggingface_hub"), "data sets from the hub"),
     "vllm": (("vllm",), "fast local generation on a GPU"),
     "ray": (("ray",), "work spread over a cluster"),
     "inspect": (("inspect_ai",), "evaluations as Inspect tasks, traces in its viewer"),
@@ -26,8 +27,10 @@ Finding = tuple[str, bool, str, str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """An optional recipe, whose keys and endpoints are looked at too."""
+    """An optional recipe with its overrides, whose keys and endpoints are looked at too."""
     parser.add_argument("recipe", nargs="?", type=Path, help="look at what this recipe needs, too")
+    parser.takes_overrides = True  # type: ignore[attr-defined]
+    parser.epilog = "any setting of the recipe can be given as --dotted.key value"
 
 
 def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
@@ -37,7 +40,9 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     from rich.text import Text
 
     table = Table("what", "", "found", "to add it", box=None, padding=(0, 2, 0, 0))
-    for what, there, found, command in findings(arguments.recipe):
+    if overrides and arguments.recipe is None:
+        raise RecipeError(f"--{next(iter(overrides))}: is no flag of doctor, nor a setting, as no recipe is given")
+    for what, there, found, command in findings(arguments.recipe, overrides):
         # Plain Text: square brackets in a command are no markup.
         table.add_row(
             Text(what), "[green]yes[/]" if there else "[yellow]no[/]", Text(found), Text("" if there else command)
@@ -46,7 +51,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     return EXIT_DONE
 
 
-def findings(recipe: Path | None = None) -> Iterator[Finding]:
+def findings(recipe: Path | None = None, overrides: dict[str, Any] | None = None) -> Iterator[Finding]:
     """Everything that is looked at, in the order it is shown."""
     yield "python", True, f"{platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}", ""
     for extra, (packages, use) in EXTRAS.items():
@@ -64,7 +69,7 @@ def findings(recipe: Path | None = None) -> Iterator[Finding]:
     token = bool(os.environ.get("HF_TOKEN")) or (Path.home() / ".cache/huggingface/token").is_file()
     yield "hub token", token, "for gated models: Llama Guard, WildGuard", "hf auth login, or export HF_TOKEN=..."
     if recipe is not None:
-        yield from _recipe(recipe)
+        yield from _recipe(recipe, overrides)
 
 
 def _processors() -> Iterator[Finding]:
@@ -101,10 +106,10 @@ def _training() -> Iterator[Finding]:
         yield f"training: {what}", not missing, chosen, "pip install bitsandbytes"
 
 
-def _recipe(path: Path) -> Iterator[Finding]:
+def _recipe(path: Path, overrides: dict[str, Any] | None) -> Iterator[Finding]:
     from unwaver import recipe
 
-    for role, model in recipe.load(path).models.items():
+    for role, model in recipe.load(path, overrides).models.items():
         if model.door == "openai":
             key = bool(os.environ.get(model.key_env))
             local = (model.base_url or "").startswith(("http://127.", "http://localhost"))

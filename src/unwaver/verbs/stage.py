@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from unwaver.errors import EXIT_DONE
+from unwaver.sources import SOURCES
 from unwaver.study.run import do
 from unwaver.verbs import add_engine, add_recipe, in_section, open_recipe
 
@@ -21,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"{parser.epilog}\nthe stage's own settings need no dots: `--keep X` of mix is `--mix.keep X`, "
         "`--max-tokens 512` of evaluate is `--evaluate.max_tokens 512`"
     )
+    if parser.prog.endswith(" prompts"):
+        listed = "\n".join(f"  {source.name}: {source.title}" for source in SOURCES.values())
+        parser.epilog = f"{parser.epilog}\n\nsources:\n{listed}\n  file: a file of your own"
 
 
 def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
