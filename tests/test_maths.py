@@ -315,3 +315,9 @@ def test_every_target_of_math_500_equals_itself_and_what_its_solution_boxes(grad
 def test_the_boxes_of_the_aime_solutions_are_correct(grader: MathsGrader) -> None:
     rows = [row for row in data("aime2024.jsonl") if r"\boxed" in row["solution"]]
     assert {grade.label for grade in grader.grade([(row["solution"], row["answer"]) for row in rows])} == {"correct"}
+
+
+def test_boxes_opened_without_end_are_read_in_one_pass() -> None:
+    """Read one by one they take minutes, in the process that no time-out ends."""
+    assert final_answer("\\boxed{" * 10_000 + "7") == ("7", "no box; taken from the last number")
+    assert final_answer("\\boxed{" * 10_000 + "7}") == ("7", "boxed")

@@ -26,6 +26,7 @@ Label = Literal["correct", "incorrect"]
 
 _RULES = ("maths.py", "maths_text.py", "maths_equality.py", "maths_worker.py", "unanswered.py")
 _BOX = re.compile(r"\\f?boxed\s*")
+_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _STATED = re.compile(r"####|\b(?:final\s+)?answer\s*(?:is|:|=)[\s:*]*", re.IGNORECASE)
 _MATHS = re.compile(r"\$\$?([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?(?:/\d+)?")
@@ -48,9 +49,12 @@ def final_answer(text: str) -> tuple[str, str] | None:
     The last complete box; where there is no box at all, what follows the last "answer is" or "####" on its line; else
     the last number. The last two are lenient, and the second part of the result says so.
     """
-    boxes = [box for box in (_boxed(text, found.end()) for found in _BOX.finditer(text)) if box is not None]
-    if boxes:
-        return boxes[-1], "boxed"
+    starts = [found.end() for found in _BOX.finditer(text)]
+    closings = _closings(text) if starts else {}
+    for start in reversed(starts):
+        box = _boxed(text, start, closings)
+        if box is not None:
+            return box, "boxed"
     stated = list(_STATED.finditer(text))
     if stated:
         line = text[stated[-1].end() :].lstrip().split("\n")[0]
@@ -62,22 +66,24 @@ def final_answer(text: str) -> tuple[str, str] | None:
     return (numbers[-1], "no box; taken from the last number") if numbers else None
 
 
-def _boxed(text: str, start: int) -> str | None:
+def _boxed(text: str, start: int, closings: dict[int, int]) -> str | None:
     """What the box that begins at `start` holds; None where it is never closed."""
     if not text.startswith("{", start):
         bare = re.compile(r"[^\s$.,]+").match(text, start)
         return bare.group() if bare else None
-    depth, place = 0, start
-    while place < len(text):
-        character = text[place]
-        if character == "\\":
-            place += 1
-        else:
-            depth += (character == "{") - (character == "}")
-        if depth == 0:
-            return text[start + 1 : place].strip()
-        place += 1
-    return None
+    return text[start + 1 : closings[start]].strip() if start in closings else None
+
+
+def _closings(text: str) -> dict[int, int]:
+    """Where each opened brace is closed, in one pass: a model that repeats itself may open thousands of boxes."""
+    closings: dict[int, int] = {}
+    opened: list[int] = []
+    for brace in _BRACES.finditer(text):
+        if brace.group() == "{":
+            opened.append(brace.start())
+        elif brace.group() == "}" and opened:
+            closings[opened.pop()] = brace.start()
+    return closings
 
 
 class MathsGrader:
