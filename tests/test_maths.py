@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -243,6 +244,19 @@ def test_a_pathological_expression_costs_its_time_out_and_nothing_else() -> None
         assert "not settled within 1 s" in grades[0].reason
         assert {grade.label for grade in grades[1:]} == {"correct"}
         assert it.grade([(r"\boxed{2+x}", "x+2")])[0].label == "correct"
+
+
+@pytest.mark.real
+def test_a_worker_that_waits_for_the_processor_is_not_out_of_time() -> None:
+    with MathsGrader(workers=1, timeout_s=1.0) as it:
+        it.grade([(r"\boxed{x+1}", "1+x")])
+        pid = it._pool._workers[0].child
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        again = threading.Timer(2.0, os.kill, (pid, signal.SIGCONT))
+        again.start()
+        assert it.grade([(r"\boxed{2+x}", "x+2")])[0].label == "correct"
+        again.join()
 
 
 @pytest.mark.real

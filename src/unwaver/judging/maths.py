@@ -89,9 +89,9 @@ def _closings(text: str) -> dict[int, int]:
 class MathsGrader:
     """Grades maths answers; a context manager, because the algebra runs in processes of its own.
 
-    `workers` is how many of them; `timeout_s` the seconds one comparison may take before its worker is killed and the
-    comparison unscored (3, as in the paper's grader; the ordinary ones take milliseconds). No process starts before a
-    comparison needs algebra, which plain numbers never do.
+    `workers` is how many of them; `timeout_s` the seconds of a processor that one comparison may take before its worker
+    is killed and the comparison unscored (3, as in the paper's grader; the ordinary ones take milliseconds). No process
+    starts before a comparison needs algebra, which plain numbers never do.
     """
 
     looked_at: LookedAt = "answer"

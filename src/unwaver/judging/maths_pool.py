@@ -1,8 +1,8 @@
 """Worker processes that settle what needs algebra, each killed when it does not answer in time.
 
 Takes pairs of short texts, gives `(same, why)` for each in the same order. Guarantees that one pair costs at most its
-time-out: a signal can't interrupt a big-integer power, a kill can. Lines of JSON over pipes, no pickle. Workers start
-when they are first needed, and end with the pool, with its owner, or by their own limits.
+time-out: no handler of a signal can interrupt a big-integer power, a kill can. Lines of JSON over pipes, no pickle.
+Workers start when they are first needed, and end with the pool, with its owner, or by their own limits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from collections.abc import Sequence
 from unwaver.errors import RunError
 
 START_S = 120.0
-"""Seconds a worker may take to import sympy and math-verify; under one on an idle machine."""
+"""Seconds on the clock a worker may take to import sympy and math-verify; under one on an idle machine."""
+
+PATIENCE = 10.0
+"""Times its time-out that a pair may take on the clock: the time-out is of the processor, which others use too."""
 
 NOT_STARTED = "a maths worker did not start; `python -m unwaver.judging.maths_worker` shows its message"
 
@@ -50,7 +53,7 @@ class _Worker:
         self.deadline = time.monotonic() + START_S
 
     def ask(self, job: int, pair: tuple[str, str], seconds: float) -> None:
-        self.job, self.asked, self.deadline = job, self.asked + 1, time.monotonic() + seconds
+        self.job, self.asked, self.deadline = job, self.asked + 1, time.monotonic() + PATIENCE * seconds
         line = json.dumps({"id": self.asked, "answer": pair[0], "target": pair[1], "seconds": seconds}) + "\n"
         with contextlib.suppress(BrokenPipeError):  # it died while idle: its end of the other pipe tells
             self.requests.write(line.encode("ascii"))
@@ -75,10 +78,11 @@ def _kill_all(workers: list[_Worker]) -> None:
 
 
 class Pool:
-    """`workers` processes; `timeout_s` seconds of wall time for one pair. For one thread at a time."""
+    """`workers` processes; `timeout_s` seconds of a processor for one pair. For one thread at a time."""
 
     def __init__(self, workers: int, timeout_s: float) -> None:
         self._size, self._timeout_s = workers, timeout_s
+        self._late = f"not settled within {timeout_s:g} s"
         self._workers: list[_Worker] = []
         weakref.finalize(self, _kill_all, self._workers)
 
@@ -115,7 +119,7 @@ class Pool:
             elif worker.deadline <= time.monotonic():
                 if worker.job is None:
                     raise RunError(NOT_STARTED)
-                settled[worker.job] = (None, f"not settled within {self._timeout_s:g} s")
+                settled[worker.job] = (None, self._late)
                 worker.kill_child()
 
     def _take(self, worker: _Worker, settled: list[Settled]) -> None:
@@ -124,10 +128,8 @@ class Pool:
         if not reply and worker.child is None:
             raise RunError(NOT_STARTED)
         if worker.job is not None and reply.get("id", worker.asked) == worker.asked:
-            settled[worker.job] = (
-                reply.get("same"),
-                reply.get("why", "the worker died, most likely of its memory limit"),
-            )
+            died = self._late if reply.get("late") else "the worker died, most likely of its memory limit"
+            settled[worker.job] = (reply.get("same"), reply.get("why", died))
             worker.job = None
         worker.child = reply.get("pid", worker.child)
         if not reply:

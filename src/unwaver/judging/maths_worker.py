@@ -1,9 +1,9 @@
 """The process that does the algebra of maths grading; it may hang or die, and then costs nobody else anything.
 
-Writes `{"pid"}` when it is ready, then for each JSON line `{"id", "answer", "target", "seconds"}` on standard input one
-JSON line `{"id", "same", "why"}`: true, false, or null with the reason. When the process named by `pid` is killed,
-another takes over and says so in the same way. Memory and processor time are limited by the kernel, so that a worker
-that lost its owner ends too.
+Writes `{"pid", "late"}` when it is ready, then for each JSON line `{"id", "answer", "target", "seconds"}` on standard
+input one JSON line `{"id", "same", "why"}`: true, false, or null with the reason. The kernel limits memory, and the
+processor time of each pair to its seconds: time on the clock would run out on a busy machine for a pair that is easy.
+When the process named by `pid` dies, another takes over and says so in the same way, `late` where it died of its time.
 
 math-verify reads the LaTeX. Single expressions are compared here, by value to `DIGITS` digits, because its own
 comparison calls sqrt(10^40+1) equal to 10^20; relations, sets and products of matrices are left to it.
@@ -57,25 +57,25 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     replies = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
-    killed = True
-    while killed:
+    status, late = 1, False
+    while status:
         child = os.fork()
         if child == 0:
             try:
-                _serve(replies)
+                _serve(replies, late)
             finally:
                 os._exit(0)
-        killed = os.waitpid(child, 0)[1] != 0
+        status = os.waitpid(child, 0)[1]
+        late = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF
 
 
-def _serve(replies: TextIO) -> None:
-    print(json.dumps({"pid": os.getpid()}), file=replies, flush=True)
+def _serve(replies: TextIO, late: bool) -> None:
+    print(json.dumps({"pid": os.getpid(), "late": late}), file=replies, flush=True)
     for line in sys.stdin:
         request = json.loads(line)
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        ceiling = math.ceil(used.ru_utime + used.ru_stime + request["seconds"]) + 1
-        resource.setrlimit(resource.RLIMIT_CPU, (ceiling, resource.RLIM_INFINITY))
+        signal.setitimer(signal.ITIMER_PROF, request["seconds"])  # nobody catches its signal, so the process ends
         reply = {"id": request["id"], **_reply(request["answer"], request["target"])}
+        signal.setitimer(signal.ITIMER_PROF, 0)
         print(json.dumps(reply), file=replies, flush=True)
 
 
