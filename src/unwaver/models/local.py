@@ -221,10 +221,10 @@ class _Transformers:
                     stopping_criteria=StoppingCriteriaList([_HalfEnded(begun, self._ends)]),
                     return_dict_in_generate=True,
                 )
-                for row, tokens in zip(rows, out.sequences[:, begun:].tolist(), strict=True):
-                    written[row] += tokens
+                for which, tokens in zip(rows, out.sequences[:, begun:].tolist(), strict=True):
+                    written[which] += tokens
                 spent = out.sequences.shape[1] - longest >= sampling.max_tokens
-                left = [] if spent else [at for at, row in enumerate(rows) if self._ends.isdisjoint(written[row])]
+                left = [] if spent else [at for at, which in enumerate(rows) if self._ends.isdisjoint(written[which])]
                 rows = [rows[at] for at in left]
                 if rows:
                     ids, cache = out.sequences[left], out.get("past_key_values")
