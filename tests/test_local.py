@@ -207,6 +207,8 @@ def test_every_model_is_loaded_once_for_all_evaluations_of_a_checkpoint(
         manifest = read_manifest(step.directory(tmp_path / "runs"))
         assert manifest is not None and sum(manifest["counts"]["endings"].values()) == 4
         assert set(manifest["calls"]) == {f"hf:{babbler}", f"hf:{one}", f"hf:{two}"}
+        asked = manifest["calls"][f"hf:{babbler}"]
+        assert (asked["asked"], asked["found"]) == (4, 0)
     # A set that is lost is asked again; the others are left alone.
     (work[0].raw["second"].directory(tmp_path / "runs") / "manifest.json").unlink()
     assert do(work, tmp_path / "runs", ("prompts", "evaluate")) == 1

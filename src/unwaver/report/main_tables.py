@@ -219,10 +219,14 @@ def samples_table(facts: Facts) -> Table | None:
 
 
 def comparison_table(facts: Facts) -> Table | None:
-    """Every comparison of the main table and of the parts, in full."""
+    """Every comparison of the main table and of the parts, in full; those without a pair are only counted."""
     rows = []
+    empty = 0
     for family in (facts.main, facts.split):
         for (metric, arm, set_), c in family.items():
+            if not c.n_pairs:
+                empty += 1
+                continue
             ends = NOTHING if c.low is None or c.high is None else f"{points(c.low)} to {points(c.high)}"
             least = NOTHING if c.smallest_detectable is None else f"{100 * c.smallest_detectable:.0f}"
             rows.append(
@@ -238,6 +242,11 @@ def comparison_table(facts: Facts) -> Table | None:
             )
     if not rows:
         return None
+    notes = ["Two families are corrected apart: the main table, and the parts of the replies."]
+    if empty:
+        notes.append(
+            f"{empty} comparisons are not shown: no prompt is scored on both sides, as where raw has no reasoning."
+        )
     head = (
         "arm",
         "measure",
@@ -259,7 +268,7 @@ def comparison_table(facts: Facts) -> Table | None:
         "difference these pairs would show four times in five.",
         head,
         rows,
-        ("Two families are corrected apart: the main table, and the parts of the replies.",),
+        tuple(notes),
         folded=True,
     )
 

@@ -224,5 +224,9 @@ def ask_together(settings: ModelSettings, askings: Sequence[Asking], place: Plac
         if wanting:
             with disk_errors(place.root):
                 asyncio.run(inside())
+    for asking in askings:
+        # Each directory's own `ask` finds these replies in its ledger; they were made now, and are to count once.
+        tally = asking.calls._tally(settings)
+        tally.found = tally.failed - tally.asked
     for asking, failures in zip(wanting, found, strict=True):
         asking.calls._refuse_failures(settings, failures, len(asking.requests), asking.what)
