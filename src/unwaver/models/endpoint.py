@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 import openai
@@ -62,12 +61,6 @@ class Endpoint:
             raise RecipeError(
                 f"{settings.name}: the environment variable {settings.key_env} holds no key; "
                 f"set it (export {settings.key_env}=...) or name another one with `key_env`"
-            )
-        url = urlsplit(settings.base_url or VENDOR)
-        if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password or url.query:
-            raise RecipeError(
-                f"{settings.name}: base_url: expected http(s)://HOST/PATH without a password or a key in it; "
-                "a key belongs in the environment (`key_env`)"
             )
         pools = -(-settings.concurrency // POOL)
         trusted = httpx2.create_ssl_context()  # once, as it reads the certificates of the world
