@@ -122,11 +122,51 @@ def test_a_lone_surrogate_is_written_as_json(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "v.jsonl").read_bytes().decode())["quote"] == "No \ud800"
 
 
-def test_a_bad_row_leaves_no_file_of_verdicts(tmp_path: Path) -> None:
-    file = write(tmp_path / "a.jsonl", [*ROWS, {"prompt": "Hi"}])
-    with pytest.raises(RecordError, match=r"a\.jsonl:6"):
+def test_a_row_that_can_not_be_read_has_its_line_and_its_reason(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    odd = [
+        b'{"prompt": "never clo',
+        b'{"prompt": "caf\xe9", "response": "No."}',
+        b"[1]",
+        b'{"prompt": 3, "response": "No."}',
+    ]
+    file.write_bytes(b"\r\n".join([json.dumps(ROWS[1]).encode(), *odd, json.dumps(ROWS[3]).encode()]))
+    page = audit(str(file), {"refusal": rules("refusal")}, out=tmp_path / "v.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "v.jsonl").read_text().splitlines()]
+    assert [line["row"] for line in lines] == [0, 1, 2, 3, 4, 5]
+    assert [line["label"] is None for line in lines] == [False, True, True, True, True, False]
+    assert {line["rubric"] for line in lines} == {lines[0]["rubric"]}
+    for number, piece in ((1, "not JSON"), (2, "not JSON"), (3, "expected an object"), (4, "prompt: expected text")):
+        assert lines[number]["reason"].startswith(f"{file}:{number + 1}: {piece}")
+    assert (page.rows, page.unread, page.prompts, page.no_reply) == (6, 4, 2, 0)
+    assert page.readings[0].n == 2 and page.readings[0].unscored == {"the row can't be read": 4}
+    assert page.blocks == {"closed": 1, "none": 1} and page.endings == {"stop": 1, "unknown": 1}
+
+
+def test_where_no_row_can_be_read_there_is_no_page_and_no_file(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.jsonl", [{"said": "Hi"}] * 3)
+    with pytest.raises(RecordError, match=r"a\.jsonl:1: .*the row has said \(none of 3 rows could be read\)"):
         audit(file, {"refusal": reading(by_first_word)}, out=tmp_path / "v.jsonl")
     assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("folder", "is a folder"),
+        ("folder/a.jsonl", "is among what is read"),
+        ("folder/v.jsonl", "is among what is read"),
+        ("nowhere/v.jsonl", "there is no folder"),
+    ],
+)
+def test_a_place_where_no_verdicts_can_be_written_is_told_before_anything_is_read(
+    tmp_path: Path, out: str, message: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    write(tmp_path / "folder" / "a.jsonl", ROWS)
+    with pytest.raises(RecipeError, match=message):
+        audit(str(tmp_path / "folder"), {"refusal": reading(by_first_word)}, out=tmp_path / out)
+    assert (tmp_path / "folder" / "a.jsonl").read_text().count("\n") == len(ROWS)
 
 
 def test_what_an_audit_needs(tmp_path: Path) -> None:

@@ -320,3 +320,16 @@ def test_two_vllm_engines_at_once_are_refused(tmp_path: Path, vllm: FakeVllm, op
             calls.drive(roles, work)
         calls.close()
     assert not vllm.engines
+
+
+def test_weights_that_are_not_there_end_the_command_for_everybody_who_waits(tmp_path: Path) -> None:
+    model = LocalModel(ModelSettings(name=f"hf:{tmp_path / 'nowhere'}"))
+
+    async def ask() -> list[Any]:
+        asked = [Request(messages=(Message(role="user", content=f"{n}"),), sampling=Sampling()) for n in range(3)]
+        waiting = asyncio.gather(*(model.reply(one) for one in asked), return_exceptions=True)
+        return await asyncio.wait_for(waiting, 60)
+
+    for _ in range(2):  # nobody is left waiting for the second load either
+        told = asyncio.run(ask())
+        assert [type(one) for one in told] == [RecipeError] * 3 and "nowhere" in str(told[0])

@@ -73,6 +73,15 @@ def test_a_good_recipe_has_the_papers_defaults(tmp_path: Path) -> None:
         ("[prompts.mine]\nsource = 'file'", ["prompts.mine", "`path` and `kind`"]),
         ("[evaluate.sets.x]\nprompts = 'safety'\nattack = 'pair'", ["evaluate.sets.x", "models.attacker"]),
         ("seed = ", ["not readable as TOML"]),
+        ("[train]\nepochs = inf", ["train.epochs", "finite number"]),
+        ("[train]\nglobal_batch = true", ["train.global_batch", "expected a number"]),
+        ("[train]\nreport_to = 'wandb'", ["train.report_to", "expected a list"]),
+        ("[judge]\nguard = []", ["judge.guard", "at least 1"]),
+        (
+            "[judge]\nrubric_files = { pattern = 'mine.md' }",
+            ["judge", "rubric_files.pattern", "did you mean `patterns`"],
+        ),
+        ("[prompts.mine]\nsource = 'file'\nkind = 'benign'\npath = ''", ["prompts.mine.path", "empty name"]),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, change: str, expected: list[str]) -> None:
@@ -81,6 +90,53 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, change: str, expected
         recipe.load(path)
     for piece in [str(path), *expected]:
         assert piece in str(caught.value)
+
+
+MADE_UP = "sk-notakey0notakey0notakey0"
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (
+            f'{{ name = "openai:m", api_key = "{MADE_UP}" }}',
+            "models.other.api_key: unknown key; a key belongs in the env",
+        ),
+        (f'{{ name = "openai:m", key_env = "{MADE_UP}" }}', "key_env: expected the name of an environment variable"),
+        ('{ name = "openai:m", key_env = "notakey0notakey0notakey0" }', "key_env: expected the name of an environ"),
+        (f'"{MADE_UP}"', "models.other.name: expected one of openai:NAME"),
+        (f'{{ name = "openai:m", base_url = "https://me:{MADE_UP}@host/v1" }}', "base_url: expected http"),
+        (f'{{ name = "openai:m", base_url = "https://host/v1?key={MADE_UP}" }}', "base_url: expected http"),
+        ('{ name = "openai:m", base_url = "localhost:8000" }', "base_url: expected http"),
+        ('{ name = "openai:m", base_url = "" }', "base_url: expected http"),
+        ('{ name = "openai:m", base_url = "http:///v1" }', "base_url: expected http"),
+        ('{ name = "openai:m", base_url = "http://[half/v1" }', "base_url: expected http"),
+        (f'{{ name = "openai:m", extra_body = {{ api_key = "{MADE_UP}" }} }}', "extra_body.api_key: a key belongs in"),
+        (
+            f'{{ name = "openai:m", extra_body = {{ extra_headers = {{ Authorization = "Bearer {MADE_UP}" }} }} }}',
+            "extra_body.extra_headers.Authorization: a key belongs in",
+        ),
+        (f'{{ name = "hf:m", load = {{ token = "{MADE_UP}" }} }}', "load.token: a key belongs in"),
+    ],
+)
+def test_a_key_in_a_recipe_is_refused_and_told_to_nobody(tmp_path: Path, model: str, expected: str) -> None:
+    path = write(tmp_path, GOOD.replace("[prompts.safety]", f"other = {model}\n[prompts.safety]"))
+    with pytest.raises(RecipeError) as caught:
+        recipe.load(path)
+    assert expected in str(caught.value)
+    assert "notakey" not in str(caught.value)
+
+
+def test_what_only_sounds_like_a_key_is_none(tmp_path: Path) -> None:
+    extra = '{ prompt_cache_key = "mine", max_completion_tokens = 5, stop_token_ids = [1], token = "" }'
+    path = write(tmp_path, GOOD.replace("concurrency = 8", f'key_env = "MY_2ND_KEY", extra_body = {extra}'))
+    assert recipe.load(path).models["teacher"].key_env == "MY_2ND_KEY"
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    path = write(tmp_path, "")
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert recipe.load(path).name == "try"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

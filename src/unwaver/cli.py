@@ -7,6 +7,7 @@ recipe or a file is wrong; 3 unfinished, and the same command goes on.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -42,6 +43,13 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+"""A disk that takes no more."""
+FILES = (*DISK, errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EIO,
+         errno.ENAMETOOLONG, errno.ELOOP)  # fmt: skip
+"""What can be wrong with a file or folder that somebody names: told in one line, as it is no bug of ours."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     # Read when torch is loaded. Threads that spin for long while they wait make training ten times slower as soon as
@@ -71,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     module.add_arguments(parser)
     own, rest = separate(arguments[1:], parser)
+    if "" in own:
+        parser.error("one of the arguments is empty; is a variable of the shell not set?")
     known = parser.parse_args(own)
     run: Callable[[str, argparse.Namespace, dict[str, Any]], int] = module.run
     try:
@@ -78,12 +88,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UnwaverError as error:
         print(f"unwaver {verb}: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            sys.stderr.close()
+            return EXIT_DONE
+        if error.errno not in FILES:
+            raise
+        print(f"unwaver {verb}: {error.filename or 'a file'}: {os.strerror(error.errno).lower()}", file=sys.stderr)
+        return EXIT_UNFINISHED if error.errno in DISK else EXIT_BAD_INPUT
     except KeyboardInterrupt:
         print(f"\nunwaver {verb}: stopped; the same command goes on from here", file=sys.stderr)
         return EXIT_UNFINISHED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return EXIT_DONE
 
 
 def separate(words: Sequence[str], parser: argparse.ArgumentParser) -> tuple[list[str], list[str]]:

@@ -6,6 +6,9 @@ see `records.Trace.failure` and `records.Verdict.reason`. The errors below end a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 EXIT_DONE = 0
 EXIT_BUG = 1
 EXIT_BAD_INPUT = 2
@@ -22,6 +25,15 @@ class RecipeError(UnwaverError):
     """The recipe, a flag or a named file is wrong and the person can fix it: which file and key, what was expected."""
 
     exit_code = EXIT_BAD_INPUT
+
+
+@contextmanager
+def under(key: str) -> Iterator[None]:
+    """A RecipeError from within names the key of the recipe it is about."""
+    try:
+        yield
+    except RecipeError as error:
+        raise RecipeError(f"{key}: {error}") from None
 
 
 class RecordError(UnwaverError):

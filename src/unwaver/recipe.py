@@ -8,13 +8,25 @@ relative to that file. Nothing here touches data or models.
 from __future__ import annotations
 
 import difflib
+import os
+import re
 import tomllib
 import types
 import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from unwaver.errors import RecipeError
 from unwaver.records import Kind, Sampling
@@ -39,7 +51,40 @@ Count = Annotated[int | Literal["all"], PlainValidator(_count)]
 class Settings(BaseModel):
     """A frozen table of settings; an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        wanted = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and wanted in (int, float, int | None, float | None):
+            raise ValueError("expected a number")
+        return value
+
+
+SECRET = re.compile(r"(x-)?((api|auth|access|hub|hf|use_auth)[-_]?)?(key|token|authorization|password|secret)", re.I)
+"""Names of fields that hold a key."""
+KEY = re.compile(
+    r"\b(sk|pk|hf|gsk|xai|nvapi|pplx|ghp|r8)[-_][\w-]{12,}|\bAIza[\w-]{20,}|(?=[A-Za-z]*\d)[A-Za-z\d]{24,}"
+)
+"""Texts that look like a key: they are shown to nobody."""
+
+
+def _refuse_keys(content: Any, where: str) -> None:
+    """ValueError for a key among settings that are passed through: settings are written into every run."""
+    for name, value in content.items() if isinstance(content, dict) else ():
+        if SECRET.fullmatch(str(name)) and isinstance(value, str) and value:
+            raise ValueError(
+                f"{where}.{name}: a key belongs in the environment, as settings are written into every run"
+            )
+        _refuse_keys(value, f"{where}.{name}")
 
 
 class ModelSettings(Settings):
@@ -104,6 +149,20 @@ class ModelSettings(Settings):
             raise ValueError(f"expected one of {', '.join(f'{d}:NAME' for d in DOORS)}")
         return value
 
+    @model_validator(mode="after")
+    def _no_key_is_written_down(self) -> ModelSettings:
+        # Of the whole table, so that no message repeats what was given: settings are written into every run.
+        if not re.fullmatch(r"[A-Za-z_]\w*", self.key_env, re.A) or KEY.search(self.key_env):
+            raise ValueError("key_env: expected the name of an environment variable, such as OPENAI_API_KEY")
+        if self.base_url is not None and not _is_address(self.base_url):
+            raise ValueError(
+                "base_url: expected http(s)://HOST/PATH without a password or a key in it; "
+                "a key belongs in the environment (`key_env`)"
+            )
+        _refuse_keys(self.extra_body, "extra_body")
+        _refuse_keys(self.load, "load")
+        return self
+
     @property
     def door(self) -> str:
         """The part before the colon."""
@@ -125,6 +184,16 @@ class ModelSettings(Settings):
         return self.model_dump(
             mode="json", include={"name", "revision", "base_url", "system", "tags", "opens_block", "extra_body", "load"}
         )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return (
+            url.scheme in ("http", "https") and bool(url.hostname) and not (url.username or url.password or url.query)
+        )
+    except ValueError:
+        return False
 
 
 DOORS = ("openai", "hf", "vllm", "replay")
@@ -162,6 +231,13 @@ class PromptSet(Settings):
     licence: str | None = Field(None, exclude=True)
     """For `file`: under which terms the prompts stand, for the data set's card; it names no run."""
 
+    @field_validator("path", mode="before")
+    @classmethod
+    def _path_is_given(cls, value: Any) -> Any:
+        if value == "":
+            raise ValueError("expected a file or folder, got an empty name")
+        return value
+
     @model_validator(mode="after")
     def _file_says_where(self) -> PromptSet:
         if self.source == "file" and (self.path is None or self.kind is None):
@@ -197,13 +273,13 @@ class DistilSettings(Settings):
 class JudgeSettings(Settings):
     """Who reads what: `rules` or the name of a model in `[models]`; a list asks several, and the first decides."""
 
-    guard: list[str] = [RULES]
+    guard: list[str] = Field([RULES], min_length=1)
     """Safe or unsafe, reasoning and answer together: the filter of the training traces."""
-    patterns: list[str] = [RULES]
+    patterns: list[str] = Field([RULES], min_length=1)
     """The five risky patterns (docs/protocols.md)."""
-    refusal: list[str] = [RULES]
+    refusal: list[str] = Field([RULES], min_length=1)
     """Refusal, partial or compliance, read on the answer."""
-    harm: list[str] = [RULES]
+    harm: list[str] = Field([RULES], min_length=1)
     """Safe or unsafe when a model is evaluated: on the reasoning, on the answer and on both."""
     anatomy: list[str] = []
     """What each sentence of the reasoning on a harmful prompt does, and whether it talks the model into going on
@@ -217,6 +293,14 @@ class JudgeSettings(Settings):
     @classmethod
     def _one_is_a_list_of_one(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _rubrics_are_known(self) -> JudgeSettings:
+        rubrics = [name for name, field in type(self).model_fields.items() if field.annotation == list[str]]
+        for name in self.rubric_files:
+            if name not in rubrics:
+                raise ValueError(f"rubric_files.{name}: {_no_such(name, rubrics, 'rubric')}")
+        return self
 
 
 class MixSettings(Settings):
@@ -282,6 +366,11 @@ class TrainSettings(Settings):
     """Laid over `trl.SFTConfig`, but for the keys that a setting above or a promise decides."""
     lora: dict[str, Any] = {}
     """Laid whole over `peft.LoraConfig`."""
+
+    @model_validator(mode="after")
+    def _no_key_is_written_down(self) -> TrainSettings:
+        _refuse_keys(self.sft, "sft")
+        return self
 
 
 class EvaluationSet(Settings):
@@ -420,12 +509,14 @@ def load(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file as a tree; RecipeError where it isn't there or isn't TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise RecipeError(f"{path}: there is no such file") from None
     except IsADirectoryError:
         raise RecipeError(f"{path}: is a folder; expected a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise RecipeError(f"{path}: {os.strerror(error.errno or 0).lower()}; expected a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecipeError(f"{path}: not readable as TOML: {error}") from None
 
 
@@ -469,8 +560,8 @@ def _anchor_paths(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Relative file names in a recipe start at the recipe's own folder."""
 
     def anchored(value: Any) -> Any:
-        if not isinstance(value, str) or Path(value).is_absolute() or value.startswith("~"):
-            return str(Path(value).expanduser()) if isinstance(value, str) else value
+        if not isinstance(value, str) or not value or Path(value).is_absolute() or value.startswith("~"):
+            return str(Path(value).expanduser()) if isinstance(value, str) and value else value
         return str((folder / value).resolve())
 
     tree = dict(tree)
@@ -510,6 +601,15 @@ def _anchor_model(entry: Any, anchored: typing.Callable[[Any], Any]) -> Any:
     return entry
 
 
+PLAINLY = {
+    "missing": "expected, and not given",
+    "list_type": "expected a list",
+    **dict.fromkeys(("model_type", "dict_type"), "expected a table"),
+    **dict.fromkeys(("path_type", "string_type"), "expected a text"),
+}
+"""What is expected, where the library's own words are about Python."""
+
+
 def explain(error: ValidationError, path: Path, settings: type[Settings]) -> list[str]:
     """What is wrong with a settings file, a line for each key: the file, the key, what was expected."""
     lines = []
@@ -520,11 +620,13 @@ def explain(error: ValidationError, path: Path, settings: type[Settings]) -> lis
             known = _fields_at(problem["loc"][:-1], settings)
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean `{near[0]}`?" if near else f"expected one of {', '.join(sorted(known))}"
+            if "key_env" in known and SECRET.fullmatch(key):
+                hint = "a key belongs in the environment; `key_env` names its variable"
             lines.append(f"{path}: {where}: unknown key; {hint}")
         else:
-            message = problem["msg"].removeprefix("Value error, ")
+            message = PLAINLY.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
             got = problem.get("input")
-            shown = f" (got {got!r})" if isinstance(got, str | int | float | bool) else ""
+            shown = f" (got {got!r})" if isinstance(got, str | int | float | bool) and not KEY.search(str(got)) else ""
             lines.append(f"{path}: {where + ': ' if where else ''}{message}{shown}")
     return lines
 

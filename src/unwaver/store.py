@@ -62,13 +62,15 @@ class Step:
 def read_manifest(directory: Path) -> dict[str, Any] | None:
     """The manifest of a finished step; None where there is none."""
     try:
-        content: dict[str, Any] = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        content = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
         raise RecordError(
             f"{directory / MANIFEST}: not JSON ({error}); delete this file to do the stage again"
         ) from None
+    if not isinstance(content, dict):
+        raise RecordError(f"{directory / MANIFEST}: expected an object, got {type(content).__name__}")
     return content
 
 
@@ -206,15 +208,24 @@ def _rows(path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
                 place, end = end, end + len(raw)
                 if not raw.strip():
                     continue
-                try:
-                    row = json.loads(raw)
-                except ValueError as error:
-                    raise RecordError(f"{path}:{number}: not JSON: {error}") from None
-                if not isinstance(row, dict):
-                    raise RecordError(f"{path}:{number}: expected an object, got {type(row).__name__}")
-                yield number, place, row
+                yield number, place, parse_row(raw, f"{path}:{number}")
     except FileNotFoundError:
         raise RecordError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise RecordError(f"{path}: {os.strerror(error.errno or 0).lower()}") from None
+
+
+def parse_row(raw: bytes, place: str) -> dict[str, Any]:
+    """The object in one line; RecordError with its place."""
+    try:
+        row = json.loads(raw)
+    except RecursionError:
+        raise RecordError(f"{place}: not readable: nested too deeply") from None
+    except ValueError as error:
+        raise RecordError(f"{place}: not JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise RecordError(f"{place}: expected an object, got {type(row).__name__}")
+    return row
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -232,7 +243,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG):
             raise RunError(
-                f"{path}: {os.strerror(error.errno).lower()}; nothing already written is lost: "
-                "make room and give the same command again"
+                f"{error.filename or path}: {os.strerror(error.errno).lower()}; nothing already written is lost: "
+                "put that right and give the same command again"
             ) from None
         raise

@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 import openai
@@ -66,12 +65,6 @@ class Endpoint:
         if not (self._key.isascii() and self._key.isprintable()):
             raise RecipeError(
                 f"{settings.name}: the key in {settings.key_env} holds characters that no key has; copy it again"
-            )
-        url = urlsplit(settings.base_url or VENDOR)
-        if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password or url.query:
-            raise RecipeError(
-                f"{settings.name}: base_url: expected http(s)://HOST/PATH without a password or a key in it; "
-                "a key belongs in the environment (`key_env`)"
             )
         pools = -(-settings.concurrency // POOL)
         trusted = httpx2.create_ssl_context()  # once, as it reads the certificates of the world

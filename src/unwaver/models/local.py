@@ -55,14 +55,17 @@ class LocalModel:
         while self._waiting:
             full = self._settings.door == "hf" and len(self._waiting) >= self._settings.batch_size
             await asyncio.sleep(0 if full else GATHER_SECONDS)
-            if self._backend is None:
-                self._backend = await asyncio.to_thread(_load, self._settings)
-            batch = self._take()
-            if not batch:
-                continue
+            batch = self._waiting
             try:
+                if self._backend is None:
+                    self._backend = await asyncio.to_thread(_load, self._settings)
+                batch = self._take()
+                if not batch:
+                    continue
                 replies = await asyncio.to_thread(self._backend.generate, [request for request, _ in batch])
             except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+                if self._backend is None:
+                    self._waiting = []
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(error)

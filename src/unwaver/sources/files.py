@@ -1,8 +1,9 @@
-"""Rows of a file in any of the usual forms: JSON lines, a JSON list, CSV, TSV, Parquet, or a folder of such files.
+"""Rows of a file in any of the usual forms: JSON lines, a JSON list, CSV, TSV, Parquet, Arrow, or a folder of them.
 
 Yields `(place, row)`: the place is `path:number` for messages (the line in JSON lines, else the 1-based row), the row
 an object by column name. Everything but a JSON list is streamed. A row that can't be read is a RecordError with its
-place; nothing is guessed and nothing is skipped but blank lines. No pickle, no code from the data.
+place, raised by `rows` and handed on by `each`; nothing is guessed and nothing is skipped but blank lines. No pickle,
+no code from the data.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from unwaver.errors import RecipeError, RecordError
-from unwaver.store import read_rows
+from unwaver.store import parse_row
 
 Row = dict[str, Any]
 
-FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 """File endings that are understood."""
+
+ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
+"""Files in a folder of `datasets` or LLaMA-Factory that tell of the data and hold none."""
 
 LONGEST_FIELD = 1 << 28
 """Characters in one CSV field; Python's own limit of 131,072 is less than a long trace."""
@@ -28,25 +33,37 @@ LONGEST_FIELD = 1 << 28
 
 def rows(path: Path) -> Iterator[tuple[str, Row]]:
     """The rows of a file, or of every readable file under a folder by name; RecipeError where there is none."""
+    for place, row in each(path):
+        if isinstance(row, RecordError):
+            raise row
+        yield place, row
+
+
+def each(path: Path) -> Iterator[tuple[str, Row | RecordError]]:
+    """The same, with what is wrong with a row in the place of one that can't be read.
+
+    RecordError is raised all the same for a file that can't be read as a whole.
+    """
     for file in files(path):
         ending = file.suffix.lower()
-        try:
-            if ending in (".csv", ".tsv"):
-                yield from _csv(file, "\t" if ending == ".tsv" else ",")
-            elif ending == ".parquet":
-                yield from _parquet(file)
-            elif ending == ".json" and _is_list(file):
-                yield from _json(file)
-            else:
-                yield from ((f"{file}:{line}", row) for line, row in read_rows(file))
-        except RecursionError:
-            raise RecordError(f"{file}: not readable: nested too deeply") from None
+        if ending in (".csv", ".tsv"):
+            yield from _csv(file, "\t" if ending == ".tsv" else ",")
+        elif ending in (".parquet", ".arrow"):
+            yield from _columns(file)
+        elif ending == ".json" and _is_list(file):
+            yield from _json(file)
+        else:
+            yield from _lines(file)
 
 
 def files(path: Path) -> list[Path]:
     """The files meant by a path: itself, or those under a folder that can be read, sorted by name."""
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in FORMATS and file.is_file())
+        found = sorted(
+            file
+            for file in path.rglob("*")
+            if file.suffix.lower() in FORMATS and file.name not in ABOUT and file.is_file()
+        )
         if not found:
             raise RecipeError(f"{path}: no file here ends in {', '.join(FORMATS)}")
         return found
@@ -79,44 +96,89 @@ def _is_list(path: Path) -> bool:
     return False
 
 
-def _json(path: Path) -> Iterator[tuple[str, Row]]:
+def _lines(path: Path) -> Iterator[tuple[str, Row | RecordError]]:
+    with path.open("rb") as lines:
+        for number, raw in enumerate(lines, 1):
+            if raw.strip():
+                place = f"{path}:{number}"
+                try:
+                    row: Row | RecordError = parse_row(raw, place)
+                except RecordError as error:
+                    row = error
+                yield place, row
+
+
+def _json(path: Path) -> Iterator[tuple[str, Row | RecordError]]:
     try:
         content = json.loads(path.read_bytes())
+    except RecursionError:
+        raise RecordError(f"{path}: not readable: nested too deeply") from None
     except ValueError as error:
         raise RecordError(f"{path}: not JSON: {error}") from None
     for number, row in enumerate(content, 1):
-        if not isinstance(row, dict):
-            raise RecordError(f"{path}:{number}: expected an object, got {type(row).__name__}")
-        yield f"{path}:{number}", row
+        place = f"{path}:{number}"
+        wrong = RecordError(f"{place}: expected an object, got {type(row).__name__}")
+        yield place, row if isinstance(row, dict) else wrong
 
 
-def _csv(path: Path, delimiter: str) -> Iterator[tuple[str, Row]]:
+def _csv(path: Path, delimiter: str) -> Iterator[tuple[str, Row | RecordError]]:
     csv.field_size_limit(LONGEST_FIELD)
     number = 0
     try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            for number, row in enumerate(csv.DictReader(lines, delimiter=delimiter, strict=True), 1):
-                if None in row:
-                    raise RecordError(f"{path}:{number}: more fields than the header has columns")
-                if None in row.values():
-                    raise RecordError(f"{path}:{number}: fewer fields than the header has columns")
-                yield f"{path}:{number}", dict(row)
-    except UnicodeDecodeError as error:
-        raise RecordError(f"{path}:{number + 1}: not UTF-8: {error.reason} at byte {error.start}") from None
+        # What is not UTF-8 becomes halves of surrogate pairs, so that the row it stands in can be told.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+            table = csv.DictReader(lines, delimiter=delimiter, strict=True)
+            twice = [name for name, count in Counter(table.fieldnames or ()).items() if count > 1]
+            if twice:
+                raise RecordError(f"{path}: the header has the column `{twice[0]}` twice")
+            for number, row in enumerate(table, 1):
+                place = f"{path}:{number}"
+                wrong = _misfit(row)
+                yield place, RecordError(f"{place}: {wrong}") if wrong else dict(row)
     except csv.Error as error:
         raise RecordError(f"{path}:{number + 1}: not CSV: {error}") from None
 
 
-def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
+def _misfit(row: Mapping[Any, Any]) -> str | None:
+    """Why a row of a CSV can't be read; None where it can."""
+    if None in row:
+        return "more fields than the header has columns"
+    if None in row.values():
+        return "fewer fields than the header has columns"
+    try:
+        "".join([*row, *row.values()]).encode()
+    except UnicodeEncodeError:
+        return "not UTF-8"
+    return None
+
+
+def _columns(path: Path) -> Iterator[tuple[str, Row]]:
+    """The rows of a Parquet file, or of an Arrow file as `datasets` saves it."""
     import pyarrow as pa  # type: ignore[import-untyped]
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
     number = 0
+    form = path.suffix[1:].capitalize()
     try:
-        with pq.ParquetFile(path) as table:
-            for batch in table.iter_batches(batch_size=1024):
+        with path.open("rb") as content:
+            for batch in _batches(path, content):
                 for row in batch.to_pylist():
                     number += 1
                     yield f"{path}:{number}", row
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise RecordError(f"{path}:{number + 1}: not readable as Parquet: {error}") from None
+        raise RecordError(f"{path}:{number + 1}: not readable as {form}: {error}") from None
+
+
+def _batches(path: Path, content: IO[bytes]) -> Iterator[Any]:
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    from pyarrow import ipc
+
+    if path.suffix.lower() == ".parquet":
+        yield from pq.ParquetFile(content).iter_batches(batch_size=1024)
+        return
+    whole = content.read(6) == b"ARROW1"
+    content.seek(0)
+    if whole:
+        table = ipc.open_file(content)
+        yield from (table.get_batch(at) for at in range(table.num_record_batches))
+    else:
+        yield from ipc.open_stream(content)

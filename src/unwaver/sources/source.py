@@ -86,9 +86,10 @@ def columns(kind: Kind, fields: Mapping[str, tuple[str, ...]], keep: Callable[[R
 def pick(row: Mapping[str, Any], names: tuple[str, ...], place: str, required: bool) -> str | None:
     """The text in the first of the columns that holds something; numbers are written out, a list of words is joined.
 
-    RecordError where a required column is missing or empty, or where one holds anything but text.
+    NaN is how tables say that a cell is empty. RecordError where a required column is missing or empty, or where one
+    holds anything but text.
     """
-    name = next((name for name in names if row.get(name) not in (None, "")), None)
+    name = next((name for name in names if row.get(name) not in (None, "") and row[name] == row[name]), None)
     if name is None:
         if required:
             raise RecordError(f"{place}: expected text in `{'` or `'.join(names)}`; the row has {listed(row)}")

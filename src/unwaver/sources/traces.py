@@ -1,9 +1,9 @@
-"""Somebody else's traces: any JSON lines, JSON, CSV or Parquet file, or a data set on the hub, row by row.
+"""Somebody else's traces: any JSON lines, JSON, CSV, Parquet or Arrow file, or a data set on the hub, row by row.
 
 Yields one `Row` for each row of the file, in its order. Columns: `messages` (or ShareGPT's `conversations`), or a
 prompt (`prompt`, `question`, `query`, `instruction`) with a reply (`response`, `completion`, `answer`, `output`), and
 `reasoning` where it stands apart; a map of columns says anything else. Nothing is guessed: a row that is none of these
-is a RecordError with its place, an empty cell where a reply should be is a trace without a reply, and how a reply ended
+says why it could not be read, an empty cell where a reply should be is a trace without a reply, and how a reply ended
 is None unless a column says so. Known sets of traces are in `TRACES`.
 """
 
@@ -70,6 +70,8 @@ class Row:
     behaviour: str | None = None
     replied: bool = True
     """False: the cell of the reply was empty."""
+    unread: str | None = None
+    """Why the row could not be read, with its place; None where it could."""
 
     def trace(self, model: str) -> Trace:
         """The trace to be read, under the name `model`.
@@ -81,8 +83,9 @@ class Row:
             kind=self.kind,
             behaviour=self.behaviour or (self.prompt if self.kind == "harmful" else None),
         )
-        if not self.replied:
-            return Trace(prompt=prompt, model=model, ending="error", failure="the file holds no reply")
+        failure = self.unread if self.replied else "the file holds no reply"
+        if failure is not None:
+            return Trace(prompt=prompt, model=model, sample=self.number, ending="error", failure=failure)
         return Trace(
             prompt=prompt,
             model=model,
@@ -140,18 +143,30 @@ HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?(?::(?P
 def load_traces(where: str, columns: Mapping[str, str] | None = None, limit: int | None = None) -> Iterator[Row]:
     """The traces of a file, of a set in `TRACES`, or of a data set on the hub; `limit`: the first so many rows.
 
-    RecipeError where there is no such thing or `columns` names an unknown field; RecordError with the place of a row
-    that can't be read.
+    A row that can't be read is a `Row` all the same, and says why. RecipeError where there is no such thing, or where
+    `columns` names an unknown field or a column that no row has; RecordError where a whole file can't be read.
     """
     for name in columns or {}:
         if name not in COLUMNS:
             raise RecipeError(f"map {name}: no such field; expected one of {', '.join(COLUMNS)}")
     names = {**COLUMNS, **{name: (column,) for name, column in (columns or {}).items()}}
     missing = TRACES[where].missing if where in TRACES and not Path(where).exists() else None
+    absent = set((columns or {}).values())
+    there = ""
     for number, (place, row) in enumerate(_rows(where)):
         if number == limit:
-            return
-        yield _row(number, row, names, place, missing)
+            break
+        try:
+            if isinstance(row, RecordError):
+                raise row
+            absent -= row.keys()
+            there = there or listed(row)
+            yield _row(number, row, names, place, missing)
+        except RecordError as error:
+            yield Row(number, "", None, None, "none", None, kind="benign", unread=str(error))
+    for name, column in (columns or {}).items():
+        if there and column in absent:
+            raise RecipeError(f"map {name}={column}: no row has such a column; the first has {there}")
 
 
 def prompt_of(row: files.Row, place: str) -> str:
@@ -160,9 +175,9 @@ def prompt_of(row: files.Row, place: str) -> str:
     return _prompt(row, COLUMNS["prompt"], place) if messages is None else _conversation(messages, place)[0]
 
 
-def _rows(where: str) -> Iterator[tuple[str, files.Row]]:
+def _rows(where: str) -> Iterator[tuple[str, files.Row | RecordError]]:
     if Path(where).exists():
-        return files.rows(Path(where))
+        return files.each(Path(where))
     if where in TRACES:
         home = TRACES[where].home
         if home.revision is None:
@@ -256,7 +271,8 @@ def _conversation(content: Any, place: str) -> tuple[str, str | None, str | None
 def _turns(content: Any, place: str) -> list[tuple[str, str, str | None]]:
     """(role, text, reasoning apart) of every turn."""
     if not isinstance(content, list) or not content:
-        raise RecordError(f"{place}: messages: expected a list of turns, got {type(content).__name__}")
+        got = "an empty list" if content == [] else type(content).__name__
+        raise RecordError(f"{place}: messages: expected a list of turns, got {got}")
     turns = []
     for turn in content:
         if not isinstance(turn, dict):
@@ -264,7 +280,8 @@ def _turns(content: Any, place: str) -> list[tuple[str, str, str | None]]:
         role = ROLES.get(str(turn.get("role", turn.get("from"))))
         text = turn.get("content", turn.get("value"))
         if isinstance(text, list):
-            text = "".join(str(part.get("text", "")) if isinstance(part, dict) else str(part) for part in text)
+            pieces = [part.get("text") if isinstance(part, dict) else part for part in text]
+            text = "".join(piece for piece in pieces if isinstance(piece, str))
         apart = turn.get("reasoning_content") or turn.get("reasoning")
         if not isinstance(text, str | None) or not isinstance(apart, str | None):
             raise RecordError(f"{place}: messages: expected text, got {type(text or apart).__name__}")

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from unwaver.errors import EXIT_DONE, RecipeError
+from unwaver.errors import EXIT_DONE, RecipeError, RecordError
 from unwaver.judging import ModelReader
 from unwaver.judging.readers import rule_reader
 from unwaver.progress import say
@@ -26,6 +26,7 @@ from unwaver.records import Reply, Request, Trace, Verdict
 from unwaver.sources import find, hub, load, overlap
 from unwaver.sources.traces import COLUMNS, Row, load_traces
 from unwaver.stages.audit_page import AuditPage, Heard, Tally, show
+from unwaver.store import disk_errors
 
 RUBRICS = {"refusal": "refusal", "risky-patterns": "patterns", "harm": "harm", "anatomy": "anatomy"}
 """What can be asked for -> the rubric's name among the readers."""
@@ -58,10 +59,13 @@ def audit(
 
     `columns`: our field -> the file's column. `out` takes exactly one reader. `against`: evaluation sets by source
     name, with a local copy or None for the hub; those that can't be had are in `not_checked`.
-    RecipeError and RecordError as `load_traces` raises them; nothing new is at `out` then.
+    RecipeError and RecordError as `load_traces` raises them, and where not one row can be read; nothing new is at `out`
+    then.
     """
     if out is not None and len(readers) != 1:
         raise RecipeError(f"--out holds one verdict for each row: name one --rubric of {', '.join(RUBRICS)}")
+    if out is not None:
+        _apart(out, Path(where))
     tally = Tally()
     heard = {name: Heard() for name in readers}
     with _whole(out) as lines:
@@ -72,13 +76,15 @@ def audit(
                 tally.add(row)
             for name, reader in readers.items():
                 for row, verdict in zip(batch, reader(traces), strict=True):
-                    heard[name].add(verdict)
+                    heard[name].add(verdict, row)
                     if lines is not None:
                         lines.write(_line(row, verdict))
         if tally.rows == 0:
             raise RecipeError(f"{where}: no rows")
+        if tally.unread == tally.rows:
+            raise RecordError(f"{tally.faults[0]} (none of {tally.rows} rows could be read)")
     texts, missing = _evaluation(against or {})
-    prompts = ((str(row.number), row.prompt) for row in load_traces(where, columns, limit))
+    prompts = ((str(row.number), row.prompt) for row in load_traces(where, columns, limit) if row.unread is None)
     found = overlap.find(prompts, texts).sets if texts else {}
     return tally.page(where, [one.reading() for one in heard.values()], found, missing)
 
@@ -90,12 +96,25 @@ def _whole(out: Path | None) -> Iterator[IO[str] | None]:
         yield None
         return
     part = out.with_name(out.name + ".part")
-    try:
-        with part.open("w", encoding="utf-8") as lines:
-            yield lines
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
+    with disk_errors(out):
+        try:
+            lines = part.open("w", encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            raise RecipeError(f"--out {out}: there is no folder {out.parent}") from None
+        try:
+            with lines:
+                yield lines
+            part.replace(out)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _apart(out: Path, where: Path) -> None:
+    """RecipeError where the verdicts would be written over what is read, or be read the next time."""
+    if out.is_dir():
+        raise RecipeError(f"--out {out}: is a folder; expected a file")
+    if where.exists() and (where.resolve() == out.resolve() or where.resolve() in out.resolve().parents):
+        raise RecipeError(f"--out {out}: is among what is read ({where}); expected a file elsewhere")
 
 
 def rules(rubric: str) -> BatchReader:
@@ -137,7 +156,7 @@ def _line(row: Row, verdict: Verdict) -> str:
         "judge": verdict.judge,
         "label": verdict.label,
         "quote": verdict.quote,
-        "reason": verdict.reason,
+        "reason": verdict.reason if row.unread is None else row.unread,
         "ending": row.ending,
     }
     line = json.dumps(content, ensure_ascii=False)
@@ -174,7 +193,9 @@ def _evaluation(against: Mapping[str, Path | None]) -> tuple[dict[str, list[tupl
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument(
-        "traces", metavar="FILE_OR_DATASET", help="JSONL, JSON, CSV, Parquet, or OWNER/NAME[@REVISION][:SPLIT]"
+        "traces",
+        metavar="FILE_OR_DATASET",
+        help="JSONL, JSON, CSV, Parquet, a folder, or OWNER/NAME[@REVISION][:SPLIT]",
     )
     parser.add_argument("--rubric", choices=RUBRICS, help=f"what to read for (default: {' and '.join(BY_DEFAULT)})")
     parser.add_argument("--judge", default=RULES, metavar="JUDGE", help="`rules` (default), or a model as in a recipe")
@@ -213,6 +234,8 @@ def run(args: argparse.Namespace, model_reader: Callable[[str, str], BatchReader
     against = {**against, **{name: None for name in AGAINST if name not in against}}
     page = audit(args.traces, readers, _columns(args.map), args.limit, out=args.out, against=against)
     show(page)
+    if page.unread:
+        say(f"{page.unread} of {page.rows} rows could not be read; the first: {page.faults[0]}")
     if args.out:
         say(f"verdicts: {args.out}")
     return EXIT_DONE

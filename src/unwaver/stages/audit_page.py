@@ -23,6 +23,10 @@ PARTS = ("reasoning", "answer", "whole reply")
 
 LONGEST = 300
 """Characters of a text from the file in one line of the page."""
+FAULTS_SHOWN = 5
+"""Rows that could not be read whose faults are told one by one."""
+UNREAD = "the row can't be read"
+"""What they count as, whatever was wrong with each."""
 
 
 class Share(Record):
@@ -69,6 +73,10 @@ class AuditPage(Record):
     """Different prompts among the rows."""
     no_reply: int
     """Rows whose reply is an empty cell."""
+    unread: int
+    """Rows that could not be read; they are in no other figure but the unscored."""
+    faults: tuple[str, ...]
+    """What was wrong with the first of them, with its place."""
     blocks: dict[str, int]
     """Reasoning blocks as `reasoning.split` found them."""
     endings: dict[str, int]
@@ -92,11 +100,11 @@ class Heard:
     labels: Counter[str] = field(default_factory=Counter)
     unscored: Counter[str] = field(default_factory=Counter)
 
-    def add(self, verdict: Verdict) -> None:
-        """Count one verdict."""
+    def add(self, verdict: Verdict, row: Row) -> None:
+        """Count the verdict on one row."""
         self.rubric, self.judge = verdict.rubric, verdict.judge
         if verdict.label is None:
-            self.unscored[verdict.reason] += 1
+            self.unscored[verdict.reason if row.unread is None else UNREAD] += 1
         else:
             self.labels[verdict.label] += 1
 
@@ -123,6 +131,8 @@ class Tally:
 
     rows: int = 0
     no_reply: int = 0
+    unread: int = 0
+    faults: list[str] = field(default_factory=list)
     blocks: Counter[str] = field(default_factory=Counter)
     endings: Counter[str] = field(default_factory=Counter)
     words: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -132,6 +142,10 @@ class Tally:
     def add(self, row: Row) -> None:
         """Count one row."""
         self.rows += 1
+        if row.unread is not None:
+            self.unread += 1
+            self.faults += [row.unread] if len(self.faults) < FAULTS_SHOWN else []
+            return
         self.prompts.add(hash(row.prompt))
         self.endings[row.ending or "unknown"] += 1
         if not row.replied:
@@ -153,6 +167,8 @@ class Tally:
             rows=self.rows,
             prompts=len(self.prompts),
             no_reply=self.no_reply,
+            unread=self.unread,
+            faults=tuple(self.faults),
             blocks=dict(self.blocks.most_common()),
             endings=dict(self.endings.most_common()),
             words={part: _length(self.words[part]) for part in PARTS},
@@ -192,7 +208,10 @@ def _pieces(page: AuditPage) -> Iterator[Any]:
         for name, count in counts.items():
             head.add_row(f"{what}: {name}", str(count))
     head.add_row("no reply", str(page.no_reply))
+    if page.unread:
+        head.add_row("can't be read", str(page.unread))
     yield head
+    yield from (_line(f"can't be read: {fault}") for fault in page.faults)
     for unit, lengths in (("words", page.words), ("characters", page.characters)):
         yield _heading(f"Lengths in {unit}")
         table = _table("", "rows", "mean", "median", "90th percentile")

@@ -11,6 +11,7 @@ from typing import Any
 
 from unwaver import sources
 from unwaver.attacks.templates import Template, load_templates, wrap
+from unwaver.errors import under
 from unwaver.recipe import PromptSet, Recipe
 from unwaver.records import Prompt
 from unwaver.sources import corpus
@@ -22,7 +23,8 @@ PROMPTS = "prompts.jsonl"
 
 def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
     """Write the set and say what is in it."""
-    found = gather(recipe.prompts[step.name])
+    with under(f"prompts.{step.name}"):
+        found = gather(recipe.prompts[step.name])
     with RunDir.open(step, place.root) as out:
         out.write(PROMPTS, found)
         kinds = Counter(prompt.kind for prompt in found)

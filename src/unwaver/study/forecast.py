@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from unwaver.attacks import pair
-from unwaver.errors import RecipeError
+from unwaver.errors import RecipeError, under
 from unwaver.judging.readers import model_reader
 from unwaver.models.weights import locate
 from unwaver.recipe import JudgeSettings, ModelSettings, PromptSet, Recipe
@@ -132,7 +132,8 @@ def set_sizes(work: Iterable[Plan], root: Path) -> dict[str, SetSize]:
             if step.manifest(root) is not None:
                 sizes[step.digest] = _size(list(read_records(step.directory(root) / PROMPTS, Prompt)))
             else:
-                sizes[step.digest] = _set_size(arm.recipe.prompts[name])
+                with under(f"prompts.{name}"):
+                    sizes[step.digest] = _set_size(arm.recipe.prompts[name])
     return sizes
 
 

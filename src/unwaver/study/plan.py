@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from unwaver import instructions, sources
+from unwaver.errors import under
 from unwaver.judging.readers import model_reader
 from unwaver.models.replay import recordings
 from unwaver.models.weights import PACKAGE
@@ -95,11 +96,12 @@ def kind_of(recipe: Recipe, name: str) -> Kind:
 def _prompts(recipe: Recipe, name: str) -> Step:
     entry = recipe.prompts[name]
     settings = entry.model_dump(mode="json", exclude={"path"})
-    settings["content"] = sources.fingerprint(entry)
-    if entry.templates == "corpus":
-        settings["template_content"] = files.fingerprint(Path(corpus.__file__).with_name("templates.jsonl"))
-    elif entry.templates is not None:
-        settings["template_content"] = files.fingerprint(Path(entry.templates))
+    with under(f"prompts.{name}"):
+        settings["content"] = sources.fingerprint(entry)
+        if entry.templates == "corpus":
+            settings["template_content"] = files.fingerprint(Path(corpus.__file__).with_name("templates.jsonl"))
+        elif entry.templates is not None:
+            settings["template_content"] = files.fingerprint(Path(entry.templates))
     return Step("prompts", name, settings)
 
 

@@ -30,8 +30,8 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
 
         print(export_run(arguments.run, arguments.out))
         return EXIT_DONE
-    if manifest["stage"] != "mix":
-        raise RecipeError(f"{arguments.run}: holds a finished {manifest['stage']}; expected a mix")
+    if manifest.get("stage") != "mix":
+        raise RecipeError(f"{arguments.run}: is a run of the stage {manifest.get('stage')}; expected a finished mix")
     card = {**manifest, "parts": manifest["counts"]["parts"]}
     examples = read_records(arguments.run / EXAMPLES, Example)
     for path in export.write_dataset(arguments.out, examples, card, [arguments.to]):

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from unwaver.errors import EXIT_DONE
+from unwaver.errors import EXIT_DONE, RecipeError
 from unwaver.progress import say
 from unwaver.verbs import add_recipe, open_recipe
 
@@ -29,6 +29,8 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     from unwaver.report.write import write_report
     from unwaver.study.run import owed
 
+    if arguments.traces is not None and arguments.traces < 0:
+        raise RecipeError(f"--traces {arguments.traces}: expected 0 or more")
     work, root = open_recipe(arguments.recipe, arguments.root, overrides)
     left = len(owed(work, root))
     if left:

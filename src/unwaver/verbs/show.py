@@ -43,6 +43,8 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     """Print it."""
     from unwaver.report.terminal import console as opened
 
+    if arguments.limit < 0:
+        raise RecipeError(f"--limit {arguments.limit}: expected 0 or more")
     console = opened()
     path = Path(arguments.what)
     if path.is_dir():
@@ -108,6 +110,8 @@ def _file(path: Path, limit: int, reveal: bool, console: Console) -> None:
             console.print(terminal.mapping(content))
         console.print()
     more = sum(1 for _ in read_rows(path)) - shown
+    if shown + more == 0:
+        raise RecipeError(f"{path}: holds no records")
     if more > 0:
         console.print(f"{more:,} more; --limit shows more of them", style="dim")
 

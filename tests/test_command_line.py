@@ -1,0 +1,111 @@
+"""Words on the command line that can't be right: one message that names them, exit code 2 or 3, and no traceback."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from unwaver import cli
+from unwaver.errors import RecordError
+from unwaver.store import disk_errors, read_manifest
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["check", "/proc/self/mem"], "/proc/self/mem: input/output error"),
+        (["show", "/proc/self/mem"], "/proc/self/mem: input/output error"),
+        (["show", "{folder}/rows.jsonl", "--limit", "-3"], "--limit -3: expected 0 or more"),
+        (["show", "{folder}/empty.jsonl"], "empty.jsonl: holds no records"),
+        (["show", "{folder}/deep.jsonl"], "deep.jsonl:1: not readable: nested too deeply"),
+        (["export", "{folder}/mix", "--to", "messages", "--out", "{folder}/rows.jsonl"], "rows.jsonl: file exists"),
+        (["export", "{folder}/mix", "--to", "messages", "--out", "{folder}/rows.jsonl/x"], "x: not a directory"),
+        (
+            ["export", "{folder}/odd", "--to", "messages", "--out", "{folder}/x"],
+            "odd/manifest.json: expected an object",
+        ),
+        (["report", "{folder}/recipe.toml", "--traces", "-1"], "--traces -1: expected 0 or more"),
+    ],
+)
+def test_what_can_not_be_is_told_in_one_line(
+    tmp_path: Path, words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"a": 1}\n')
+    (tmp_path / "empty.jsonl").write_text("\n")
+    (tmp_path / "deep.jsonl").write_text("[" * 100_000)
+    for name, manifest in (("mix", '{"stage": "mix", "counts": {"parts": {}}}'), ("odd", "[]")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text(manifest)
+    example = '{"prompt": "1", "trace": null, "user": "Hi", "spans": [{"text": "Yes", "trained": true}], "part": "p", "kind": "benign"}'
+    (tmp_path / "mix" / "examples.jsonl").write_text(example + "\n")
+    assert cli.main([word.format(folder=tmp_path) for word in words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"unwaver {words[0]}: ") and told in line
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("prompts.mine.source", "corpus/harmfull", "prompts.mine: no source `corpus/harmfull`; did you mean `corpus/"),
+        ("prompts.mine.templates", "corpsu", "prompts.mine: corpsu: there is no such file"),
+        ("prompts.mine.columns.txt", "a", "prompts.mine: columns.txt: no such field; expected one of text"),
+        ("prompts.mine.split", "heldout", "prompts.mine: source `file` is not split"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["check", "prompts"])
+def test_a_prompt_set_that_can_not_be_had_is_named(
+    tmp_path: Path, verb: str, key: str, value: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        'name = "x"\nmodels.student = "hf:none/none"\nmodels.teacher = "replay:corpus"\nmix.parts = { mine = 1 }\n'
+        '[prompts.mine]\nsource = "file"\npath = "rows.jsonl"\nkind = "benign"\n'
+    )
+    (tmp_path / "rows.jsonl").write_text('{"text": "Hi"}\n')
+    more = ["--no-student"] if verb == "check" else []
+    assert cli.main([verb, str(recipe), "--root", str(tmp_path / "runs"), *more, f"--{key}", value]) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["audit", ""], ["check", ""], ["show", ""], ["run", "r.toml", "--root", ""]])
+def test_an_empty_word_is_no_folder(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2
+    assert "one of the arguments is empty" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_unfinished_wherever_it_is_met(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(path: Path, cut: object = None) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("unwaver.recipe.read_toml", full)
+    assert cli.main(["check", str(tmp_path / "recipe.toml")]) == 3
+    assert "recipe.toml: no space left on device" in capsys.readouterr().err
+
+
+def test_a_bug_of_ours_keeps_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(path: Path) -> None:
+        raise ConnectionResetError(errno.ECONNRESET, "reset")
+
+    monkeypatch.setattr("unwaver.recipe.read_toml", broken)
+    with pytest.raises(ConnectionResetError):
+        cli.main(["check", str(tmp_path / "recipe.toml")])
+
+
+def test_a_disk_error_names_the_file_that_it_is_about(tmp_path: Path) -> None:
+    with (
+        pytest.raises(Exception, match="other: permission denied; nothing already written is lost"),
+        disk_errors(tmp_path),
+    ):
+        raise PermissionError(errno.EACCES, "Permission denied", "other")
+
+
+def test_a_manifest_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("3")
+    with pytest.raises(RecordError, match="expected an object, got int"):
+        read_manifest(tmp_path)
