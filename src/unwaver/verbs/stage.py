@@ -7,7 +7,7 @@ from typing import Any
 
 from unwaver.errors import EXIT_DONE
 from unwaver.study.run import do
-from unwaver.verbs import add_engine, add_recipe, in_section, open_recipe
+from unwaver.verbs import add_engine, add_recipe, in_section, open_recipe, own_settings
 
 WITH = {"mix": ("mix", "overlap"), "train": ("overlap", "train"), "evaluate": ("overlap", "evaluate")}
 """What else a verb does: the leak check comes after every mix, and before whatever it may forbid."""
@@ -21,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"{parser.epilog}\nthe stage's own settings need no dots: `--keep X` of mix is `--mix.keep X`, "
         "`--max-tokens 512` of evaluate is `--evaluate.max_tokens 512`"
     )
+    if own := own_settings(parser.prog.rpartition(" ")[2]):
+        parser.epilog = "\n".join([parser.epilog, "", "its own settings:", *own])
 
 
 def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
