@@ -88,6 +88,26 @@ def test_a_full_disk_is_unfinished_wherever_it_is_met(
     assert "recipe.toml: no space left on device" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("verb", "flag"), [("distil", "--samples"), ("judge", "--guard"), ("mix", "--keep"), ("train", "--learning-rate")]
+)
+def test_a_stages_help_lists_its_own_settings(verb: str, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([verb, "--help"])
+    assert ended.value.code == 0
+    assert f"  {flag} (default: " in capsys.readouterr().out
+
+
+def test_doctor_cuts_no_name_short(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    address = "https://" + "a" * 200 + "/v1"
+    monkeypatch.setattr(
+        "unwaver.verbs.doctor.findings", lambda *_: iter([("judge: server", False, address, "start it")])
+    )
+    assert cli.main(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("a") >= 200 and "…" not in shown
+
+
 def test_a_bug_of_ours_keeps_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(path: Path) -> None:
         raise ConnectionResetError(errno.ECONNRESET, "reset")

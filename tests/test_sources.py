@@ -95,6 +95,8 @@ def test_a_map_of_columns_and_kinds(tmp_path: Path) -> None:
         ("a.jsonl", b'{"text": ["x", 1]}\n', r"a\.jsonl:1: text: expected text, got list"),
         ("a.jsonl", b'{"text": 5}\n', r"a\.jsonl:1: text: expected text, got int"),
         ("a.jsonl", b'{"text": "  "}\n', r"a\.jsonl:1: text: expected text, got only blanks"),
+        ("a.jsonl", b'{"text": "\xe2\x80\x8b\xef\xbb\xbf"}\n', r"a\.jsonl:1: text: expected text, got only blanks"),
+        ("a.jsonl", b'{"text": null}\n', r"a\.jsonl:1: text: expected text, got an empty cell"),
         ("a.jsonl", b'{"text": "x"\n', r"a\.jsonl:1: not JSON"),
         ("a.jsonl", b'{"text": "\xff"}\n', r"a\.jsonl:1: not JSON"),
         ("a.jsonl", b"[" * 200_000, r"a\.jsonl.*nested too deeply"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -91,6 +92,9 @@ def pick(row: Mapping[str, Any], names: tuple[str, ...], place: str, required: b
     """
     name = next((name for name in names if row.get(name) not in (None, "") and row[name] == row[name]), None)
     if name is None:
+        empty = next((name for name in names if name in row), None)
+        if required and empty is not None:
+            raise RecordError(f"{place}: {empty}: expected text, got an empty cell")
         if required:
             raise RecordError(f"{place}: expected text in `{'` or `'.join(names)}`; the row has {listed(row)}")
         return None
@@ -101,9 +105,14 @@ def pick(row: Mapping[str, Any], names: tuple[str, ...], place: str, required: b
         value = str(value)
     if not isinstance(value, str):
         raise RecordError(f"{place}: {name}: expected text, got {type(value).__name__}")
-    if required and not value.strip():
+    if required and blank(value):
         raise RecordError(f"{place}: {name}: expected text, got only blanks")
     return value
+
+
+def blank(text: str) -> bool:
+    """Whether nobody could see anything in a text: spaces, control characters, invisible joints."""
+    return all(character.isspace() or unicodedata.category(character) in ("Cc", "Cf") for character in text)
 
 
 def listed(row: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from unwaver import reasoning
 from unwaver.errors import RecipeError, RecordError
 from unwaver.records import Block, Ending, Kind, Prompt, Trace
 from unwaver.sources import files, hub
-from unwaver.sources.source import Home, listed, pick
+from unwaver.sources.source import Home, blank, listed, pick
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "messages": ("messages", "conversations"),
@@ -234,7 +234,7 @@ def _prompt(row: files.Row, names: tuple[str, ...], place: str) -> str:
     turns = next((row[name] for name in names if isinstance(row.get(name), list)), None)
     if turns is not None:
         text = _turns(turns, place)[-1][1]
-        if not text.strip():
+        if blank(text):
             raise RecordError(f"{place}: prompt: expected a last turn with text, got only blanks")
         return text
     text = str(pick(row, names, place, True))
@@ -261,7 +261,7 @@ def _conversation(content: Any, place: str) -> tuple[str, str | None, str | None
             raise RecordError(f"{place}: messages: expected a list of turns, got text that is not JSON") from None
     turns = _turns(content, place)
     asked = [at for at, (role, _, _) in enumerate(turns) if role == "user"]
-    if not asked or not turns[asked[-1]][1].strip():
+    if not asked or blank(turns[asked[-1]][1]):
         raise RecordError(f"{place}: messages: expected a user turn with text")
     replies = [turn for turn in turns[asked[-1] + 1 :] if turn[0] == "assistant"]
     last = replies[-1] if replies else ("assistant", "", None)

@@ -46,6 +46,17 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def own_settings(section: str) -> list[str]:
+    """A stage's own settings for its help: flag, default, what it is."""
+    settings = Recipe.model_fields[section].annotation
+    if not (isinstance(settings, type) and issubclass(settings, BaseModel)):
+        return []
+    return [
+        f"  --{name.replace('_', '-')} (default: {field.default}): {' '.join((field.description or name).split())}"
+        for name, field in settings.model_fields.items()
+    ]
+
+
 def in_section(section: str, overrides: dict[str, Any]) -> dict[str, Any]:
     """The flags of a stage's verb: one without a dot is a setting of the stage's own section, `--keep` of `[mix]`.
 

@@ -47,6 +47,8 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
         table.add_row(
             Text(what), "[green]yes[/]" if there else "[yellow]no[/]", Text(found), Text("" if there else command)
         )
+    for column in table.columns:
+        column.overflow = "fold"  # an address or a model's name cut short helps nobody
     Console().print(table)
     return EXIT_DONE
 

@@ -10,7 +10,7 @@ from unwaver.errors import EXIT_DONE, RecipeError
 from unwaver.records import Example
 from unwaver.stages import export
 from unwaver.stages.mix import EXAMPLES
-from unwaver.store import read_manifest, read_records
+from unwaver.store import disk_errors, read_manifest, read_records
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,12 +28,15 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     if arguments.to == "eval":
         from unwaver.inspect_bridge import export_run
 
-        print(export_run(arguments.run, arguments.out))
+        with disk_errors(arguments.out):
+            print(export_run(arguments.run, arguments.out))
         return EXIT_DONE
     if manifest.get("stage") != "mix":
         raise RecipeError(f"{arguments.run}: is a run of the stage {manifest.get('stage')}; expected a finished mix")
     card = {**manifest, "parts": manifest["counts"]["parts"]}
     examples = read_records(arguments.run / EXAMPLES, Example)
-    for path in export.write_dataset(arguments.out, examples, card, [arguments.to]):
+    with disk_errors(arguments.out):
+        written = export.write_dataset(arguments.out, examples, card, [arguments.to])
+    for path in written:
         print(path)
     return EXIT_DONE

@@ -8,7 +8,7 @@ from typing import Any
 from unwaver.errors import EXIT_DONE
 from unwaver.sources import SOURCES
 from unwaver.study.run import do
-from unwaver.verbs import add_engine, add_recipe, in_section, open_recipe
+from unwaver.verbs import add_engine, add_recipe, in_section, open_recipe, own_settings
 
 WITH = {"mix": ("mix", "overlap"), "train": ("overlap", "train"), "evaluate": ("overlap", "evaluate")}
 """What else a verb does: the leak check comes after every mix, and before whatever it may forbid."""
@@ -25,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     if parser.prog.endswith(" prompts"):
         listed = "\n".join(f"  {source.name}: {source.title}" for source in SOURCES.values())
         parser.epilog = f"{parser.epilog}\n\nsources:\n{listed}\n  file: a file of your own"
+    if own := own_settings(parser.prog.rpartition(" ")[2]):
+        parser.epilog = "\n".join([parser.epilog, "", "its own settings:", *own])
 
 
 def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
