@@ -1,9 +1,10 @@
 """An OpenAI-compatible server that misbehaves on purpose, in a process of its own.
 
-Which fault a call meets is decided by a hash of the prompt and of how often it was asked, so a run is repeatable; a
-prompt with the word `hopeless` meets a 500 every time, and a 400 or 500 says back the key it was sent. Every finished
-200 is noted in a log file, one prompt a line: the test counts there how often each call was really answered. A judge's
-call, known by its schema, goes by the name `judged prompt number N`, its repair turn by the same and `again`.
+Which fault a call meets is decided by a hash of the prompt and of how often it was asked, so a run is repeatable; every
+fourth try meets none, so that whoever tries four times is served whenever they begin. A prompt with the word `hopeless`
+meets a 500 every time, and a 400 or 500 says back the key it was sent. Every finished 200 is noted in a log file, one
+prompt a line: the test counts there how often each call was really answered. A judge's call, known by its schema, goes
+by the name `judged prompt number N`, its repair turn by the same and `again`.
 Usage: python faulty_server.py PORT_FILE LOG_FILE [--faults] [--latency SECONDS]
 """
 
@@ -36,6 +37,8 @@ def fault(prompt: str, attempt: int) -> str:
     """Which fault this try meets."""
     if "hopeless" in prompt:
         return "500"
+    if attempt % 4 == 0:
+        return "none"
     draw = int.from_bytes(hashlib.blake2b(f"{prompt} {attempt}".encode(), digest_size=4).digest(), "big") % 100
     upto = 0
     for name, share in FAULTS:

@@ -60,11 +60,13 @@ temperature = 1.0
 
 @pytest.fixture(scope="module")
 def two_cores() -> Iterator[None]:
-    """A local cluster of two cores and no GPU."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield
-    ray.shutdown()
+    """A local cluster of two cores and no GPU, whose workers have one thread whatever this process has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("OMP_NUM_THREADS", "1")
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        yield
+        ray.shutdown()
 
 
 def write(folder: Path, url: str, parts: str = "{}") -> tuple[Path, Path]:
