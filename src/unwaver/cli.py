@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from unwaver import __version__
-from unwaver.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_UNFINISHED, UnwaverError
+from unwaver.errors import DISK, EXIT_BAD_INPUT, EXIT_DONE, EXIT_UNFINISHED, UnwaverError
 
 STAGE_VERBS = {
     "prompts": "gather the prompt sets",
@@ -43,8 +43,6 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
-"""A disk that takes no more."""
 FILES = (*DISK, errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EIO,
          errno.ENAMETOOLONG, errno.ELOOP)  # fmt: skip
 """What can be wrong with a file or folder that somebody names: told in one line, as it is no bug of ours."""

@@ -6,8 +6,12 @@ see `records.Trace.failure` and `records.Verdict.reason`. The errors below end a
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+"""What the system says of a disk that takes no more."""
 
 EXIT_DONE = 0
 EXIT_BUG = 1

@@ -270,6 +270,10 @@ class DistilSettings(Settings):
     """Of the teacher's sampling; apart from the recipe's seed, so that several seeds share one distillation."""
 
 
+RUBRICS = ("guard", "patterns", "refusal", "harm", "anatomy")
+"""What judges are named for."""
+
+
 class JudgeSettings(Settings):
     """Who reads what: `rules` or the name of a model in `[models]`; a list asks several, and the first decides."""
 
@@ -289,17 +293,16 @@ class JudgeSettings(Settings):
     rubric_files: dict[str, Path] = {}
     """Your own wording in place of the shipped rubric, by rubric: `patterns = "mine.md"`."""
 
-    @field_validator("guard", "patterns", "refusal", "harm", "anatomy", mode="before")
+    @field_validator(*RUBRICS, mode="before")
     @classmethod
     def _one_is_a_list_of_one(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _rubrics_are_known(self) -> JudgeSettings:
-        rubrics = [name for name, field in type(self).model_fields.items() if field.annotation == list[str]]
         for name in self.rubric_files:
-            if name not in rubrics:
-                raise ValueError(f"rubric_files.{name}: {_no_such(name, rubrics, 'rubric')}")
+            if name not in RUBRICS:
+                raise ValueError(f"rubric_files.{name}: {_no_such(name, RUBRICS, 'rubric')}")
         return self
 
 
@@ -444,7 +447,7 @@ class Recipe(Settings):
         for key, role in (("teacher", self.distil.teacher), ("benign_teacher", self.distil.benign_teacher)):
             if role not in (None, "teacher") and role not in self.models:
                 problems.append(f"distil.{key}: {_no_such(str(role), self.models, 'model')}")
-        for rubric in ("guard", "patterns", "refusal", "harm", "anatomy"):
+        for rubric in RUBRICS:
             known, what = (self.models, "model") if rubric == "anatomy" else ([RULES, *self.models], "judge")
             for judge in getattr(self.judge, rubric):
                 if judge not in known:

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from unwaver import __version__
-from unwaver.errors import HeldError, RecipeError, RecordError, RunError
+from unwaver.errors import DISK, HeldError, RecipeError, RecordError, RunError
 from unwaver.records import digest
 
 R = TypeVar("R", bound=BaseModel)
@@ -201,14 +201,19 @@ def _record(row: dict[str, Any], model: type[R], path: Path, number: int) -> R:
 
 def _rows(path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """(1-based line number, the byte it begins at, object)."""
+    for number, place, raw in read_lines(path):
+        yield number, place, parse_row(raw, f"{path}:{number}")
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """(1-based line number, the byte it begins at, line) of a file, the blank ones left out; `parse_row` reads one."""
     end = 0
     try:
         with path.open("rb") as lines:
             for number, raw in enumerate(lines, 1):
                 place, end = end, end + len(raw)
-                if not raw.strip():
-                    continue
-                yield number, place, parse_row(raw, f"{path}:{number}")
+                if raw.strip():
+                    yield number, place, raw
     except FileNotFoundError:
         raise RecordError(f"{path}: there is no such file") from None
     except OSError as error:
@@ -241,7 +246,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG):
+        if error.errno in (*DISK, errno.EACCES):
             raise RunError(
                 f"{error.filename or path}: {os.strerror(error.errno).lower()}; nothing already written is lost: "
                 "put that right and give the same command again"

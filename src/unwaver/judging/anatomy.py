@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from typing import Literal
 
@@ -33,8 +34,12 @@ _SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?]+[\"'”’)\]*]*|\n|$)")
 _RUN = re.compile(rf"(\d{{1,6}})-(\d{{1,6}}) ({'|'.join(NAMES)})")
 
 
-def sentences(text: str) -> list[tuple[int, int]]:
-    """Where sentences stand, without the white space round them; a piece without two letters joins the one before."""
+@lru_cache(maxsize=4)
+def sentences(text: str) -> tuple[tuple[int, int], ...]:
+    """Where sentences stand, without the white space round them; a piece without two letters joins the one before.
+
+    Kept for the texts just seen, as whoever takes a reasoning apart asks several times.
+    """
     found: list[tuple[int, int]] = []
     for match in _SENTENCE.finditer(text):
         piece = match.group()
@@ -46,7 +51,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
             found[-1] = (found[-1][0], end)
         else:
             found.append((start, end))
-    return found
+    return tuple(found)
 
 
 def numbered(text: str) -> str:

@@ -209,6 +209,7 @@ class _Transformers:
         seeds = [(r.sampling.seed or 0) + r.sample for r in requests]
         noise = [_SeededNoise(seeds, sampling, device)] if sampling.temperature > 0 else []
         written: list[list[int]] = [[] for _ in requests]
+        ends = torch.tensor(sorted(self._ends), device=device)
         rows, cache = list(range(len(requests))), None
         with torch.inference_mode():
             # A row that has ended is computed on until its batch ends; so the batch ends when half of it has, and the
@@ -221,7 +222,7 @@ class _Transformers:
                     past_key_values=cache,
                     max_new_tokens=sampling.max_tokens - (begun - longest),
                     logits_processor=LogitsProcessorList(noise),
-                    stopping_criteria=StoppingCriteriaList([_HalfEnded(begun, self._ends)]),
+                    stopping_criteria=StoppingCriteriaList([_HalfEnded(begun, ends)]),
                     return_dict_in_generate=True,
                 )
                 for which, tokens in zip(rows, out.sequences[:, begun:].tolist(), strict=True):
@@ -245,16 +246,15 @@ class _Transformers:
 
 
 class _HalfEnded:
-    """Ends a batch whose rows have ended by half, counted from where its prompts end."""
+    """Ends a batch half of whose rows hold one of `ends`, token ids, beyond the column `begun`."""
 
-    def __init__(self, begun: int, ends: set[int]) -> None:
+    def __init__(self, begun: int, ends: Any) -> None:
         self._begun, self._ends = begun, ends
 
     def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
         import torch
 
-        new = input_ids[:, self._begun :]
-        ended = torch.isin(new, torch.tensor(sorted(self._ends), device=new.device)).any(dim=1)
+        ended = torch.isin(input_ids[:, self._begun :], self._ends).any(dim=1)
         return torch.full_like(ended, bool(2 * ended.sum() >= len(ended)))
 
 

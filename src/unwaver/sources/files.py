@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from unwaver.errors import RecipeError, RecordError
-from unwaver.store import parse_row
+from unwaver.store import parse_row, read_lines
 
 Row = dict[str, Any]
 
@@ -97,15 +97,13 @@ def _is_list(path: Path) -> bool:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, Row | RecordError]]:
-    with path.open("rb") as lines:
-        for number, raw in enumerate(lines, 1):
-            if raw.strip():
-                place = f"{path}:{number}"
-                try:
-                    row: Row | RecordError = parse_row(raw, place)
-                except RecordError as error:
-                    row = error
-                yield place, row
+    for number, _, raw in read_lines(path):
+        place = f"{path}:{number}"
+        try:
+            row: Row | RecordError = parse_row(raw, place)
+        except RecordError as error:
+            row = error
+        yield place, row
 
 
 def _json(path: Path) -> Iterator[tuple[str, Row | RecordError]]:
@@ -117,8 +115,10 @@ def _json(path: Path) -> Iterator[tuple[str, Row | RecordError]]:
         raise RecordError(f"{path}: not JSON: {error}") from None
     for number, row in enumerate(content, 1):
         place = f"{path}:{number}"
-        wrong = RecordError(f"{place}: expected an object, got {type(row).__name__}")
-        yield place, row if isinstance(row, dict) else wrong
+        if isinstance(row, dict):
+            yield place, row
+        else:
+            yield place, RecordError(f"{place}: expected an object, got {type(row).__name__}")
 
 
 def _csv(path: Path, delimiter: str) -> Iterator[tuple[str, Row | RecordError]]:

@@ -5,15 +5,15 @@ Pure: reads a step and its recipe, nothing on disk.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from unwaver.attacks import pair, pap
 from unwaver.recipe import RULES, ModelSettings, Recipe
 from unwaver.stages import attacked
 from unwaver.stages.evaluate import LOOKED_AT
-from unwaver.stages.readings import GRADED
 from unwaver.store import Step
-from unwaver.study.plan import kind_of
+from unwaver.study.plan import kind_of, rubrics_of
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ def asked(step: Step, recipe: Recipe, prompts: int) -> list[Asked]:
     if step.stage == "judge":
         each = 1 if step.inputs["distil"].settings["instruction"] == "none" else recipe.distil.samples
         kind = kind_of(recipe, step.name)
-        rubrics = {"guard": 1, "patterns": 1, "refusal": 1, "anatomy": 1} if kind == "harmful" else {"refusal": 1}
-        return _read(recipe, {} if kind in GRADED else rubrics, prompts * each)
+        return _read(recipe, rubrics_of(kind, "guard"), prompts * each)
     return _evaluated(step, recipe, prompts) if step.stage == "evaluate" else []
 
 
@@ -58,19 +57,14 @@ def _evaluated(step: Step, recipe: Recipe, prompts: int) -> list[Asked]:
         found.append(Asked("attacker", "attack", prompts))
     traces = prompts * entry.samples
     found.append(Asked("student", "trace", traces))
-    if kind in GRADED:
-        return found
-    rubrics = {"refusal": 1}
-    if kind == "harmful":
-        rubrics |= {"harm": len(LOOKED_AT), "patterns": 1, "anatomy": 1}
-    return found + _read(recipe, rubrics, traces)
+    return found + _read(recipe, rubrics_of(kind, "harm"), traces)
 
 
-def _read(recipe: Recipe, rubrics: dict[str, int], traces: int) -> list[Asked]:
-    """Every judge that is a model, so many times over the traces."""
+def _read(recipe: Recipe, rubrics: Iterable[str], traces: int) -> list[Asked]:
+    """Every judge that is a model, over all the traces; harm is read in each of its texts."""
     return [
-        Asked(judge, rubric, traces * times)
-        for rubric, times in rubrics.items()
+        Asked(judge, rubric, traces * (len(LOOKED_AT) if rubric == "harm" else 1))
+        for rubric in rubrics
         for judge in getattr(recipe.judge, rubric)
         if judge != RULES
     ]

@@ -108,10 +108,10 @@ class Forecast:
 
 
 def forecast(
-    work: list[Plan], root: Path, sizes: dict[str, SetSize], under: Assumptions, look: bool = True
+    work: list[Plan], root: Path, sizes: dict[str, SetSize], assumed: Assumptions, look: bool = True
 ) -> Forecast:
     """Everything owed under `root`. `sizes`: by the digest of the prompts step; `look`: at local models' own files."""
-    reckoner = _Reckoner(sizes, under, look)
+    reckoner = _Reckoner(sizes, assumed, look)
     for step, recipe in owed(work, root):
         reckoner.found.steps[step.stage] += 1
         if step.stage == "train":
@@ -174,15 +174,15 @@ def _prompts(step: Step) -> Step:
 class _Reckoner:
     """Adds up the lines."""
 
-    def __init__(self, sizes: dict[str, SetSize], under: Assumptions, look: bool) -> None:
+    def __init__(self, sizes: dict[str, SetSize], assumed: Assumptions, look: bool) -> None:
         self.found = Forecast()
-        self._sizes, self._under, self._look = sizes, under, look
+        self._sizes, self._assumed, self._look = sizes, assumed, look
 
     def _line(self, stage: str, model: ModelSettings) -> Line:
         return self.found.lines.setdefault((stage, model.label), Line(stage, model.label))
 
     def _hours(self, operations: float, share: float) -> float:
-        return operations / PEAK[self._under.gpu] / share / 3600
+        return operations / PEAK[self._assumed.gpu] / share / 3600
 
     def call(self, one: Asked, step: Step, recipe: Recipe) -> None:
         """Add one model's part in a step."""
@@ -199,7 +199,7 @@ class _Reckoner:
         if model.door in ("hf", "vllm"):
             weights = parameters(model, self._look)
             operations = 2.0 * (weights or 0) * one.calls * (tokens_in + tokens_out)
-            hours = self._hours(operations, self._under.generation)
+            hours = self._hours(operations, self._assumed.generation)
             line.gpu_hours = added(line.gpu_hours, None if weights is None else hours)
         elif model.door == "openai":
             known = model.price_in is not None and model.price_out is not None
@@ -223,7 +223,7 @@ class _Reckoner:
         self.found.trained.append(weights)
         line = self._line(step.stage, student)
         line.tokens_in += tokens
-        hours = self._hours(each * (weights or 0) * tokens, self._under.training)
+        hours = self._hours(each * (weights or 0) * tokens, self._assumed.training)
         line.gpu_hours = added(line.gpu_hours, None if weights is None else hours)
 
 

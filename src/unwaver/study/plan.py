@@ -123,12 +123,20 @@ def _read_by(recipe: Recipe, kind: Kind, safety: str) -> dict[str, Any]:
     """Who reads replies to a kind of prompt; `safety` is the rubric of harmful ones: guard or harm."""
     if kind in GRADED:
         return {"grader": _source("judging", GRADED[kind])}
-    rubrics: tuple[str, ...] = ("refusal",)
-    if kind == "harmful":
-        # Named only where it is asked for, so that recipes from before there was this rubric keep their runs.
-        rubrics = (safety, "patterns", "refusal", *(["anatomy"] if recipe.judge.anatomy else []))
-    judges = {rubric: [_judge_of(recipe, rubric, name) for name in getattr(recipe.judge, rubric)] for rubric in rubrics}
+    # A rubric without a judge is not named, so that recipes from before there was one keep their runs.
+    judges = {
+        rubric: [_judge_of(recipe, rubric, name) for name in names]
+        for rubric in rubrics_of(kind, safety)
+        if (names := getattr(recipe.judge, rubric))
+    }
     return {"judges": judges, "max_tokens": recipe.judge.max_tokens}
+
+
+def rubrics_of(kind: Kind, safety: str) -> tuple[str, ...]:
+    """By what replies to a kind of prompt are read; `safety` is the rubric of harmful ones: guard or harm."""
+    if kind in GRADED:
+        return ()
+    return (safety, "patterns", "refusal", "anatomy") if kind == "harmful" else ("refusal",)
 
 
 def _judge_of(recipe: Recipe, rubric: str, name: str) -> Any:

@@ -48,13 +48,17 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 def own_settings(section: str) -> list[str]:
     """A stage's own settings for its help: flag, default, what it is."""
-    settings = Recipe.model_fields[section].annotation
-    if not (isinstance(settings, type) and issubclass(settings, BaseModel)):
-        return []
+    settings = _settings_of(section)
     return [
         f"  --{name.replace('_', '-')} (default: {field.default}): {' '.join((field.description or name).split())}"
-        for name, field in settings.model_fields.items()
+        for name, field in (settings.model_fields if settings else {}).items()
     ]
+
+
+def _settings_of(section: str) -> type[BaseModel] | None:
+    """The settings of one section of the recipe; None where that is no table of settings, as `[prompts]`."""
+    settings = Recipe.model_fields[section].annotation
+    return settings if isinstance(settings, type) and issubclass(settings, BaseModel) else None
 
 
 def in_section(section: str, overrides: dict[str, Any]) -> dict[str, Any]:
@@ -63,8 +67,8 @@ def in_section(section: str, overrides: dict[str, Any]) -> dict[str, Any]:
     A name that only the recipe's top level has (`--name`, and `--seed` where the section has none) stays that; hyphens
     may stand for underscores. A name nobody has is left to the section, whose error names what is near.
     """
-    settings = Recipe.model_fields[section].annotation
-    if not (isinstance(settings, type) and issubclass(settings, BaseModel)):
+    settings = _settings_of(section)
+    if settings is None:
         return overrides
     placed = {}
     for key, value in overrides.items():
