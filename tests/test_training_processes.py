@@ -105,7 +105,9 @@ def test_a_full_disk_is_said_in_one_sentence_and_the_run_goes_on_when_there_is_r
     limit = (student / "model.safetensors").stat().st_size * 3 // 2
     limited[2] = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n" + limited[2]
     done = subprocess.run(limited, capture_output=True, text=True, check=False)
-    assert "RunError" in done.stderr.splitlines()[-1] and "put that right and give the same command again" in done.stderr
+    assert (
+        "RunError" in done.stderr.splitlines()[-1] and "put that right and give the same command again" in done.stderr
+    )
     subprocess.run(program(student, tmp_path), check=True, stderr=subprocess.DEVNULL)
     assert list(tmp_path.glob("train-*/manifest.json"))
 
