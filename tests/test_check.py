@@ -325,8 +325,8 @@ def test_the_real_small_model_is_shown_and_its_weights_are_not_loaded(tmp_path: 
         encoding="utf-8",
     )
     program = (
-        "import sys\nfrom pathlib import Path\nfrom unwaver import recipe\nfrom unwaver.stages import check\n"
-        "check.run(recipe.load(Path(sys.argv[1])))\n"
+        "import sys\nfrom pathlib import Path\nfrom unwaver import recipe_file\nfrom unwaver.stages import check\n"
+        "check.run(recipe_file.load(Path(sys.argv[1])))\n"
         "assert not any('modeling_llama' in name for name in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", program, str(recipe)], capture_output=True, text=True, check=False)

@@ -83,7 +83,7 @@ def test_a_full_disk_is_unfinished_wherever_it_is_met(
     def full(path: Path, cut: object = None) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr("unwaver.recipe.read_toml", full)
+    monkeypatch.setattr("unwaver.recipe_file.read_toml", full)
     assert cli.main(["check", str(tmp_path / "recipe.toml")]) == 3
     assert "recipe.toml: no space left on device" in capsys.readouterr().err
 
@@ -112,7 +112,7 @@ def test_a_bug_of_ours_keeps_its_traceback(tmp_path: Path, monkeypatch: pytest.M
     def broken(path: Path) -> None:
         raise ConnectionResetError(errno.ECONNRESET, "reset")
 
-    monkeypatch.setattr("unwaver.recipe.read_toml", broken)
+    monkeypatch.setattr("unwaver.recipe_file.read_toml", broken)
     with pytest.raises(ConnectionResetError):
         cli.main(["check", str(tmp_path / "recipe.toml")])
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from unwaver import recipe
+from unwaver import recipe_file
 from unwaver.errors import RecipeError, RunError
 from unwaver.ledger import Ledger
 from unwaver.records import Trace, Verdict
@@ -98,7 +98,7 @@ def write(
 
 def evaluate(path: Path) -> tuple[Path, list[Plan]]:
     """Run it; the evaluation's directory and the plans."""
-    work = plans(recipe.arms(recipe.read_toml(path), path))
+    work = plans(recipe_file.arms(recipe_file.read_toml(path), path))
     do(work, path.parent / "runs", ("prompts", "evaluate"))
     return work[0].raw["set"].directory(path.parent / "runs"), work
 
@@ -113,7 +113,7 @@ def manifest(directory: Path) -> dict[str, Any]:
 
 
 def results(path: Path) -> Results:
-    work = plans(recipe.arms(recipe.read_toml(path), path))
+    work = plans(recipe_file.arms(recipe_file.read_toml(path), path))
     return collect(work, path.parent / "runs")
 
 
@@ -446,7 +446,7 @@ def test_teachers_reasonings_are_taken_apart_too(tmp_path: Path, quick: tuple[in
     path = write(tmp_path, quick[0], ["x"], judge="[judge]\nanatomy = 'reader'", roles={"teacher": "reader"})
     corpus = {"prompts.safety": {"source": "corpus/harmful", "split": "train", "limit": 3}, "mix.parts": {"safety": 3}}
     teacher = {"models.teacher": "replay:corpus", "distil.instruction": "default"}
-    work = plans(recipe.arms(recipe.read_toml(path), path, corpus | teacher))
+    work = plans(recipe_file.arms(recipe_file.read_toml(path), path, corpus | teacher))
     do(work, tmp_path / "runs", ("prompts", "distil", "judge"))
     rows = collect(work, tmp_path / "runs").teacher_rows
     read = [row.readings["anatomy:reasoning"] for row in rows]

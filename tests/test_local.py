@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from tiny import PLAIN, SAFE_OR_NOT, THINKS, guard, llama
 
-from unwaver import recipe
+from unwaver import recipe_file
 from unwaver.attacks import prefill
 from unwaver.errors import RecipeError
 from unwaver.models.local import LocalModel, _SeededNoise, _Transformers
@@ -183,7 +183,7 @@ def test_every_model_is_loaded_once_for_all_evaluations_of_a_checkpoint(
         (tmp_path / f"{name}.jsonl").write_text("".join(rows))
     path = tmp_path / "recipe.toml"
     path.write_text(SETS.format(student=babbler, one=one, two=two))
-    work = plans(recipe.arms(recipe.read_toml(path), path))
+    work = plans(recipe_file.arms(recipe_file.read_toml(path), path))
     loaded: list[str] = []
     real = AutoModelForCausalLM.from_pretrained
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from unwaver import recipe
+from unwaver import recipe_file
 from unwaver.study import plan as planning
 from unwaver.study.asked import asked as asked_of
 from unwaver.study.plan import Plan, plan
@@ -29,7 +29,7 @@ TREE: dict[str, Any] = {
 
 
 def planned(path: Path, **settings: Any) -> Plan:
-    return plan(recipe.build(TREE, path / "recipe.toml", settings), "arm")
+    return plan(recipe_file.build(TREE, path / "recipe.toml", settings), "arm")
 
 
 def changed(before: Plan, after: Plan) -> set[str]:

@@ -20,7 +20,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import faulty_server
 
-from unwaver import recipe
+from unwaver import recipe_file
 from unwaver.cli import main
 from unwaver.errors import RecipeError
 from unwaver.store import RunDir
@@ -222,10 +222,10 @@ def test_a_training_whose_worker_was_lost_goes_on_elsewhere(tmp_path: Path, two_
 def test_what_a_stage_asks_of_the_cluster() -> None:
     """GPUs for training and for weights of one's own, none for servers."""
     path = ROOT / "recipes/improved.toml"
-    tree = recipe.read_toml(path)
+    tree = recipe_file.read_toml(path)
     tree["train"] = {"launch": "torchrun", "processes": 4}
     tree["models"]["student"]["load"] = {"tensor_parallel_size": 2}
-    of = plan(recipe.build(tree, path), "arm")
+    of = plan(recipe_file.build(tree, path), "arm")
     wanted = {step.stage: set[int]() for step in of.steps()}
     for step in of.steps():
         wanted[step.stage].add(asked.gpus(step, of.recipe))
@@ -243,7 +243,7 @@ def test_what_a_stage_asks_of_the_cluster() -> None:
 
 def test_a_lost_workers_lock_is_waited_for(tmp_path: Path) -> None:
     path, _ = write(tmp_path, "http://127.0.0.1:9/v1")
-    of = plan(recipe.load(path), "arm")
+    of = plan(recipe_file.load(path), "arm")
     step = of.prompts["mine"]
     root = tmp_path / "runs"
     held, let_go = threading.Event(), threading.Event()
@@ -266,7 +266,7 @@ def test_a_step_too_large_for_every_node_is_refused_at_once(tmp_path: Path, monk
     nodes = [{"Alive": True, "Resources": {"GPU": 2.0}}, {"Alive": False, "Resources": {"GPU": 8.0}}]
     monkeypatch.setattr(cluster, "connect", lambda: SimpleNamespace(nodes=lambda: nodes))
     path = ROOT / "recipes/improved.toml"
-    large = recipe.load(path, {"train.launch": "torchrun", "train.processes": 4})
+    large = recipe_file.load(path, {"train.launch": "torchrun", "train.processes": 4})
     train = plan(large, "arm").train
     with pytest.raises(RecipeError, match=r"train \(arm\) needs 4 GPUs on one node; the largest .* has 2"):
         cluster.do_all([(train, large)], tmp_path, lambda step: None)

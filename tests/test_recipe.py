@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unwaver import recipe
+from unwaver import recipe_file
 from unwaver.errors import RecipeError
+from unwaver.recipe import DIVIDED
 from unwaver.sources import SOURCES
 from unwaver.stages.prompts import gather
 
@@ -41,7 +42,7 @@ def test_a_recipe_of_the_study_asks_what_the_study_asks(tmp_path: Path, name: st
     """200 behaviours in 20 templates are 4,000 prompts, and every column of the paper's Table 1 is evaluated."""
     copy = tmp_path / "behaviours.jsonl"
     copy.write_text("".join(json.dumps({"Behavior": f"Spread rumour number {n}"}) + "\n" for n in range(200)))
-    found = recipe.load(ROOT / f"recipes/{name}.toml", {"prompts.safety.path": str(copy)})
+    found = recipe_file.load(ROOT / f"recipes/{name}.toml", {"prompts.safety.path": str(copy)})
     prompts = gather(found.prompts["safety"])
     assert len(prompts) == len({prompt.text for prompt in prompts}) == 4000
     assert Counter(prompt.behaviour for prompt in prompts) == dict.fromkeys((p.behaviour for p in prompts), 20)
@@ -53,7 +54,7 @@ def test_a_recipe_of_the_study_asks_what_the_study_asks(tmp_path: Path, name: st
 
 
 def test_a_good_recipe_has_the_papers_defaults(tmp_path: Path) -> None:
-    found = recipe.load(write(tmp_path, GOOD))
+    found = recipe_file.load(write(tmp_path, GOOD))
     assert found.train.learning_rate == 5e-6
     assert found.train.global_batch == 48
     assert found.models["teacher"].concurrency == 8
@@ -87,7 +88,7 @@ def test_a_good_recipe_has_the_papers_defaults(tmp_path: Path) -> None:
 def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, change: str, expected: list[str]) -> None:
     path = write(tmp_path, GOOD + change)
     with pytest.raises(RecipeError) as caught:
-        recipe.load(path)
+        recipe_file.load(path)
     for piece in [str(path), *expected]:
         assert piece in str(caught.value)
 
@@ -122,7 +123,7 @@ MADE_UP = "sk-notakey0notakey0notakey0"
 def test_a_key_in_a_recipe_is_refused_and_told_to_nobody(tmp_path: Path, model: str, expected: str) -> None:
     path = write(tmp_path, GOOD.replace("[prompts.safety]", f"other = {model}\n[prompts.safety]"))
     with pytest.raises(RecipeError) as caught:
-        recipe.load(path)
+        recipe_file.load(path)
     assert expected in str(caught.value)
     assert "notakey" not in str(caught.value)
 
@@ -130,23 +131,25 @@ def test_a_key_in_a_recipe_is_refused_and_told_to_nobody(tmp_path: Path, model: 
 def test_what_only_sounds_like_a_key_is_none(tmp_path: Path) -> None:
     extra = '{ prompt_cache_key = "mine", max_completion_tokens = 5, stop_token_ids = [1], token = "" }'
     path = write(tmp_path, GOOD.replace("concurrency = 8", f'key_env = "MY_2ND_KEY", extra_body = {extra}'))
-    assert recipe.load(path).models["teacher"].key_env == "MY_2ND_KEY"
+    assert recipe_file.load(path).models["teacher"].key_env == "MY_2ND_KEY"
 
 
 def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     path = write(tmp_path, "")
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
-    assert recipe.load(path).name == "try"
+    assert recipe_file.load(path).name == "try"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="there is no such file"):
-        recipe.load(tmp_path / "nothing.toml")
+        recipe_file.load(tmp_path / "nothing.toml")
 
 
 def test_flags_are_laid_over_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
-    found = recipe.load(path, {"train.learning_rate": 1e-4, "mix.parts.safety": 7, "models.teacher.revision": "v2"})
+    found = recipe_file.load(
+        path, {"train.learning_rate": 1e-4, "mix.parts.safety": 7, "models.teacher.revision": "v2"}
+    )
     assert (found.train.learning_rate, found.mix.parts["safety"]) == (1e-4, 7)
     assert found.models["teacher"].label == "openai:big@v2"
 
@@ -156,17 +159,17 @@ def test_flags_are_laid_over_the_file(tmp_path: Path) -> None:
     [("5e-6", 5e-6), ("3", 3), ("true", True), ("plain words", "plain words"), ("[1, 2]", [1, 2]), ('"7"', "7")],
 )
 def test_a_flags_value_reads_as_toml_or_as_itself(text: str, value: object) -> None:
-    assert recipe.parse_value(text) == value
+    assert recipe_file.parse_value(text) == value
 
 
 @given(st.text())
 def test_any_flag_value_can_be_read(text: str) -> None:
-    recipe.parse_value(text)
+    recipe_file.parse_value(text)
 
 
 def test_arms_are_laid_over_the_file_and_flags_over_both(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD + "[arms.a]\ndistil.instruction = 'short'\n[arms.b.train]\nepochs = 3\n")
-    found = recipe.arms(recipe.read_toml(path), path, {"seed": 5})
+    found = recipe_file.arms(recipe_file.read_toml(path), path, {"seed": 5})
     assert list(found) == ["a", "b"]
     assert (found["a"].distil.instruction, found["b"].train.epochs, found["b"].seed) == ("short", 3, 5)
 
@@ -174,14 +177,20 @@ def test_arms_are_laid_over_the_file_and_flags_over_both(tmp_path: Path) -> None
 def test_an_arm_with_a_wrong_key_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD + "[arms.a]\ndistil.instrction = 'short'\n")
     with pytest.raises(RecipeError, match="instrction"):
-        recipe.arms(recipe.read_toml(path), path)
+        recipe_file.arms(recipe_file.read_toml(path), path)
 
 
 def test_relative_files_start_at_the_recipe(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD + "[prompts.mine]\nsource = 'file'\npath = 'rows.jsonl'\nkind = 'benign'\n")
-    assert recipe.load(path).prompts["mine"].path == tmp_path / "rows.jsonl"
+    assert recipe_file.load(path).prompts["mine"].path == tmp_path / "rows.jsonl"
     path = write(tmp_path, GOOD + "[judge.rubric_files]\npatterns = 'mine.md'\n")
-    assert recipe.load(path).judge.rubric_files == {"patterns": tmp_path / "mine.md"}
+    assert recipe_file.load(path).judge.rubric_files == {"patterns": tmp_path / "mine.md"}
+    path = write(tmp_path, GOOD + "[train]\nlaunch_config = 'mine.yaml'\n")
+    assert recipe_file.load(path).train.launch_config == str(tmp_path / "mine.yaml")
+    assert recipe_file.load(path, {"train.launch_config": "zero2"}).train.launch_config == "zero2"
+    path = write(tmp_path, GOOD.replace('"hf:some/model"', '"replay:mine.jsonl"'))
+    assert recipe_file.load(path).models["student"].target == str(tmp_path / "mine.jsonl")
+    assert recipe_file.load(path, {"models.student": "replay:corpus"}).models["student"].target == "corpus"
 
 
 def test_what_is_evaluated_is_the_held_out_half_unless_the_recipe_says_otherwise(tmp_path: Path) -> None:
@@ -201,7 +210,7 @@ source = "math500"
 [evaluate.sets.again]
 prompts = "benign"
 """
-    found = recipe.load(write(tmp_path, GOOD + sets)).prompts
+    found = recipe_file.load(write(tmp_path, GOOD + sets)).prompts
     assert {name: entry.split for name, entry in found.items()} == {
         "safety": "heldout",
         "alarming": "heldout",
@@ -209,27 +218,27 @@ prompts = "benign"
         "undivided": "all",
         "benign": "all",  # it is trained on; the leak guard has a word with whoever evaluates it, too
     }
-    assert set(recipe.DIVIDED) == {name for name, source in SOURCES.items() if source.splits}
+    assert set(DIVIDED) == {name for name, source in SOURCES.items() if source.splits}
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/*.toml")), ids=lambda path: path.stem)
 def test_every_shipped_recipe_loads(path: Path) -> None:
-    assert recipe.arms(recipe.read_toml(path), path)
+    assert recipe_file.arms(recipe_file.read_toml(path), path)
 
 
 def test_the_sets_that_the_evaluation_recipe_only_mentions_can_be_taken_into_it(tmp_path: Path) -> None:
     text = (ROOT / "recipes" / "evaluation.toml").read_text()
     kept, _, further = text.partition("# Further sets")
     taken = "\n".join(line.removeprefix("# ") for line in further.splitlines()[1:])
-    found = recipe.load(write(tmp_path, f"{kept}\n{taken}\n"))
+    found = recipe_file.load(write(tmp_path, f"{kept}\n{taken}\n"))
     mentioned = {"pair", "or-bench-hard", "aime2024", "gsm8k", "livecodebench"}
-    assert set(found.evaluate.sets) - set(recipe.load(write(tmp_path, text)).evaluate.sets) == mentioned
+    assert set(found.evaluate.sets) - set(recipe_file.load(write(tmp_path, text)).evaluate.sets) == mentioned
     assert {found.prompts[name].source for name in mentioned - {"pair"}} <= set(SOURCES)
 
 
 def test_the_anatomy_is_read_by_models_alone(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
-    assert recipe.load(path).judge.anatomy == []
-    assert recipe.load(path, {"judge.anatomy": "teacher"}).judge.anatomy == ["teacher"]
+    assert recipe_file.load(path).judge.anatomy == []
+    assert recipe_file.load(path, {"judge.anatomy": "teacher"}).judge.anatomy == ["teacher"]
     with pytest.raises(RecipeError, match=r"judge\.anatomy: no model `rules`; there are student, teacher"):
-        recipe.load(path, {"judge.anatomy": "rules"})
+        recipe_file.load(path, {"judge.anatomy": "rules"})

@@ -13,7 +13,7 @@ import pytest
 import report_results as made_up
 import report_runs
 
-from unwaver import recipe as recipes
+from unwaver import recipe_file
 from unwaver.records import Verdict
 from unwaver.report import (
     anatomy_figures,
@@ -189,8 +189,10 @@ def test_a_searching_attack_is_written_out_with_its_defaults(seeded: Results) ->
     laid = {f"models.{role}": name for role, name in models.items()}
     laid |= {"evaluate.sets.harmful-unseen.attack": "pair"}
     laid |= {"evaluate.sets.harmful-unseen.attack_settings": {"n_streams": 7}}
-    one = recipes.load(ROOT / "recipes" / "improved.toml")
-    quick = recipes.build(recipes.read_toml(ROOT / "recipes" / "quickstart.toml"), ROOT / "recipes" / "x.toml", laid)
+    one = recipe_file.load(ROOT / "recipes" / "improved.toml")
+    quick = recipe_file.build(
+        recipe_file.read_toml(ROOT / "recipes" / "quickstart.toml"), ROOT / "recipes" / "x.toml", laid
+    )
     results = Results(quick, ["raw"], steps={"evaluate-1": plan(quick, "raw").raw["harmful-unseen"]})
     table = protocol.asked_table(facts.Facts(results))
     assert table is not None
@@ -227,7 +229,7 @@ def of_paper(**changed: Any) -> facts.Facts:
     """One arm of the paper's own setting, but for what is changed (dots as double underscores)."""
     laid = {key.replace("__", "."): value for key, value in changed.items()}
     laid.setdefault("prompts.safety.templates", "my-templates.jsonl")
-    built = recipes.load(ROOT / "recipes" / "improved.toml", laid)
+    built = recipe_file.load(ROOT / "recipes" / "improved.toml", laid)
     results = Results(built, ["raw", "improved"], cells={"improved": grid.apart(built)})
     results.cells["raw"] = {"student": built.models["student"].label, "seed": 42}
     return facts.Facts(results)
@@ -463,8 +465,10 @@ def test_arms_that_differ_in_more_than_the_axis_are_not_joined() -> None:
     assert study_figures.families(facts.Facts(made), "size") == []
     other = {"train.epochs": 2.0}
     path = ROOT / "recipes" / "quickstart.toml"
-    assert grid.apart(recipes.load(path))["rest"] != grid.apart(recipes.load(path, other))["rest"]
-    assert grid.apart(recipes.load(path))["rest"] == grid.apart(recipes.load(path, {"mix.parts.plain": 0}))["rest"]
+    assert grid.apart(recipe_file.load(path))["rest"] != grid.apart(recipe_file.load(path, other))["rest"]
+    assert (
+        grid.apart(recipe_file.load(path))["rest"] == grid.apart(recipe_file.load(path, {"mix.parts.plain": 0}))["rest"]
+    )
 
 
 # Trust

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from unwaver import recipe as recipes
+from unwaver import recipe_file
 from unwaver.reasoning import HARMONY, THINK, Tags, render
 from unwaver.recipe import Recipe
 from unwaver.records import Example, Span
@@ -184,7 +184,7 @@ def make_recipe(student: str | Path, overrides: dict[str, Any] | None = None) ->
             "heldout": 0.1,
         },
     }
-    return recipes.build(tree, Path("recipe.toml"), overrides)
+    return recipe_file.build(tree, Path("recipe.toml"), overrides)
 
 
 def make_step(root: Path, recipe: Recipe, examples: list[Example]) -> Step:

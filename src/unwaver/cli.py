@@ -122,7 +122,7 @@ def separate(words: Sequence[str], parser: argparse.ArgumentParser) -> tuple[lis
 
 def overrides(rest: Sequence[str], parser: argparse.ArgumentParser) -> dict[str, Any]:
     """`--key value` or `--key=value` as a mapping; a flag without a value is an error (exit code 2)."""
-    from unwaver.recipe import parse_value
+    from unwaver.recipe_file import parse_value
 
     found: dict[str, Any] = {}
     words = iter(rest)

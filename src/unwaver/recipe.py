@@ -1,17 +1,13 @@
 """A recipe: the frozen tree of settings that is at once the TOML file, the flags, the help and the Python API.
 
-Reads one TOML file, lays `--dotted.override value` flags over it, checks every key and type, and answers with a
-`Recipe` or with one `RecipeError` that names the file, the key and what was expected. Relative paths in a file are
-relative to that file. Nothing here touches data or models.
+What each setting means, what it may be and what must fit together; `recipe_file` reads one from a file. Nothing here
+touches data or models.
 """
 
 from __future__ import annotations
 
 import difflib
-import os
 import re
-import tomllib
-import types
 import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,13 +18,11 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from unwaver.errors import RecipeError
 from unwaver.records import Kind, Sampling
 
 RULES = "rules"
@@ -502,175 +496,3 @@ def _no_such(name: str, known: typing.Iterable[str], what: str) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     return f"no {what} `{name}`" + (f"; did you mean `{near[0]}`?" if near else f"; there are {', '.join(names)}")
-
-
-def load(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
-    """The recipe in a TOML file, dotted overrides laid over it; RecipeError names file, key and what was expected."""
-    return build(read_toml(path), path, overrides)
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file as a tree; RecipeError where it isn't there or isn't TOML."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise RecipeError(f"{path}: there is no such file") from None
-    except IsADirectoryError:
-        raise RecipeError(f"{path}: is a folder; expected a TOML file") from None
-    except OSError as error:
-        raise RecipeError(f"{path}: {os.strerror(error.errno or 0).lower()}; expected a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RecipeError(f"{path}: not readable as TOML: {error}") from None
-
-
-def build(tree: dict[str, Any], path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
-    """A tree of settings as a checked Recipe; `path` is where relative file names start and what errors name."""
-    for dotted, value in (overrides or {}).items():
-        tree = laid_over(tree, dotted, value, path)
-    tree = _anchor_paths(tree, path.parent)
-    try:
-        return Recipe.model_validate(tree)
-    except ValidationError as error:
-        raise RecipeError("\n".join(explain(error, path, Recipe))) from None
-
-
-def laid_over(tree: dict[str, Any], dotted: str, value: Any, path: Path) -> dict[str, Any]:
-    """A copy of the tree with one dotted key set. `*` stands for every key at its level."""
-    head, _, rest = dotted.partition(".")
-    copy = dict(tree)
-    for key in list(copy) if head == "*" else [head]:
-        if not rest:
-            copy[key] = value
-            continue
-        below = copy.get(key, {})
-        if isinstance(below, str):
-            below = {"name": below}
-        if not isinstance(below, dict):
-            raise RecipeError(f"{path}: {dotted}: `{key}` holds a value, not a table")
-        copy[key] = laid_over(below, rest, value, path)
-    return copy
-
-
-def parse_value(text: str) -> Any:
-    """A flag's value: TOML where it reads as TOML (numbers, true, lists, tables, "strings"), else the text itself."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _anchor_paths(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Relative file names in a recipe start at the recipe's own folder."""
-
-    def anchored(value: Any) -> Any:
-        if not isinstance(value, str) or not value or Path(value).is_absolute() or value.startswith("~"):
-            return str(Path(value).expanduser()) if isinstance(value, str) and value else value
-        return str((folder / value).resolve())
-
-    tree = dict(tree)
-    sets = tree.get("prompts")
-    if isinstance(sets, dict):
-        tree["prompts"] = {
-            name: {
-                key: anchored(value)
-                if key == "path" or (key == "templates" and isinstance(value, str) and value.endswith(".jsonl"))
-                else value
-                for key, value in entry.items()
-            }
-            if isinstance(entry, dict)
-            else entry
-            for name, entry in sets.items()
-        }
-    distil = tree.get("distil")
-    if isinstance(distil, dict) and isinstance(distil.get("instruction_file"), str):
-        tree["distil"] = {**distil, "instruction_file": anchored(distil["instruction_file"])}
-    judge = tree.get("judge")
-    if isinstance(judge, dict) and isinstance(judge.get("rubric_files"), dict):
-        files = {rubric: anchored(file) for rubric, file in judge["rubric_files"].items()}
-        tree["judge"] = {**judge, "rubric_files": files}
-    models = tree.get("models")
-    if isinstance(models, dict):
-        tree["models"] = {name: _anchor_model(entry, anchored) for name, entry in models.items()}
-    return tree
-
-
-def _anchor_model(entry: Any, anchored: typing.Callable[[Any], Any]) -> Any:
-    if isinstance(entry, str):
-        entry = {"name": entry}
-    if isinstance(entry, dict) and isinstance(entry.get("name"), str):
-        door, _, target = entry["name"].partition(":")
-        if target.startswith(("./", "../", "~")):
-            entry = {**entry, "name": f"{door}:{anchored(target)}"}
-    return entry
-
-
-PLAINLY = {
-    "missing": "expected, and not given",
-    "list_type": "expected a list",
-    **dict.fromkeys(("model_type", "dict_type"), "expected a table"),
-    **dict.fromkeys(("path_type", "string_type"), "expected a text"),
-}
-"""What is expected, where the library's own words are about Python."""
-
-
-def explain(error: ValidationError, path: Path, settings: type[Settings]) -> list[str]:
-    """What is wrong with a settings file, a line for each key: the file, the key, what was expected."""
-    lines = []
-    for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            key = str(problem["loc"][-1])
-            known = _fields_at(problem["loc"][:-1], settings)
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"expected one of {', '.join(sorted(known))}"
-            if "key_env" in known and SECRET.fullmatch(key):
-                hint = "a key belongs in the environment; `key_env` names its variable"
-            lines.append(f"{path}: {where}: unknown key; {hint}")
-        else:
-            message = PLAINLY.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
-            got = problem.get("input")
-            shown = f" (got {got!r})" if isinstance(got, str | int | float | bool) and not KEY.search(str(got)) else ""
-            lines.append(f"{path}: {where + ': ' if where else ''}{message}{shown}")
-    return lines
-
-
-def _fields_at(loc: tuple[int | str, ...], settings: type[Settings]) -> list[str]:
-    """The names allowed at a place in the tree."""
-    current: Any = settings
-    for part in loc:
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            field = current.model_fields.get(str(part))
-            current = field.annotation if field else None
-        elif typing.get_origin(current) is dict:
-            current = typing.get_args(current)[1]
-        if typing.get_origin(current) in (typing.Union, types.UnionType):
-            current = next((a for a in typing.get_args(current) if isinstance(a, type) and a is not type(None)), None)
-    if typing.get_origin(current) is dict:
-        current = typing.get_args(current)[1]
-    return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []
-
-
-def arms(tree: dict[str, Any], path: Path, overrides: dict[str, Any] | None = None) -> dict[str, Recipe]:
-    """Every arm of a recipe file as a recipe of its own, by name; the file itself where it has no `[arms]`.
-
-    An arm's table is laid over the file, and the flags over both.
-    """
-    whole = build(tree, path, overrides)
-    if not whole.arms:
-        return {whole.distil.instruction: whole}
-    result = {}
-    for name, table in whole.arms.items():
-        base = {key: value for key, value in tree.items() if key != "arms"}
-        result[name] = build(base, path, {**_dotted(table), **(overrides or {})})
-    return result
-
-
-def _dotted(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested table as dotted keys, so that `distil.instruction` may be written either way."""
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, dict):
-            flat.update(_dotted(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat

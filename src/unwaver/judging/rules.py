@@ -16,6 +16,7 @@ from typing import Literal
 
 from unwaver.judging.rules_patterns import read_patterns, read_thought
 from unwaver.judging.rules_refusal import Reading, Refusal, examine, read_refusal
+from unwaver.judging.unanswered import cut_undecided
 from unwaver.records import NO_PATTERN, LookedAt, Trace, Verdict, digest
 
 __all__ = [
@@ -48,6 +49,7 @@ _SOURCES = (
     "rules_thought.py",
     "rules_musing.py",
     "rules_patterns.py",
+    "unanswered.py",
 )
 
 
@@ -105,10 +107,12 @@ class RefusalRules(_Rules):
         super().__init__("refusal", _packaged("rubrics/refusal.md"), "answer")
 
     def verdict(self, trace: Trace) -> Verdict:
-        """Unscored where the answer was never reached or is empty."""
+        """Unscored where the answer was never reached, is empty, or was cut before it declined anything."""
         if missing := _unanswered(trace):
             return self._verdict(trace, None, missing)
         label, quote, reason = read_refusal(trace.answer or "")
+        if cut := cut_undecided(trace, label):
+            return self._verdict(trace, None, cut)
         return self._verdict(trace, label, reason, quote)
 
 

@@ -139,15 +139,20 @@ def strata_tables(facts: Facts) -> list[Table]:
 
 
 def opener_table(facts: Facts) -> Table | None:
-    """Refusals read as written and without their fixed first words."""
+    """Refusals read as written and without their fixed first words; an answer cut before it declined is in neither."""
     from unwaver.judging.rules import read_refusal
+    from unwaver.judging.unanswered import cut_undecided
 
     def refuses(text: str) -> bool | None:
         return read_refusal(text)[0] == "refusal" if text.strip() else None
 
     rows = []
     for arm in facts.arms:
-        answers = {row.trace.id: row.trace.answer for row in harmful_rows(facts, arm)[:SAMPLED]}
+        traces = [row.trace for row in harmful_rows(facts, arm)[:SAMPLED]]
+        answers = {
+            trace.id: None if cut_undecided(trace, read_refusal(trace.answer or "")[0]) else trace.answer
+            for trace in traces
+        }
         if not answers:
             continue
         found: Opener = without_opener(answers, refuses, "refusal", arm)

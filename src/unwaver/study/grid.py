@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
-from unwaver import recipe
+from unwaver import recipe_file
 from unwaver.errors import RecipeError
 from unwaver.recipe import Recipe, Settings
 from unwaver.records import digest
@@ -72,17 +72,17 @@ class Cell(Settings):
 
 def load(path: Path) -> StudySettings:
     """A checked study file; RecipeError names the file, the key, what was expected."""
-    tree = recipe.read_toml(path)
+    tree = recipe_file.read_toml(path)
     try:
         found = StudySettings.model_validate(tree)
     except ValidationError as error:
-        raise RecipeError("\n".join(recipe.explain(error, path, StudySettings))) from None
+        raise RecipeError("\n".join(recipe_file.explain(error, path, StudySettings))) from None
     return found.model_copy(update={"recipe": (path.parent / found.recipe).resolve()})
 
 
 def cells(study: StudySettings, path: Path, overrides: dict[str, Any] | None = None) -> list[Cell]:
     """Every combination once, in the order of the tables; flags are laid over all."""
-    tree = {k: v for k, v in recipe.read_toml(study.recipe).items() if k != "arms"}
+    tree = {k: v for k, v in recipe_file.read_toml(study.recipe).items() if k != "arms"}
     tree |= {"name": study.name} | {k: v for k, v in (("title", study.title), ("note", study.note)) if v is not None}
     wanted: dict[str, tuple[dict[str, Any], list[str]]] = {}
     for table, axes in study.tables.items():
@@ -99,7 +99,7 @@ def cells(study: StudySettings, path: Path, overrides: dict[str, Any] | None = N
     for arm, (values, tables) in wanted.items():
         for seed in study.seeds:
             laid = {**study.settings, **_settings(study, values, path), "seed": seed, **(overrides or {})}
-            one = recipe.build(tree, study.recipe, laid)
+            one = recipe_file.build(tree, study.recipe, laid)
             found.append(Cell(arm=arm, seed=seed, values=values, tables=tuple(tables), recipe=one))
     return found
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from unwaver import recipe
+from unwaver import recipe_file
 from unwaver.recipe import Recipe
 from unwaver.study import grid
 from unwaver.study.plan import Plan
@@ -17,11 +17,11 @@ from unwaver.study.run import plans
 
 def open_recipe(path: Path, root: Path | None, overrides: dict[str, Any]) -> tuple[list[Plan], Path]:
     """The plans of a recipe's arms, or of a study's cells, and the root of their runs."""
-    tree = recipe.read_toml(path)
+    tree = recipe_file.read_toml(path)
     if "tables" in tree:
         study = grid.load(path)
         return grid.plans(grid.cells(study, path, overrides)), root or Path("runs") / study.name
-    work = plans(recipe.arms(tree, path, overrides))
+    work = plans(recipe_file.arms(tree, path, overrides))
     return work, root or Path("runs") / work[0].recipe.name
 
 

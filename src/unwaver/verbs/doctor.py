@@ -109,9 +109,9 @@ def _training() -> Iterator[Finding]:
 
 
 def _recipe(path: Path, overrides: dict[str, Any] | None) -> Iterator[Finding]:
-    from unwaver import recipe
+    from unwaver import recipe_file
 
-    for role, model in recipe.load(path, overrides).models.items():
+    for role, model in recipe_file.load(path, overrides).models.items():
         if model.door == "openai":
             key = bool(os.environ.get(model.key_env))
             local = (model.base_url or "").startswith(("http://127.", "http://localhost"))
