@@ -354,11 +354,6 @@ def test_a_budget_in_money(tmp_path: Path) -> None:
     assert 14 <= sum(model.asked.values()) <= 14 + SETTINGS.concurrency
 
 
-def test_a_budget_in_money_needs_prices(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="max_cost needs price_in and price_out"):
-        run(tmp_path, Scripted(fine), requests(1), changed(max_cost=1.0, price_in=1.0))
-
-
 def test_a_budget_needs_token_counts(tmp_path: Path) -> None:
     async def silent(text: str, turn: int) -> Reply:
         return Reply(text="fine", ending="stop")

@@ -83,6 +83,14 @@ def test_a_good_recipe_has_the_papers_defaults(tmp_path: Path) -> None:
             ["judge", "rubric_files.pattern", "did you mean `patterns`"],
         ),
         ("[prompts.mine]\nsource = 'file'\nkind = 'benign'\npath = ''", ["prompts.mine.path", "empty name"]),
+        (
+            "[models.other]\nname = 'openai:m'\nmax_cost = 1\nprice_in = 1",
+            ["models.other", "max_cost needs price_in and price_out"],
+        ),
+        (
+            "[evaluate.sets.x]\nprompts = 'safety'\nattack_settings = { n_streams = 5 }",
+            ["evaluate.sets.x", "attack_settings: expected attack", "`none` has none"],
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, change: str, expected: list[str]) -> None:

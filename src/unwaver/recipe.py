@@ -157,6 +157,12 @@ class ModelSettings(Settings):
         _refuse_keys(self.load, "load")
         return self
 
+    @model_validator(mode="after")
+    def _money_can_be_counted(self) -> ModelSettings:
+        if self.max_cost is not None and (self.price_in is None or self.price_out is None):
+            raise ValueError("max_cost needs price_in and price_out, or nobody can tell when it is spent")
+        return self
+
     @property
     def door(self) -> str:
         """The part before the colon."""
@@ -386,6 +392,12 @@ class EvaluationSet(Settings):
     """None: the paper's budget for the kind: 4,096 harmful, 2,048 over-refusal, 32,768 maths, 30,000 code."""
     attack_settings: dict[str, Any] = {}
     """Laid over the attack's own settings (`n_streams`, `n_iterations` ...)."""
+
+    @model_validator(mode="after")
+    def _attack_has_settings(self) -> EvaluationSet:
+        if self.attack_settings and self.attack not in ("pair", "pap"):
+            raise ValueError(f'attack_settings: expected attack = "pair" or "pap", as `{self.attack}` has none')
+        return self
 
 
 class EvaluateSettings(Settings):

@@ -19,7 +19,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from unwaver.errors import RecipeError, RunError, UnwaverError
+from unwaver.errors import RunError, UnwaverError
 from unwaver.ledger import Ledger, Spent
 from unwaver.models import Model, Refused, Transient
 from unwaver.progress import say
@@ -56,10 +56,6 @@ class Engine:
     """Asks one model through one ledger; a context manager that sees the calls under way through."""
 
     def __init__(self, model: Model, settings: ModelSettings, ledger: Ledger, tally: Tally | None = None) -> None:
-        if settings.max_cost is not None and (settings.price_in is None or settings.price_out is None):
-            raise RecipeError(
-                f"{settings.name}: max_cost needs price_in and price_out, or nobody can tell when it is spent"
-            )
         self.model = model
         self.settings = settings
         self.ledger = ledger

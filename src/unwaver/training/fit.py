@@ -157,6 +157,7 @@ def _fit(folder: Path) -> None:
     rows = load_rows(folder / work.rows)
     the_plan = training_plan(work, rows, int(os.environ.get("WORLD_SIZE", "1")))
     config = settings.sft_config(work, the_plan, folder, attention.rows_without_padding(work.student))
+    adapters = settings.lora_config(work.train)  # a wrong key is told before weights are loaded
     first = config.process_index == 0
     if first:
         told = ", ".join(f"{what}: {value}" for what, value in settings.machine().items() if what != "QLoRA")
@@ -168,7 +169,7 @@ def _fit(folder: Path) -> None:
         model=settings.load_student(work.student, work.train),
         args=config,
         processing_class=AutoTokenizer.from_pretrained(locate(work.student.target), revision=work.student.revision),
-        peft_config=settings.lora_config(work.train),
+        peft_config=adapters,
         callbacks=[keeper],
     )
     done = _newest_checkpoint(folder, first)
