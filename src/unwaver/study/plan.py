@@ -26,7 +26,13 @@ from unwaver.store import Step
 RAW = "raw"
 """The arm that is the student before training."""
 
-GRADED: dict[Kind, tuple[str, ...]] = {"maths": ("maths*.py",), "code": ("code*.py", "sandbox*.py")}
+UNANSWERED = "unanswered.py"
+"""What a reply without a whole answer counts as, for every reader."""
+
+GRADED: dict[Kind, tuple[str, ...]] = {
+    "maths": ("maths*.py", UNANSWERED),
+    "code": ("code*.py", "sandbox*.py", UNANSWERED),
+}
 """The kinds of prompt whose replies are graded, not judged, and the files that grade them."""
 
 
@@ -140,11 +146,15 @@ def rubrics_of(kind: Kind, safety: str) -> tuple[str, ...]:
 
 
 def _judge_of(recipe: Recipe, rubric: str, name: str) -> Any:
-    """One judge and the words it is asked in: another wording, schema or guard format is another judge."""
+    """One judge: another wording, schema or guard format, or another way to read its reply, is another judge."""
     if name == RULES:
         return rules_digest()
     model = recipe.models[name]
-    return {"model": _identity(model), "rubric": model_reader(rubric, model, recipe.judge).rubric}
+    return {
+        "model": _identity(model),
+        "rubric": model_reader(rubric, model, recipe.judge).rubric,
+        "read_by": _source("judging", ("guards*.py", "rubric*.py", UNANSWERED)),
+    }
 
 
 def _training(recipe: Recipe) -> dict[str, Any]:
@@ -188,7 +198,7 @@ def _identity(model: ModelSettings | None) -> dict[str, Any] | None:
 
 def rules_digest() -> str:
     """What the rule readers are, as a digest of their source."""
-    return "rules@" + _source("judging", ("rules*.py",))
+    return "rules@" + _source("judging", ("rules*.py", UNANSWERED))
 
 
 @cache
