@@ -171,7 +171,7 @@ def test_what_has_no_program_and_what_can_not_be_graded(grader: CodeGrader) -> N
         trace(good, {**CALL, "tests": [{"input": "{", "output": "1"}]}),
         trace(good),
     ]
-    verdicts = grader.verdicts(traces)
+    verdicts = list(grader.verdicts(traces))
     assert [verdict.label for verdict in verdicts] == ["failed", "failed", *[None] * 6, "passed"]
     assert verdicts[0].reason == "no answer: the reasoning was cut at the token limit"
     assert "no complete block" in verdicts[1].reason

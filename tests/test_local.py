@@ -125,6 +125,35 @@ def test_the_longest_are_generated_first_and_with_their_like(babbler: Path, monk
     assert all(min(one) >= max(other) for one, other in pairwise(batches))
 
 
+def test_a_long_prompt_pads_no_short_ones(babbler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import LlamaForCausalLM
+
+    batches: list[tuple[int, int]] = []
+    real = LlamaForCausalLM.generate
+
+    def noted(self: Any, *args: Any, **given: Any) -> Any:
+        batches.append(tuple(given["input_ids"].shape))
+        return real(self, *args, **given)
+
+    monkeypatch.setattr(LlamaForCausalLM, "generate", noted)
+    lengths = [3, 900, 40, 2000, 1100, 8]
+    replies = ask(local(babbler, batch_size=8), *(request("x" * n, max_tokens=1) for n in lengths))
+    frame = len("[user][assistant]")
+    assert [reply.tokens_in for reply in replies] == [n + frame for n in lengths]
+    assert batches == [(3, 2000 + frame), (3, 40 + frame)]
+
+
+def test_a_batch_that_takes_long_says_how_far_it_is(
+    babbler: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("unwaver.models.local.TELL_EVERY", 0.0)
+    (reply,) = ask(local(babbler), request("Say a word", max_tokens=5, temperature=1.0, seed=1))
+    assert reply.tokens_out is not None
+    told = [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines() if " tokens" in line]
+    assert told[0] == "1 of a batch of 1 replies go on after 1 of at most 5 tokens"
+    assert len(told) == reply.tokens_out
+
+
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.6, 0.95), (1.7, 0.5)])
 def test_sampled_tokens_are_distributed_as_temperature_and_top_p_say(temperature: float, top_p: float) -> None:
     import torch

@@ -13,6 +13,9 @@ from contextlib import contextmanager
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 """What the system says of a disk that takes no more."""
 
+DISK_SIGNS = ("os error 28", "os error 27", "os error 122", "PytorchStreamWriter", "inline_container")
+"""What the libraries that write weights say of it, in errors of their own."""
+
 EXIT_DONE = 0
 EXIT_BUG = 1
 EXIT_BAD_INPUT = 2

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from unwaver import __version__
-from unwaver.errors import DISK, HeldError, RecipeError, RecordError, RunError
+from unwaver.errors import DISK, DISK_SIGNS, HeldError, RecipeError, RecordError, RunError, UnwaverError
 from unwaver.records import digest
 
 R = TypeVar("R", bound=BaseModel)
@@ -245,10 +245,16 @@ def disk_errors(path: Path) -> Iterator[None]:
     """A full or unwritable disk as a RunError that says so; what is already written stays."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (*DISK, errno.EACCES):
-            raise RunError(
-                f"{error.filename or path}: {os.strerror(error.errno).lower()}; nothing already written is lost: "
-                "put that right and give the same command again"
-            ) from None
+    except UnwaverError:
         raise
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) else None
+        # Libraries that write weights raise errors of their own.
+        if number is None and any(sign in str(error) for sign in DISK_SIGNS):
+            number = errno.ENOSPC
+        if number is None or number not in (*DISK, errno.EACCES):
+            raise
+        raise RunError(
+            f"{getattr(error, 'filename', None) or path}: {os.strerror(number).lower()}; nothing already written is "
+            "lost: put that right and give the same command again"
+        ) from None

@@ -5,7 +5,7 @@ Nothing here calls a model: a reader says what to ask and reads what came back, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from unwaver.records import LookedAt, Reply, Request, Trace, Verdict
@@ -27,7 +27,7 @@ class RuleReader(Protocol):
 class Grader(Protocol):
     """Reads many traces with worker processes of its own: maths and code."""
 
-    def verdicts(self, traces: Sequence[Trace]) -> list[Verdict]:
+    def verdicts(self, traces: Sequence[Trace]) -> Iterable[Verdict]:
         """One verdict a trace, in their order."""
 
 

@@ -19,7 +19,7 @@ import secrets
 import textwrap
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from decimal import Decimal, InvalidOperation
@@ -101,11 +101,13 @@ class CodeGrader:
             reason=reason,
         )
 
-    def verdicts(self, traces: Sequence[Trace]) -> list[Verdict]:
-        """The readings of many traces, in order. When interrupted, it waits for the tests that are running only."""
+    def verdicts(self, traces: Sequence[Trace]) -> Iterator[Verdict]:
+        """The readings of many traces, in order, each when it is done. When interrupted, it waits for the tests that
+        are running only.
+        """
         with ThreadPoolExecutor(self._workers) as executor:
             try:
-                return list(executor.map(self.verdict, traces))
+                yield from executor.map(self.verdict, traces)
             except BaseException:
                 self._stopping.set()
                 executor.shutdown(wait=True, cancel_futures=True)

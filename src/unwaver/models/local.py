@@ -10,15 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
+from collections.abc import Callable
 from typing import Any
 
 from unwaver.errors import RecipeError
 from unwaver.models.weights import locate
+from unwaver.progress import say
 from unwaver.reasoning import FAMILIES, opens_block, split
 from unwaver.recipe import ModelSettings
 from unwaver.records import Reply, Request
 
 GATHER_SECONDS = 0.02
+
+PADDED_ANYWAY = 100
+"""Characters by which a prompt may be shorter than half the longest of its batch: a template adds as many to both."""
+
+TELL_EVERY = 60.0
+"""Seconds between lines about one batch: its replies count as done only when the last of them is."""
 
 
 class LocalModel:
@@ -82,9 +91,13 @@ class LocalModel:
             return []
         first = _drawn(self._waiting[0][0])
         alike = [item for item in self._waiting if _drawn(item[0]) == first]
-        alike.sort(key=lambda item: len(_text(item[0])), reverse=True)
-        size = len(alike) if isinstance(self._backend, _Vllm) else self._settings.batch_size
-        batch = alike[:size]
+        if isinstance(self._backend, _Vllm):
+            batch = alike
+        else:
+            alike.sort(key=lambda item: len(_text(item[0])), reverse=True)
+            # Rows are padded to the longest: one long prompt would make hundreds of short ones several times as dear.
+            least = len(_text(alike[0][0])) / 2 - PADDED_ANYWAY
+            batch = [item for item in alike[: self._settings.batch_size] if len(_text(item[0])) >= least]
         taken = {id(item) for item in batch}
         self._waiting = [item for item in self._waiting if id(item) not in taken]
         return batch
@@ -175,6 +188,7 @@ class _Transformers:
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]
         path = locate(settings.target)
+        say(f"{settings.label}: loading the weights")
         self._prompter = _Prompter(settings, path)
         load: dict[str, Any] = {"dtype": best_dtype(), "revision": settings.revision, **settings.load}
         if torch.cuda.is_available():
@@ -211,6 +225,17 @@ class _Transformers:
         written: list[list[int]] = [[] for _ in requests]
         ends = torch.tensor(sorted(self._ends), device=device)
         rows, cache = list(range(len(requests))), None
+        spoken = time.monotonic()
+
+        def tell(width: int, open_rows: int) -> None:
+            nonlocal spoken
+            if time.monotonic() - spoken >= TELL_EVERY:
+                spoken = time.monotonic()
+                say(
+                    f"{self._prompter.settings.label}: {open_rows} of a batch of {len(requests)} replies go on after "
+                    f"{width - longest} of at most {sampling.max_tokens} tokens"
+                )
+
         with torch.inference_mode():
             # A row that has ended is computed on until its batch ends; so the batch ends when half of it has, and the
             # other half goes on from its cache.
@@ -222,7 +247,7 @@ class _Transformers:
                     past_key_values=cache,
                     max_new_tokens=sampling.max_tokens - (begun - longest),
                     logits_processor=LogitsProcessorList(noise),
-                    stopping_criteria=StoppingCriteriaList([_HalfEnded(begun, ends)]),
+                    stopping_criteria=StoppingCriteriaList([_HalfEnded(begun, ends, tell)]),
                     return_dict_in_generate=True,
                 )
                 for which, tokens in zip(rows, out.sequences[:, begun:].tolist(), strict=True):
@@ -246,16 +271,21 @@ class _Transformers:
 
 
 class _HalfEnded:
-    """Ends a batch half of whose rows hold one of `ends`, token ids, beyond the column `begun`."""
+    """Ends a batch half of whose rows hold one of `ends`, token ids, beyond the column `begun`.
 
-    def __init__(self, begun: int, ends: Any) -> None:
-        self._begun, self._ends = begun, ends
+    `tell` hears after every token how many columns there are and how many rows go on.
+    """
+
+    def __init__(self, begun: int, ends: Any, tell: Callable[[int, int], None]) -> None:
+        self._begun, self._ends, self._tell = begun, ends, tell
 
     def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
         import torch
 
         ended = torch.isin(input_ids[:, self._begun :], self._ends).any(dim=1)
-        return torch.full_like(ended, bool(2 * ended.sum() >= len(ended)))
+        done = int(ended.sum())
+        self._tell(input_ids.shape[1], len(ended) - done)
+        return torch.full_like(ended, 2 * done >= len(ended))
 
 
 class _SeededNoise:
@@ -293,6 +323,7 @@ class _Vllm:
         import vllm
 
         path = locate(settings.target)
+        say(f"{settings.label}: loading the weights")
         self._prompter = _Prompter(settings, path)
         self._engine: Any = vllm.LLM(model=path, revision=settings.revision, **{"seed": 0, **settings.load})
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from unwaver.errors import RecipeError
 from unwaver.progress import say
+from unwaver.store import disk_errors
 
 PACKAGE = "package:"
 
@@ -72,7 +73,6 @@ def _converted(gguf: Path) -> Path:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]
     say(f"turning {gguf.name} into safetensors, once (kept in {folder})")
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-    part.mkdir(parents=True, exist_ok=True)
     tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
     model: Any = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
     # Once its numbers are plain floats the model is no longer quantised; saving refuses while it claims to be.
@@ -80,8 +80,10 @@ def _converted(gguf: Path) -> Path:
     model.is_quantized = False
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    model.save_pretrained(part)
-    tokenizer.save_pretrained(part)
+    with disk_errors(part):
+        part.mkdir(parents=True, exist_ok=True)
+        model.save_pretrained(part)
+        tokenizer.save_pretrained(part)
     try:
         part.rename(folder)
     except OSError:  # another process was faster; its folder is as good

@@ -148,7 +148,7 @@ def _sections(facts: Facts) -> Iterator[Section]:
     yield _section(
         *("results", "Results", "Results", by_harm),
         *(main_tables.main_table(facts), figures.rates(facts), main_tables.comparison_table(facts)),
-        *(main_tables.both_ways_table(facts), main_tables.samples_table(facts)),
+        *(main_tables.scored_table(facts), main_tables.both_ways_table(facts), main_tables.samples_table(facts)),
     )
     yield _section("trade-off", "Trade-off", "Safety and helpfulness", by_harm, figures.trade_off(facts))
     yield _section(
@@ -160,7 +160,7 @@ def _sections(facts: Facts) -> Iterator[Section]:
     )
     yield _section("settings", "Settings", "What the settings do", by_harm, *study_figures.all_of(facts))
     yield _section(
-        *("paper", "Paper", "Beside the paper", ""),
+        *("paper", "Paper", "Beside the paper", by_harm),
         *(paper.table_1(facts), paper.table_3(facts), paper.table_2(facts)),
     )
     yield _section(
@@ -172,7 +172,7 @@ def _sections(facts: Facts) -> Iterator[Section]:
         *(trace_figures.lengths(facts), other_tables.length_table(facts, taught)),
     )
     yield _section(
-        *("style", "Style", "Less harm, or another style?", style.problem(equal)),
+        *("style", "Style", "Less harm, or another style?", " ".join(filter(None, (by_harm, style.problem(equal))))),
         *(style.regression_table(one) for one in equal),
         *style.strata_tables(facts),
         style.opener_table(facts),

@@ -30,11 +30,13 @@ GRADERS = ("maths", "code")
 def asked_table(facts: Facts) -> Table | None:
     """What each evaluation set was asked, and how replies were drawn; a set asked in several ways has several rows."""
     found: dict[tuple[str, ...], tuple[list[str], set[str]]] = {}
+    systems: dict[str | None, None] = {}
     for step in facts.results.steps.values():
         if step.stage == "evaluate":
             row, seed = _asked(step)
             students, seeds = found.setdefault(row, ([], set()))
             students.append(str(step.settings["student"]["name"]))
+            systems[step.settings["student"]["system"]] = None
             seeds.add(NOTHING if seed is None else str(seed))
     if not found:
         return None
@@ -57,10 +59,17 @@ def asked_table(facts: Facts) -> Table | None:
         ["set", "prompts", "attack", "n", "temperature", "top-p", "budget", "replies each", "seed", "runs"],
         rows,
         (
-            "Budget: most tokens of a reply, its reasoning included; temperature 0 is greedy and uses no seed. "
-            "The student is asked the bare prompt.",
+            "Budget: most tokens of a reply, its reasoning included; temperature 0 is greedy and uses no seed.",
+            *(_told(system) for system in systems),
         ),
     )
+
+
+def _told(system: str | None) -> str:
+    """What stands before every prompt."""
+    if system is None:
+        return "The student is asked the bare prompt."
+    return f"Before every prompt the student is given the system turn “{system}”."
 
 
 def _asked(step: Step) -> tuple[tuple[str, ...], int | None]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from unwaver.errors import RecipeError
+from unwaver.progress import bar
 from unwaver.reasoning import FAMILIES, Tags, render
 from unwaver.recipe import Keep, Recipe
 from unwaver.records import NO_PATTERN, Example, Prompt, Span, Trace, Verdict, digest
@@ -90,12 +91,14 @@ def _draw(name: str, judged: Step, recipe: Recipe, root: Path) -> Part:
     part = Part(name, judged.inputs["distil"].directory(root) / TRACES, recipe.mix.parts[name])
     labels = _labels(part, judged.directory(root) / VERDICTS)
     eligible: list[tuple[str, int, str]] = []
-    for at, trace in read_placed(part.file, Trace):
-        reason = why_not(trace, labels.get(trace.id, {}), recipe.mix.keep)
-        if reason is None:
-            eligible.append((digest([recipe.seed, trace.prompt.text, trace.sample]), at, trace.prompt.id))
-        else:
-            part.dropped[reason] += 1
+    with bar(f"mix {name}", None) as progress:
+        for at, trace in read_placed(part.file, Trace):
+            progress.advance()
+            reason = why_not(trace, labels.get(trace.id, {}), recipe.mix.keep)
+            if reason is None:
+                eligible.append((digest([recipe.seed, trace.prompt.text, trace.sample]), at, trace.prompt.id))
+            else:
+                part.dropped[reason] += 1
     seen: set[str] = set()
     for _, at, prompt in sorted(eligible):
         if prompt in seen:

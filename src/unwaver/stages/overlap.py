@@ -6,8 +6,10 @@ through `contaminated` before they go on.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from unwaver.progress import bar
 from unwaver.recipe import Recipe
 from unwaver.records import Example, Prompt
 from unwaver.sources import overlap
@@ -19,10 +21,13 @@ from unwaver.store import RunDir, Step, read_records
 
 def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
     """Compare texts and write down what they share."""
-    with RunDir.open(step, place.root) as out:
-        training = (
-            (e.prompt, e.user) for e in read_records(step.inputs["mix"].directory(place.root) / EXAMPLES, Example)
-        )
+    with RunDir.open(step, place.root) as out, bar("overlap, training texts", None) as progress:
+
+        def training() -> Iterator[tuple[str, str]]:
+            for example in read_records(step.inputs["mix"].directory(place.root) / EXAMPLES, Example):
+                yield example.prompt, example.user
+                progress.advance()
+
         evaluated: dict[str, list[tuple[str, str]]] = {}
         for name, prompts in step.inputs.items():
             if name == "mix":
@@ -32,7 +37,7 @@ def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
                 texts.append((prompt.id, prompt.text))
                 if prompt.behaviour is not None and prompt.behaviour != prompt.text:
                     texts.append((prompt.id, prompt.behaviour))
-        found = overlap.find(training, evaluated)
+        found = overlap.find(training(), evaluated)
         return out.finish(found.model_dump(mode="json"), policy=recipe.mix.overlap)
 
 

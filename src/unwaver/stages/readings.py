@@ -44,10 +44,12 @@ def read_by(
     if next(iter(traces()), None) is None:
         return
     if rubric in GRADED:
-        with grader(rubric) as graded:
+        with grader(rubric) as graded, bar(f"{rubric}, graded", None) as progress:
             left = iter(traces())
             while batch := list(islice(left, GRADED_TOGETHER)):
-                yield from graded.verdicts(batch)
+                for verdict in graded.verdicts(batch):
+                    yield verdict
+                    progress.advance()
     elif judge == RULES:
         yield from by_rules(rule_reader(rubric, looked_at), traces())
     else:

@@ -11,7 +11,6 @@ update is smaller than a bfloat16 weight can show, so weights in bfloat16 alone 
 from __future__ import annotations
 
 import contextlib
-import errno
 import gc
 import json
 import math
@@ -24,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoTokenizer, TrainerCallback
 
 from unwaver import progress
@@ -41,9 +39,6 @@ COMPLETE = "complete"
 """The file that is written into a checkpoint last."""
 
 LOSS = "loss.jsonl"
-
-DISK_SIGNS = ("os error 28", "os error 27", "os error 122", "PytorchStreamWriter", "inline_container")
-"""What libraries say in place of an OSError when the disk is full."""
 
 
 class _Keeper(TrainerCallback):
@@ -144,10 +139,6 @@ def fit(folder: Path) -> None:
     with contextlib.nullcontext() if torch.cuda.is_available() else heap.kept(), disk_errors(folder):
         try:
             _fit(folder)
-        except (RuntimeError, SafetensorError) as error:
-            if any(sign in str(error) for sign in DISK_SIGNS):
-                raise OSError(errno.ENOSPC, str(error)) from error
-            raise
         finally:
             gc.collect()  # the trainer and its callbacks hold one another, and the weights
 

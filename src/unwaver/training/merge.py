@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unwaver.errors import RunError
 from unwaver.models.weights import locate
+from unwaver.store import disk_errors
 from unwaver.training.encode import Encoded
 from unwaver.training.settings import own_dtype
 from unwaver.training.work import Work
@@ -45,8 +46,9 @@ def merge(folder: Path, work: Work, rows: Sequence[Encoded]) -> dict[str, float]
     model.to(own_dtype(work.student))
     part = folder / "model.part"
     shutil.rmtree(part, ignore_errors=True)
-    model.save_pretrained(part)
-    AutoTokenizer.from_pretrained(path, revision=work.student.revision).save_pretrained(part)
+    with disk_errors(part):
+        model.save_pretrained(part)
+        AutoTokenizer.from_pretrained(path, revision=work.student.revision).save_pretrained(part)
     shutil.rmtree(folder / "model", ignore_errors=True)
     part.rename(folder / "model")
     del base, model

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import EXIT_DONE, RecipeError
+from unwaver.judging.sandbox import INSTALL, Sandbox
 from unwaver.recipe import ModelSettings
 
 EXTRAS = {
@@ -66,12 +67,23 @@ def findings(recipe: Path | None = None, overrides: dict[str, Any] | None = None
         )
     yield from _processors()
     yield from _training()
-    sandbox = shutil.which("bwrap")
-    yield "sandbox", sandbox is not None, sandbox or "needed to run generated code", "apt-get install bubblewrap"
+    yield _sandbox()
     token = bool(os.environ.get("HF_TOKEN")) or (Path.home() / ".cache/huggingface/token").is_file()
     yield "hub token", token, "for gated models: Llama Guard, WildGuard", "hf auth login, or export HF_TOKEN=..."
     if recipe is not None:
         yield from _recipe(recipe, overrides)
+
+
+def _sandbox() -> Finding:
+    """Tried, not looked for: bubblewrap may be there and not be allowed to work."""
+    program = shutil.which("bwrap")
+    if program is None:
+        return "sandbox", False, "needed to run generated code", INSTALL
+    try:
+        Sandbox()
+    except RecipeError as error:
+        return "sandbox", False, program, str(error)
+    return "sandbox", True, program, ""
 
 
 def _processors() -> Iterator[Finding]:
