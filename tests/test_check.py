@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -228,6 +229,21 @@ def test_doctor_tells_what_training_chooses_here(
         assert chosen.split()[0] in page.partition(f"training: {what}")[2]
 
 
+def test_doctor_tries_the_sandbox(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bubblewrap that is there and may not make a sandbox is no sandbox."""
+    refuses = tmp_path / "bwrap"
+    refuses.write_text("#!/bin/sh\necho 'bwrap: no permissions to create a new namespace' >&2\nexit 1\n")
+    refuses.chmod(0o755)
+    monkeypatch.setenv("COLUMNS", "600")
+    for path, says in ((tmp_path, "user namespaces"), (tmp_path / "empty", "apt-get install")):
+        monkeypatch.setenv("PATH", str(path))
+        assert main(["doctor"]) == 0
+        (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("sandbox"))
+        assert line.split()[1] == "no" and says in line
+
+
 def test_doctor_tells_of_the_kernels_that_are_there(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,7 +254,8 @@ def test_doctor_tells_of_the_kernels_that_are_there(
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "some GPU")
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: object())
+    real = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: real(name, package) or object())
     main(["doctor"])
     page = " ".join(capsys.readouterr().out.split())
     assert "training: attention yes flash_attention_2" in page and "training: layer kernels yes liger" in page

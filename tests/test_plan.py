@@ -51,7 +51,13 @@ def test_another_wording_of_a_rubric_is_another_step_where_it_is_read(tmp_path: 
 
 @pytest.mark.parametrize(
     ("pattern", "names"),
-    [("maths*.py", {"sums"}), ("instructions/*", {"prefilled"}), ("rules*.py", {"judge", "train"})],
+    [
+        ("maths*.py", {"sums"}),
+        ("instructions/*", {"prefilled"}),
+        ("rules*.py", {"judge", "train"}),
+        ("rubric*.py", {"judge", "train", "unseen", "prefilled"}),
+        ("unanswered.py", {"judge", "train", "unseen", "prefilled", "sums"}),
+    ],
 )
 def test_changed_source_of_ours_renames_what_rests_on_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, names: set[str]

@@ -184,6 +184,21 @@ def test_the_protocol_is_that_of_the_runs(seeded: Results, known: facts.Facts, r
     assert texts["guard@11bb", "reasoning and answer"] == protocol.FILTER
 
 
+def test_the_protocol_says_what_stands_before_every_prompt() -> None:
+    said = []
+    for laid in ({}, {"models.student.system": "Be brief."}):
+        tree = recipe_file.read_toml(ROOT / "recipes" / "improved.toml")
+        one = plan(recipe_file.build(tree, ROOT / "recipes" / "x.toml", laid), "raw").raw["xstest"]
+        quick = recipe_file.load(ROOT / "recipes" / "quickstart.toml")
+        table = protocol.asked_table(facts.Facts(Results(quick, ["raw"], steps={"evaluate-1": one})))
+        assert table is not None
+        said.append(table.notes[1:])
+    assert said == [
+        ("The student is asked the bare prompt.",),
+        ("Before every prompt the student is given the system turn “Be brief.”.",),
+    ]
+
+
 def test_a_searching_attack_is_written_out_with_its_defaults(seeded: Results) -> None:
     models = {"attacker": "openai:some-attacker", "pair_judge": "openai:some-judge"}
     laid = {f"models.{role}": name for role, name in models.items()}
@@ -314,6 +329,21 @@ def test_prompts_that_were_trained_on_are_marked_in_the_table_itself(known: fact
         marked = [n for n, cell in enumerate(row) if main_tables.NOT_HELD_OUT in cell.text]
         assert marked == ([] if row[0].text == "raw" else [at])
     assert "3 prompts of plain-unseen (all arms)" in table.notes[0]
+
+
+def test_what_could_be_scored_is_told_set_by_set(known: facts.Facts, seeded: Results) -> None:
+    table = main_tables.scored_table(known)
+    assert table is not None
+    assert {(row[0].text, row[1].text) for row in table.rows} == {
+        (arm, one.name) for arm in known.arms for one in known.sets
+    }
+    for row in table.rows:
+        mine = [r for r in seeded.rows if r.arm in known.arms[row[0].text] and r.slice == row[1].text]
+        scored, unscored, cut = (cell.value for cell in row[3:])
+        assert scored is not None and unscored is not None
+        assert scored + unscored == len(mine)
+        assert cut == sum(r.trace.truncated for r in mine)
+    assert any(row[5].value for row in table.rows)
 
 
 def test_partial_refusals_are_counted_both_ways(known: facts.Facts, seeded: Results) -> None:

@@ -61,9 +61,10 @@ def weights(folder: Path) -> dict[str, Any]:
     return found
 
 
-def program(student: Path, root: Path) -> list[str]:
+def program(student: Path, root: Path, **more: Any) -> list[str]:
+    overrides = {**OVERRIDES, **more}
     text = PROGRAM.format(
-        tests=str(Path(__file__).parent), student=str(student), overrides=OVERRIDES, root=str(root), count=COUNT
+        tests=str(Path(__file__).parent), student=str(student), overrides=overrides, root=str(root), count=COUNT
     )
     return [sys.executable, "-c", text]
 
@@ -97,18 +98,26 @@ def test_a_killed_run_goes_on_with_the_same_losses_and_ends_with_the_same_weight
     assert all(one[name].equal(other[name]) for name in one)
 
 
+@pytest.mark.parametrize(
+    ("more", "share"),
+    [({}, 1.5), ({"train.method": "lora", "train.lora": {"r": 1}}, 0.7)],
+    ids=["checkpoint", "merged weights"],
+)
 def test_a_full_disk_is_said_in_one_sentence_and_the_run_goes_on_when_there_is_room(
-    student: Path, tmp_path: Path
+    student: Path, tmp_path: Path, more: dict[str, Any], share: float
 ) -> None:
-    """A limit on the size of files stands for the full disk: weights fit, the optimiser's state does not."""
-    limited = program(student, tmp_path)
-    limit = (student / "model.safetensors").stat().st_size * 3 // 2
+    """A limit on the size of files stands for the full disk: weights fit and the optimiser's state does not, or an
+    adapter fits and the merged weights do not.
+    """
+    limited = program(student, tmp_path, **more)
+    limit = int((student / "model.safetensors").stat().st_size * share)
     limited[2] = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n" + limited[2]
     done = subprocess.run(limited, capture_output=True, text=True, check=False)
     assert (
         "RunError" in done.stderr.splitlines()[-1] and "put that right and give the same command again" in done.stderr
     )
-    subprocess.run(program(student, tmp_path), check=True, stderr=subprocess.DEVNULL)
+    assert len(list(tmp_path.glob("train-*/adapter"))) == ("train.method" in more)
+    subprocess.run(program(student, tmp_path, **more), check=True, stderr=subprocess.DEVNULL)
     assert list(tmp_path.glob("train-*/manifest.json"))
 
 

@@ -187,7 +187,7 @@ def _same_numbers(line: str, want: str) -> bool:
 
 
 def same_result(found: str, mark: str, expected: str) -> bool:
-    """Whether the marked result equals the expected one as JSON values; tuples have become lists on the way."""
+    """Whether the marked result equals the expected one as Python does (1 == 1.0 == true); tuples have become lists."""
     _, marked, result = found.rpartition(mark)
     try:
         return bool(marked) and bool(json.loads(result) == json.loads(expected))

@@ -23,8 +23,9 @@ from unwaver.records import Reply, Request
 
 GATHER_SECONDS = 0.02
 
-PADDED_ANYWAY = 100
-"""Characters by which a prompt may be shorter than half the longest of its batch: a template adds as many to both."""
+TEMPLATE, REPLY, CHARACTERS = 100, 128, 4
+"""What a row costs beside its own prompt, roughly: characters of its template, tokens of its reply (or its limit, where
+that is lower), characters a token."""
 
 TELL_EVERY = 60.0
 """Seconds between lines about one batch: its replies count as done only when the last of them is."""
@@ -96,7 +97,9 @@ class LocalModel:
         else:
             alike.sort(key=lambda item: len(_text(item[0])), reverse=True)
             # Rows are padded to the longest: one long prompt would make hundreds of short ones several times as dear.
-            least = len(_text(alike[0][0])) / 2 - PADDED_ANYWAY
+            # So none joins that would cost less than half of it by itself; fuller batches are worth that much.
+            beside = TEMPLATE + CHARACTERS * min(alike[0][0].sampling.max_tokens, REPLY)
+            least = (len(_text(alike[0][0])) + beside) / 2 - beside
             batch = [item for item in alike[: self._settings.batch_size] if len(_text(item[0])) >= least]
         taken = {id(item) for item in batch}
         self._waiting = [item for item in self._waiting if id(item) not in taken]
