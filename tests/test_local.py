@@ -8,7 +8,7 @@ import math
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -20,7 +20,7 @@ from tiny import PLAIN, SAFE_OR_NOT, THINKS, guard, llama
 from unwaver import recipe_file
 from unwaver.attacks import prefill
 from unwaver.errors import RecipeError
-from unwaver.models.local import LocalModel, _SeededNoise, _Transformers
+from unwaver.models.local import LocalModel, _HalfEnded, _SeededNoise, _Transformers
 from unwaver.recipe import ModelSettings
 from unwaver.records import Message, Reply, Request, Sampling
 from unwaver.stages.calls import Calls, Place
@@ -140,7 +140,36 @@ def test_a_long_prompt_pads_no_short_ones(babbler: Path, monkeypatch: pytest.Mon
     replies = ask(local(babbler, batch_size=8), *(request("x" * n, max_tokens=1) for n in lengths))
     frame = len("[user][assistant]")
     assert [reply.tokens_in for reply in replies] == [n + frame for n in lengths]
-    assert batches == [(3, 2000 + frame), (3, 40 + frame)]
+    assert batches == [(1, 2000 + frame), (2, 1100 + frame), (3, 40 + frame)]
+
+
+def test_a_batch_that_nobody_waits_for_any_more_ends_at_its_next_token(
+    babbler: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after Ctrl-C: the thread that generates can't be ended from outside, and the process waits for it."""
+    greedy = [request("x" * n, max_tokens=400) for n in range(1, 60)]
+    endless = next(
+        one for one, reply in zip(greedy, ask(local(babbler), *greedy), strict=True) if reply.ending != "stop"
+    )
+    widths: list[int] = []
+    real = _HalfEnded.__call__
+
+    def noted(self: _HalfEnded, input_ids: Any, *rest: Any, **more: Any) -> Any:
+        widths.append(input_ids.shape[1])
+        return real(self, input_ids, *rest, **more)
+
+    monkeypatch.setattr(_HalfEnded, "__call__", noted)
+    long = endless.model_copy(update={"sampling": Sampling(max_tokens=100_000)})
+
+    async def asked_and_left() -> None:
+        model = LocalModel(local(babbler))
+        call = asyncio.create_task(model.reply(long))
+        while len(widths) < 20:
+            await asyncio.sleep(0.01)
+        call.cancel()
+
+    asyncio.run(asked_and_left())
+    assert 20 <= len(widths) < 5_000
 
 
 def test_a_batch_that_takes_long_says_how_far_it_is(
@@ -224,9 +253,9 @@ def test_every_model_is_loaded_once_for_all_evaluations_of_a_checkpoint(
     batches: list[int] = []
     generate = _Transformers.generate
 
-    def counted(self: _Transformers, requests: list[Request]) -> list[Reply]:
+    def counted(self: _Transformers, requests: list[Request], wanted: Callable[[], bool]) -> list[Reply]:
         batches.append(len(requests))
-        return generate(self, requests)
+        return generate(self, requests, wanted)
 
     monkeypatch.setattr(_Transformers, "generate", counted)
     assert do(work, tmp_path / "runs", ("prompts", "evaluate")) == 6

@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from unwaver.errors import RecipeError
+from unwaver.errors import RecipeError, RunError
 from unwaver.models.weights import locate
 from unwaver.progress import say
 from unwaver.reasoning import FAMILIES, opens_block, split
@@ -23,9 +24,11 @@ from unwaver.records import Reply, Request
 
 GATHER_SECONDS = 0.02
 
-TEMPLATE, REPLY, CHARACTERS = 100, 128, 4
-"""What a row costs beside its own prompt, roughly: characters of its template, tokens of its reply (or its limit, where
-that is lower), characters a token."""
+CHARACTERS, REPLY = 4, 128
+"""Roughly: characters of a token, tokens of a reply."""
+
+PER_STEP = {"cpu": 25, "gpu": 400}
+"""Prompt tokens that can be read in the time it takes to fetch the weights once, as each token of a batch needs."""
 
 TELL_EVERY = 60.0
 """Seconds between lines about one batch: its replies count as done only when the last of them is."""
@@ -72,7 +75,9 @@ class LocalModel:
                 batch = self._take()
                 if not batch:
                     continue
-                replies = await asyncio.to_thread(self._backend.generate, [request for request, _ in batch])
+                asked, futures = zip(*batch, strict=True)
+                wanted = partial(_wanted, futures)
+                replies = await asyncio.to_thread(self._backend.generate, list(asked), wanted)
             except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
                 if self._backend is None:
                     self._waiting = []
@@ -96,14 +101,31 @@ class LocalModel:
             batch = alike
         else:
             alike.sort(key=lambda item: len(_text(item[0])), reverse=True)
-            # Rows are padded to the longest: one long prompt would make hundreds of short ones several times as dear.
-            # So none joins that would cost less than half of it by itself; fuller batches are worth that much.
-            beside = TEMPLATE + CHARACTERS * min(alike[0][0].sampling.max_tokens, REPLY)
-            least = (len(_text(alike[0][0])) + beside) / 2 - beside
-            batch = [item for item in alike[: self._settings.batch_size] if len(_text(item[0])) >= least]
+            batch = alike[: self._settings.batch_size]
+            another = PER_STEP[self._backend.device] * min(first[2], REPLY)
+            batch = batch[: _together([len(_text(request)) / CHARACTERS for request, _ in batch], another)]
         taken = {id(item) for item in batch}
         self._waiting = [item for item in self._waiting if id(item) not in taken]
         return batch
+
+
+def _together(lengths: Sequence[float], another: float) -> int:
+    """How many of the longest prompts make a batch; the rest follow where padding them costs more than another batch.
+
+    `lengths` in tokens, the longest first; `another`: what one more batch costs, in tokens.
+    """
+    count = len(lengths)
+    while count:
+        at = max(range(count), key=lambda at: (count - at) * (lengths[0] - lengths[at]))
+        if (count - at) * (lengths[0] - lengths[at]) <= another:
+            break
+        count = at
+    return count
+
+
+def _wanted(futures: Sequence[asyncio.Future[Reply]]) -> bool:
+    """Whether anybody still waits for a batch: after Ctrl-C nobody does, and a thread can only end by itself."""
+    return not all(future.done() for future in futures)
 
 
 def _drawn(request: Request) -> tuple[float, float, int]:
@@ -198,6 +220,7 @@ class _Transformers:
             load.setdefault("device_map", "auto")
         self._model: Any = AutoModelForCausalLM.from_pretrained(path, **load)
         self._model.train(False)
+        self.device = "gpu" if torch.cuda.is_available() else "cpu"
         ends = self._model.generation_config.eos_token_id
         self._ends = {*(ends if isinstance(ends, list) else [ends]), self._prompter.tokenizer.eos_token_id} - {None}
         # A model's own file may ask for a repetition penalty, a least length, barred words ...: greedy would not be
@@ -211,8 +234,10 @@ class _Transformers:
         """Let go of the weights."""
         self._model = None
 
-    def generate(self, requests: list[Request]) -> list[Reply]:
-        """Replies in the order of the requests, which share their sampling but for the seed."""
+    def generate(self, requests: list[Request], wanted: Callable[[], bool]) -> list[Reply]:
+        """Replies in the order of the requests, which share their sampling but for the seed; RunError as soon as they
+        are not wanted any more.
+        """
         import torch
         from transformers import LogitsProcessorList, StoppingCriteriaList
 
@@ -232,6 +257,8 @@ class _Transformers:
 
         def tell(width: int, open_rows: int) -> None:
             nonlocal spoken
+            if not wanted():
+                raise RunError(f"{self._prompter.settings.label}: nobody waits for these replies any more")
             if time.monotonic() - spoken >= TELL_EVERY:
                 spoken = time.monotonic()
                 say(
@@ -335,8 +362,8 @@ class _Vllm:
         self._engine.llm_engine.engine_core.shutdown()
         self._engine = None
 
-    def generate(self, requests: list[Request]) -> list[Reply]:
-        """Replies in the order of the requests."""
+    def generate(self, requests: list[Request], wanted: Callable[[], bool]) -> list[Reply]:
+        """Replies in the order of the requests; `wanted` isn't asked, as vLLM sees a batch through."""
         import vllm
 
         rendered = [self._prompter.render(request) for request in requests]
