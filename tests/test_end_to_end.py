@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,21 +52,45 @@ def inside(root: Path) -> dict[str, bytes]:
     }
 
 
+def stopped(root: Path, when: Callable[[str], bool], sent: signal.Signals) -> tuple[int, str]:
+    """The exit code of a run that is sent a signal as soon as `when` is true of what it has said; and all it said."""
+    said = root.parent / "said"
+    with said.open("w") as out:
+        run = subprocess.Popen(command(root), stdout=subprocess.DEVNULL, stderr=out)
+        until = time.monotonic() + 240
+        while not when(said.read_text()):
+            assert run.poll() is None, f"the run ended before it could be stopped: {said.read_text()[-2000:]}"
+            assert time.monotonic() < until, "what it was to be stopped in didn't come"
+            time.sleep(0.1)
+        run.send_signal(sent)
+        return run.wait(120), said.read_text()
+
+
+def in_training(root: Path, trained: int) -> bool:
+    """Whether so many trainings are done and the next has left a checkpoint."""
+    done = {path.parent for path in root.glob("train-*/manifest.json")}
+    begun = {path.parents[1] for path in root.glob("train-*/checkpoints/*")}
+    return len(done) == trained and bool(begun - done)
+
+
 @pytest.mark.real
-def test_the_whole_chain_survives_a_kill_and_then_answers_at_once(tmp_path: Path) -> None:
+def test_the_whole_chain_survives_a_kill_and_ctrl_c_and_then_answers_at_once(tmp_path: Path) -> None:
     root = tmp_path / "runs"
-    first = subprocess.Popen(command(root), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 240
     # Killed in the middle of the first training: its checkpoint is on disk, its manifest is not.
-    while not list(root.glob("train-*/checkpoints/*")) and not list(root.glob("train-*/checkpoint*")):
-        assert first.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < until, "no checkpoint came"
-        time.sleep(0.2)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
+    stopped(root, lambda _: in_training(root, 0), signal.SIGKILL)
     before = inside(root)
     assert any("distil" in name for name in before)
     assert not any(name.startswith("train") and name.endswith("manifest.json") for name in before)
+
+    # Ctrl-C, in the second training and while the student is asked.
+    for when in (
+        lambda _: in_training(root, 1),
+        lambda said: "\nevaluate " in said and "loading the weights" in said,
+    ):
+        code, said = stopped(root, when, signal.SIGINT)
+        assert code == 3
+        assert "the same command goes on from here" in said
+        assert "Traceback" not in said
 
     done = subprocess.run(command(root), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

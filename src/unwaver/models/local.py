@@ -27,7 +27,7 @@ GATHER_SECONDS = 0.02
 CHARACTERS, REPLY = 4, 128
 """Roughly: characters of a token, tokens of a reply."""
 
-PER_STEP = {"cpu": 25, "gpu": 400}
+PER_STEP = {"cpu": 60, "gpu": 400}
 """Prompt tokens that can be read in the time it takes to fetch the weights once, as each token of a batch needs."""
 
 TELL_EVERY = 60.0
