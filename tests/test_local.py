@@ -50,6 +50,22 @@ def babbler(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return llama(tmp_path_factory.mktemp("models") / "babbler", PLAIN)
 
 
+@pytest.fixture
+def generated(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the library's `generate` is given, call by call."""
+    from transformers import LlamaForCausalLM
+
+    calls: list[dict[str, Any]] = []
+    real = LlamaForCausalLM.generate
+
+    def noted(self: Any, *args: Any, **given: Any) -> Any:
+        calls.append(given)
+        return real(self, *args, **given)
+
+    monkeypatch.setattr(LlamaForCausalLM, "generate", noted)
+    return calls
+
+
 def local(folder: Path, **more: Any) -> ModelSettings:
     return ModelSettings(name=f"hf:{folder}", load={"dtype": "float32"}, **more)
 
@@ -87,59 +103,33 @@ def test_a_seed_gives_the_same_sample_whatever_its_neighbours_in_the_batch(babbl
 
 
 def test_rows_that_have_ended_are_left_out_and_the_others_go_on_as_they_would_alone(
-    babbler: Path, monkeypatch: pytest.MonkeyPatch
+    babbler: Path, generated: list[dict[str, Any]]
 ) -> None:
-    from transformers import LlamaForCausalLM
-
-    rows: list[int] = []
-    real = LlamaForCausalLM.generate
-
-    def noted(self: Any, *args: Any, **given: Any) -> Any:
-        rows.append(len(given["input_ids"]))
-        return real(self, *args, **given)
-
     drawn = [request("x" * n, n, max_tokens=400, temperature=1.0, seed=n) for n in range(16)]
     alone = ask(local(babbler, batch_size=1), *drawn)
-    monkeypatch.setattr(LlamaForCausalLM, "generate", noted)
+    generated.clear()
     together = ask(local(babbler, batch_size=16), *drawn)
+    rows = [len(given["input_ids"]) for given in generated]
     assert together == alone
     assert {reply.ending for reply in alone} == {"stop", "length"}
     assert rows[0] == 16 and len(rows) > 1 and all(2 * more <= before for before, more in pairwise(rows))
 
 
-def test_the_longest_are_generated_first_and_with_their_like(babbler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transformers import LlamaForCausalLM
-
-    batches: list[list[int]] = []
-    real = LlamaForCausalLM.generate
-
-    def noted(self: Any, *args: Any, **given: Any) -> Any:
-        batches.append(given["attention_mask"].sum(1).tolist())
-        return real(self, *args, **given)
-
-    monkeypatch.setattr(LlamaForCausalLM, "generate", noted)
+def test_the_longest_are_generated_first_and_with_their_like(babbler: Path, generated: list[dict[str, Any]]) -> None:
     lengths = [(17 * n) % 61 + 1 for n in range(40)]
     replies = ask(local(babbler, batch_size=8), *(request("x" * n, max_tokens=1) for n in lengths))
     assert [reply.tokens_in for reply in replies] == [n + len("[user][assistant]") for n in lengths]
+    batches = [given["attention_mask"].sum(1).tolist() for given in generated]
     assert [len(batch) for batch in batches] == [8] * 5
     assert all(min(one) >= max(other) for one, other in pairwise(batches))
 
 
-def test_a_long_prompt_pads_no_short_ones(babbler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transformers import LlamaForCausalLM
-
-    batches: list[tuple[int, int]] = []
-    real = LlamaForCausalLM.generate
-
-    def noted(self: Any, *args: Any, **given: Any) -> Any:
-        batches.append(tuple(given["input_ids"].shape))
-        return real(self, *args, **given)
-
-    monkeypatch.setattr(LlamaForCausalLM, "generate", noted)
+def test_a_long_prompt_pads_no_short_ones(babbler: Path, generated: list[dict[str, Any]]) -> None:
     lengths = [3, 1000, 40, 2000, 1100, 8]
     replies = ask(local(babbler, batch_size=8), *(request("x" * n, max_tokens=1) for n in lengths))
     frame = len("[user][assistant]")
     assert [reply.tokens_in for reply in replies] == [n + frame for n in lengths]
+    batches = [tuple(given["input_ids"].shape) for given in generated]
     assert batches == [(1, 2000 + frame), (2, 1100 + frame), (3, 40 + frame)]
 
 

@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from unwaver.keys import KEY, refuse_keys
 from unwaver.records import Kind, Sampling
 
 RULES = "rules"
@@ -61,24 +62,6 @@ class Settings(BaseModel):
         if isinstance(value, bool) and wanted in (int, float, int | None, float | None):
             raise ValueError("expected a number")
         return value
-
-
-SECRET = re.compile(r"(x-)?((api|auth|access|hub|hf|use_auth)[-_]?)?(key|token|authorization|password|secret)", re.I)
-"""Names of fields that hold a key."""
-KEY = re.compile(
-    r"\b(sk|pk|hf|gsk|xai|nvapi|pplx|ghp|r8)[-_][\w-]{12,}|\bAIza[\w-]{20,}|(?=[A-Za-z]*\d)[A-Za-z\d]{24,}"
-)
-"""Texts that look like a key: they are shown to nobody."""
-
-
-def _refuse_keys(content: Any, where: str) -> None:
-    """ValueError for a key among settings that are passed through: settings are written into every run."""
-    for name, value in content.items() if isinstance(content, dict) else ():
-        if SECRET.fullmatch(str(name)) and isinstance(value, str) and value:
-            raise ValueError(
-                f"{where}.{name}: a key belongs in the environment, as settings are written into every run"
-            )
-        _refuse_keys(value, f"{where}.{name}")
 
 
 class ModelSettings(Settings):
@@ -153,8 +136,8 @@ class ModelSettings(Settings):
                 "base_url: expected http(s)://HOST/PATH without a password or a key in it; "
                 "a key belongs in the environment (`key_env`)"
             )
-        _refuse_keys(self.extra_body, "extra_body")
-        _refuse_keys(self.load, "load")
+        refuse_keys(self.extra_body, "extra_body")
+        refuse_keys(self.load, "load")
         return self
 
     @model_validator(mode="after")
@@ -372,7 +355,7 @@ class TrainSettings(Settings):
 
     @model_validator(mode="after")
     def _no_key_is_written_down(self) -> TrainSettings:
-        _refuse_keys(self.sft, "sft")
+        refuse_keys(self.sft, "sft")
         return self
 
 

@@ -18,7 +18,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from unwaver.errors import RecipeError
-from unwaver.recipe import KEY, SECRET, Recipe, Settings
+from unwaver.keys import KEY, SECRET
+from unwaver.recipe import Recipe, Settings
 
 
 def load(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:

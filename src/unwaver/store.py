@@ -248,10 +248,10 @@ def disk_errors(path: Path) -> Iterator[None]:
     except UnwaverError:
         raise
     except Exception as error:
-        number = error.errno if isinstance(error, OSError) else None
-        # Libraries that write weights raise errors of their own.
-        if number is None and any(sign in str(error) for sign in DISK_SIGNS):
-            number = errno.ENOSPC
+        if isinstance(error, OSError):
+            number = error.errno
+        else:  # libraries that write weights raise errors of their own
+            number = errno.ENOSPC if any(sign in str(error) for sign in DISK_SIGNS) else None
         if number is None or number not in (*DISK, errno.EACCES):
             raise
         raise RunError(

@@ -102,7 +102,7 @@ class LocalModel:
         else:
             alike.sort(key=lambda item: len(_text(item[0])), reverse=True)
             batch = alike[: self._settings.batch_size]
-            another = PER_STEP[self._backend.device] * min(first[2], REPLY)
+            another = PER_STEP[self._backend.device] * min(batch[0][0].sampling.max_tokens, REPLY)
             batch = batch[: _together([len(_text(request)) / CHARACTERS for request, _ in batch], another)]
         taken = {id(item) for item in batch}
         self._waiting = [item for item in self._waiting if id(item) not in taken]
@@ -216,11 +216,11 @@ class _Transformers:
         say(f"{settings.label}: loading the weights")
         self._prompter = _Prompter(settings, path)
         load: dict[str, Any] = {"dtype": best_dtype(), "revision": settings.revision, **settings.load}
-        if torch.cuda.is_available():
+        self.device = "gpu" if torch.cuda.is_available() else "cpu"
+        if self.device == "gpu":
             load.setdefault("device_map", "auto")
         self._model: Any = AutoModelForCausalLM.from_pretrained(path, **load)
         self._model.train(False)
-        self.device = "gpu" if torch.cuda.is_available() else "cpu"
         ends = self._model.generation_config.eos_token_id
         self._ends = {*(ends if isinstance(ends, list) else [ends]), self._prompter.tokenizer.eos_token_id} - {None}
         # A model's own file may ask for a repetition penalty, a least length, barred words ...: greedy would not be
