@@ -1,7 +1,8 @@
 """The command line: `unwaver VERB ...`. Verbs are imported when they are used, so that help answers at once.
 
 Results' paths go to stdout, talk and progress to stderr. Exit codes: 0 done; 1 a bug of ours, with a traceback; 2 the
-recipe or a file is wrong; 3 unfinished, and the same command goes on.
+recipe or a file is wrong; 3 unfinished, and the same command goes on; of `gate` alone, 4 a limit is not met, 5 it can't
+be told (docs/gate.md has the table).
 """
 
 from __future__ import annotations
@@ -9,13 +10,21 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType, TracebackType
 from typing import Any
 
 from unwaver import __version__
 from unwaver.errors import DISK, EXIT_BAD_INPUT, EXIT_DONE, EXIT_UNFINISHED, UnwaverError
+from unwaver.plain import visible
+from unwaver.printer import left, steady
+from unwaver.progress import say
 
 STAGE_VERBS = {
     "prompts": "gather the prompt sets",
@@ -27,6 +36,7 @@ STAGE_VERBS = {
 }
 
 VERBS: dict[str, tuple[str, str]] = {
+    "init": ("unwaver.verbs.init", "write a recipe for a model, a server and prompts of your own"),
     "run": ("unwaver.verbs.run", "do all that is owed, in order, and write the report"),
     "check": (
         "unwaver.verbs.check",
@@ -34,11 +44,17 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     **{verb: ("unwaver.verbs.stage", text) for verb, text in STAGE_VERBS.items()},
     "report": ("unwaver.verbs.report", "write the report of what is finished"),
+    "gate": ("unwaver.verbs.gate", "say whether a recipe's limits are met, for CI"),
     "study": ("unwaver.verbs.study", "do a whole grid of recipes, sizes and seeds"),
-    "compare": ("unwaver.verbs.compare", "compare two finished runs on the same prompts"),
+    "compare": ("unwaver.verbs.compare", "compare the arms of a recipe, or two finished runs, on the same prompts"),
     "show": ("unwaver.verbs.show", "show a trace, verdict, example or run in the terminal"),
+    "verify": ("unwaver.verbs.verify", "check that finished runs are what they were when they finished"),
     "audit": ("unwaver.verbs.audit", "read somebody else's traces: lengths, refusals, risky patterns, overlap"),
+    "reader": ("unwaver.verbs.reader", "train a reader of your own on labels, or test one"),
+    "steer": ("unwaver.verbs.steer", "fit directions to steer a model by while it writes, without training"),
+    "label": ("unwaver.verbs.label", "draw replies for people to label, and take their labels in"),
     "export": ("unwaver.verbs.export", "write a mix or traces in another tool's format"),
+    "publish": ("unwaver.verbs.publish", "put a trained model on the hub, with its card and its figures"),
     "doctor": ("unwaver.verbs.doctor", "say what this machine can do, and the one command for what it can't"),
 }
 
@@ -48,12 +64,43 @@ FILES = (*DISK, errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EI
 """What can be wrong with a file or folder that somebody names: told in one line, as it is no bug of ours."""
 
 
+PRINTING = ("unwaver.cli", "unwaver.printer", "__main__")  # the last is this file under `python -m unwaver.cli`
+"""Where an error that names no file is about stdout."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     # Read when torch is loaded. Threads that spin for long while they wait make training ten times slower as soon as
     # anything else runs on the same cores; threads that never spin cost a fifth on idle ones.
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+    steady()
+    if argv is None:
+        sys.excepthook = _bug
     arguments = list(sys.argv[1:] if argv is None else argv)
+    said = "unwaver" if not arguments or arguments[0] not in VERBS else f"unwaver {arguments[0]}"
+    try:
+        try:
+            return _do(arguments)
+        finally:
+            sys.stdout.flush()
+    except UnwaverError as error:
+        say(f"{said}: {error}")
+        return error.exit_code
+    except BrokenPipeError:
+        if not left():
+            raise
+        return EXIT_DONE
+    except OSError as error:
+        if error.errno not in FILES:
+            raise
+        say(f"{said}: {_file(error)}: {os.strerror(error.errno).lower()}")
+        return EXIT_UNFINISHED if error.errno in DISK else EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        say(f"\n{said}: stopped; the same command goes on from here")
+        return EXIT_UNFINISHED
+
+
+def _do(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_overview())
         return EXIT_DONE
@@ -66,10 +113,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         near = difflib.get_close_matches(verb, VERBS, n=1)
         hint = f"did you mean `{near[0]}`?" if near else "`unwaver --help` lists the verbs"
-        print(f"unwaver: no verb `{verb}`; {hint}", file=sys.stderr)
+        say(f"unwaver: no verb `{verb}`; {hint}")
         return EXIT_BAD_INPUT
     module = import_module(VERBS[verb][0])
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"unwaver {verb}",
         description=VERBS[verb][1],
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -81,22 +128,53 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("one of the arguments is empty; is a variable of the shell not set?")
     known = parser.parse_args(own)
     run: Callable[[str, argparse.Namespace, dict[str, Any]], int] = module.run
-    try:
+    with _ended_like_interrupt():
         return run(verb, known, overrides(rest, parser))
-    except UnwaverError as error:
-        print(f"unwaver {verb}: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            sys.stderr.close()
-            return EXIT_DONE
-        if error.errno not in FILES:
-            raise
-        print(f"unwaver {verb}: {error.filename or 'a file'}: {os.strerror(error.errno).lower()}", file=sys.stderr)
-        return EXIT_UNFINISHED if error.errno in DISK else EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        print(f"\nunwaver {verb}: stopped; the same command goes on from here", file=sys.stderr)
-        return EXIT_UNFINISHED
+
+
+class _Parser(argparse.ArgumentParser):
+    """Words of the command line may be names of files, which anybody may have made."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        super()._print_message(visible(message), file)
+
+
+def _bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A traceback as it is, but for what would act in a terminal."""
+    say("".join(traceback.format_exception(kind, error, trace)).rstrip())
+
+
+def _file(error: OSError) -> str:
+    """What could not be read or written: the file where the error names one, stdout where that takes no more."""
+    if error.filename is not None:
+        return os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename)
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    if str(frame.f_globals.get("__name__")).partition(".")[0] == "rich" or frame.f_globals.get("__name__") in PRINTING:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter tries once more at its end
+        return "standard output"
+    return "a file"
+
+
+@contextmanager
+def _ended_like_interrupt() -> Iterator[None]:
+    """SIGTERM and SIGHUP (a job that is over its time, a terminal that is closed) end a command as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        handler = signal.getsignal(signal.SIGINT)  # asyncio has one of its own while it runs
+        if not callable(handler):
+            raise KeyboardInterrupt
+        handler(number, frame)
+
+    both = (signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
+    # `nohup` and whoever calls us may have decided otherwise.
+    ours = [number for number in both if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def separate(words: Sequence[str], parser: argparse.ArgumentParser) -> tuple[list[str], list[str]]:

@@ -20,6 +20,8 @@ EXIT_DONE = 0
 EXIT_BUG = 1
 EXIT_BAD_INPUT = 2
 EXIT_UNFINISHED = 3
+EXIT_NOT_MET = 4
+EXIT_CANT_TELL = 5
 
 
 class UnwaverError(Exception):
@@ -45,6 +47,12 @@ def under(key: str) -> Iterator[None]:
 
 class RecordError(UnwaverError):
     """A line of a data file is wrong: `path:line`, the field, what was expected."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
+class IncomparableError(UnwaverError):
+    """Two numbers were to be subtracted or ranked that were not measured alike: which fields differ."""
 
     exit_code = EXIT_BAD_INPUT
 

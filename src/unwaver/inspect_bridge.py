@@ -16,19 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from unwaver import __version__, sources
+from unwaver.dialogue import follow
 from unwaver.errors import RecipeError
 from unwaver.judging import ModelReader
-from unwaver.judging.guards import guard_for
-from unwaver.judging.maths import MathsGrader
-from unwaver.judging.readers import rule_reader
-from unwaver.judging.rubric import judge_for
+from unwaver.judging.asked.guards import guard_for
+from unwaver.judging.asked.rubric import judge_for
+from unwaver.judging.graders.maths import MathsGrader
+from unwaver.judging.readers import local_reader
+from unwaver.judging.reading import read
 from unwaver.reasoning import trace
-from unwaver.recipe import PAPER_DECODING, RULES, PromptSet
+from unwaver.recipe import LOCAL, PAPER_DECODING, PromptSet, is_local, reader_file
 from unwaver.records import Ending, Kind, LookedAt, Prompt, Reply, Request, Trace, Verdict
-from unwaver.stages.distil import TRACES
-from unwaver.stages.judge import VERDICTS
-from unwaver.store import read_manifest, read_records
-from unwaver.study.results import Row, measure, readings
+from unwaver.stages.judge import verdicts_of
+from unwaver.store import TRACES, read_manifest, read_records
+from unwaver.study.results import measure
+from unwaver.study.rows import Row, readings
 
 try:
     import inspect_ai.log as logs
@@ -64,7 +66,7 @@ Reader = Callable[[Trace], Coroutine[Any, Any, Verdict]]
 # ---------------------------------------------------------------- tasks
 
 
-def harm(source: str = "corpus/harmful", path: str | None = None, judge: str = RULES, opens_block: bool = False) -> Any:
+def harm(source: str = "corpus/harmful", path: str | None = None, judge: str = LOCAL, opens_block: bool = False) -> Any:
     """Harm in the whole reply, the answer and the reasoning, and refusals, on harmful prompts.
 
     `source`, `path`: as in a recipe; a source that is split gives its held-out half. `judge`: `rules`, or an Inspect
@@ -76,7 +78,7 @@ def harm(source: str = "corpus/harmful", path: str | None = None, judge: str = R
 
 
 def over_refusal(
-    source: str = "corpus/borderline", path: str | None = None, judge: str = RULES, opens_block: bool = False
+    source: str = "corpus/borderline", path: str | None = None, judge: str = LOCAL, opens_block: bool = False
 ) -> Any:
     """Refusals of harmless prompts, partial ones counted and not counted."""
     measures = [_over_refusal, _full_refusal]
@@ -108,7 +110,7 @@ def _task(kind: Kind, source: str, path: str | None, measures: list[Any]) -> Any
 def _measure(name: str, rubric: str, looked_at: LookedAt, counts: tuple[str, ...]) -> Callable[..., Any]:
     """A scorer: 1 where the label counts, 0 where another was given, unscored where there is none."""
 
-    def make(judge: str = RULES, opens_block: bool = False) -> Any:
+    def make(judge: str = LOCAL, opens_block: bool = False) -> Any:
         return _scored(_reader(rubric, looked_at, judge), counts, opens_block)
 
     make.__name__ = name
@@ -150,24 +152,18 @@ def _scored(read: Reader, counts: tuple[str, ...], opens_block: bool) -> Any:
 
 
 def _reader(rubric: str, looked_at: LookedAt, judge: str) -> Reader:
-    if judge == RULES:
-        rules = rule_reader(rubric, looked_at)
+    if is_local(judge):
+        local = local_reader(rubric, looked_at, reader_file(judge))
 
-        async def by_rules(given: Trace) -> Verdict:
-            return rules.verdict(given)
+        async def without_model(given: Trace) -> Verdict:
+            return local.verdict(given)
 
-        return by_rules
+        return without_model
     guard = guard_for(judge, looked_at, rubric) if rubric == "harm" else None
     reader: ModelReader = guard or judge_for(rubric, looked_at)
 
     async def by_model(given: Trace) -> Verdict:
-        request = reader.request(given)
-        if request is None:
-            return reader.read(given, Reply(ending="error", failure="no text to read"), judge)
-        reply = await _ask(judge, request)
-        verdict = reader.read(given, reply, judge)
-        again = reader.repair(given, reply, verdict.reason) if verdict.label is None else None
-        return verdict if again is None else reader.read(given, await _ask(judge, again), judge)
+        return await follow(read(given, reader, judge), lambda call: _ask(judge, call.request))
 
     return by_model
 
@@ -213,7 +209,7 @@ def export_run(run: Path, out: Path) -> Path:
     manifest = read_manifest(run)
     if manifest is None or manifest["stage"] != "evaluate":
         raise RecipeError(f"{run}: expected a finished evaluation")
-    verdicts = list(read_records(run / VERDICTS, Verdict))
+    verdicts = list(verdicts_of(run))
     first, further = readings(verdicts), defaultdict[str, list[Verdict]](list)
     for verdict in verdicts:
         if verdict not in first[verdict.trace].values():

@@ -12,6 +12,12 @@ from statistics import NormalDist
 LEVEL = 0.95
 """Level of every interval in this package."""
 
+ALPHA = 0.05
+"""A difference is spoken of when its p, corrected for its family, is no larger."""
+
+POWER = 0.8
+"""How often a difference of the size called detectable would be found (Cohen 1988's convention)."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -45,3 +51,11 @@ def score_ends(rate: float, n: float, quantile: float) -> tuple[float, float]:
     centre = (rate + square / 2) / (1 + square)
     half = math.sqrt(square * (rate * (1 - rate) + square / 4)) / (1 + square)
     return (0.0 if rate == 0 else max(0.0, centre - half)), (1.0 if rate == 1 else min(1.0, centre + half))
+
+
+def bounded_ends(rate: float, half: float) -> tuple[float, float]:
+    """Both ends of the score interval of a rate strictly between 0 and 1 whose plain interval reaches `half` each way.
+
+    The same as `score_ends` on as many items as would make the plain interval so wide; it never leaves [0, 1].
+    """
+    return score_ends(rate, rate * (1 - rate), half)

@@ -1,8 +1,9 @@
 """Text from models and files, made fit to be looked at: what would act or hide is shown as a visible sign.
 
-Control characters (terminal escapes among them), direction marks, invisible characters and halves of surrogate pairs
-each become a few visible characters of their own, one by one, so that a quote still stands in the text it was taken
-from. The two joiners that scripts and emoji need stay. Nothing is removed. Pure.
+Control characters (terminal escapes among them), direction marks, invisible characters, halves of surrogate pairs and
+code points that are no characters (a drawing library ends the process over those) each become a few visible characters
+of their own, one by one, so that a quote still stands in the text it was taken from. The two joiners that scripts and
+emoji need stay. Nothing is removed. Pure.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 import re
 
 _ACTING = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164"
-    "\ud800-\udfff\ue000-\uf8ff\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff"
+    + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 15))
+    + "]"
 )
 
 

@@ -1,11 +1,17 @@
-"""Progress on stderr: a bar in a terminal, a plain line now and then elsewhere. Results go to stdout, never here."""
+"""Progress on stderr: a bar in a terminal, a plain line now and then elsewhere. Results go to stdout (`printer`).
+
+Names in bars and lines are data's: they are made visible and are no markup.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+from unwaver.plain import plain, visible
+from unwaver.printer import console
 
 PLAIN_EVERY = 15.0
 """Seconds between plain lines where stderr is no terminal."""
@@ -40,8 +46,9 @@ class _Plain(Bar):
 
 
 def say(text: str) -> None:
-    """A line of talk on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """A line of talk on stderr, made visible. Where nobody takes it, it is lost, and the work is not."""
+    with suppress(OSError):
+        print(visible(text), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -51,17 +58,16 @@ def bar(what: str, total: int | None) -> Iterator[Bar]:
         yield Bar()
     elif sys.stderr.isatty():
         from rich import progress as shown
-        from rich.console import Console
 
         columns = (
-            shown.TextColumn("{task.description}"),
+            shown.TextColumn("{task.description}", markup=False),
             shown.BarColumn(),
             shown.MofNCompleteColumn(),
             shown.TimeElapsedColumn(),
             shown.TimeRemainingColumn(),
         )
-        with shown.Progress(*columns, console=Console(stderr=True)) as progress:
-            yield _Rich(progress, progress.add_task(what, total=total))
+        with shown.Progress(*columns, console=console(stderr=True)) as progress:
+            yield _Rich(progress, progress.add_task(plain(what), total=total))
     else:
         yield _Plain(what, total)
 
@@ -87,7 +93,7 @@ class _RichBoard(Board):
     def __init__(self, totals: dict[str, int], progress: object) -> None:
         super().__init__(totals)
         self._progress = progress
-        self._rows = {kind: progress.add_task(kind, total=total, running=0) for kind, total in totals.items()}  # type: ignore[attr-defined]
+        self._rows = {kind: progress.add_task(plain(kind), total=total, running=0) for kind, total in totals.items()}  # type: ignore[attr-defined]
 
     def show(self, done: dict[str, int], running: dict[str, int]) -> None:
         for kind, row in self._rows.items():
@@ -101,14 +107,13 @@ def board(totals: dict[str, int]) -> Iterator[Board]:
         yield Board(totals)
         return
     from rich import progress as shown
-    from rich.console import Console
 
     columns = (
-        shown.TextColumn("{task.description}"),
+        shown.TextColumn("{task.description}", markup=False),
         shown.BarColumn(),
         shown.MofNCompleteColumn(),
-        shown.TextColumn("{task.fields[running]} running"),
+        shown.TextColumn("{task.fields[running]} running", markup=False),
         shown.TimeElapsedColumn(),
     )
-    with shown.Progress(*columns, console=Console(stderr=True)) as progress:
+    with shown.Progress(*columns, console=console(stderr=True)) as progress:
         yield _RichBoard(totals, progress)

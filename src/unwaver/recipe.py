@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainValidator,
@@ -23,14 +24,32 @@ from pydantic import (
     model_validator,
 )
 
-from unwaver.keys import KEY, refuse_keys
+from unwaver.keys import KEY, host_of, in_the_clear, refuse_keys
+from unwaver.reasoning import AUTO, FAMILIES, Family
 from unwaver.records import Kind, Sampling
 
-RULES = "rules"
-"""The name under which a reader without a model is asked for."""
+LOCAL = "local"
+"""The name under which a reader without a model is asked for; `local:FILE` is one of one's own (docs/readers.md)."""
 
-Keep = Literal["everything", "guard-only", "all-but-weak-vacillation", "pattern-free"]
-Attack = Literal["none", "pair", "pap", "empty-think", "short-think", "forced-opening"]
+
+def is_local(judge: str) -> bool:
+    """Whether a judge is a reader without a model."""
+    return judge == LOCAL or judge.startswith(f"{LOCAL}:")
+
+
+def reader_file(judge: str) -> Path | None:
+    """The file of a reader without a model; None for the shipped one."""
+    return Path(judge.partition(":")[2]) if ":" in judge else None
+
+
+class _NoResult:
+    """What marks a field that decides no result, and so enters no run's name."""
+
+
+NO_RESULT = _NoResult()
+"""Marks a setting that decides speed, memory or what is watched, and no result: it names no run."""
+
+Keep = Literal["everything", "guard-only", "all-k-safe", "all-but-weak-vacillation", "pattern-free", "leak-free"]
 
 
 def _count(value: Any) -> Any:
@@ -38,6 +57,19 @@ def _count(value: Any) -> Any:
         return value
     raise ValueError('expected a number of examples from 0 up, or "all"')
 
+
+Left = Literal[
+    "temperature",
+    "top_p",
+    "seed",
+    "max_tokens",
+    "max_completion_tokens",
+    "response_format",
+    "stream_options",
+    "continue_final_message",
+    "add_generation_prompt",
+]
+"""Fields of a request that a model's server may not take."""
 
 Count = Annotated[int | Literal["all"], PlainValidator(_count)]
 """How many examples of a prompt set: a number, or all there are."""
@@ -63,52 +95,111 @@ class Settings(BaseModel):
             raise ValueError("expected a number")
         return value
 
+    def identity(self) -> dict[str, Any]:
+        """The settings that decide a result, as JSON: all but the fields marked `NO_RESULT`. They enter digests."""
+        apart = {name for name, field in type(self).model_fields.items() if NO_RESULT in field.metadata}
+        return self.model_dump(mode="json", exclude=apart)
+
+
+def _tags(value: Any) -> Any:
+    if isinstance(value, str) and value != AUTO and value not in FAMILIES:
+        raise ValueError(f"{_no_such(value, [AUTO, *FAMILIES], 'family of marks')}, or a table with `open` and `close`")
+    return value if isinstance(value, str) else Family.model_validate(value)
+
+
+Tags = Annotated[str | Family, BeforeValidator(_tags)]
+"""`auto`, the name of a family of reasoning marks, or a family of the recipe's own."""
+
+
+class SteeringSettings(Settings):
+    """Steering while a local model writes (docs/systems/chain_of_risk.md). In TOML a plain string is short for its
+    `file`."""
+
+    file: Path
+    """Directions, as `unwaver steer fit` writes them."""
+    alpha: float = Field(2.0, gt=0)
+    """How far a state is pushed along each active direction, in the states' own unit."""
+    delta: float = 0.0
+    """How much nearer to the unsafe mean than to the safe one a state must be, in the same unit."""
+    cap: int | None = Field(None, ge=1)
+    """At most so many directions at once; None: all that are active."""
+    gate: bool = True
+    """Whether directions act only where a state leans unsafe. False: always, for the comparison."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _string_is_the_file(cls, value: Any) -> Any:
+        return {"file": value} if isinstance(value, str | Path) else value
+
+    @property
+    def label(self) -> str:
+        """As records carry it, behind the model's name."""
+        capped = "" if self.cap is None else f", at most {self.cap}"
+        gated = f"delta {self.delta:g}" if self.gate else "no gate"
+        return f"steered by {self.file.stem} (alpha {self.alpha:g}, {gated}{capped})"
+
+
+def called(name: str) -> str:
+    """A model's name as records and reports have it: of a file of recorded replies without its folder, for these are
+    passed on and where somebody kept it is nobody's business."""
+    door, _, target = name.partition(":")
+    return f"replay:{Path(target).name}" if door == "replay" else name
+
 
 class ModelSettings(Settings):
     """One model and how to reach it. In TOML a plain string is short for `{name = "..."}`."""
 
     name: str
     """`openai:MODEL` (any OpenAI-compatible server), `hf:PATH_OR_ID` (transformers), `vllm:PATH_OR_ID`, `replay:FILE`,
-    `replay:corpus` (recorded replies)."""
+    `replay:corpus` (recorded replies), `replay:corpus-brief` (the same, brief)."""
     revision: str | None = None
     """The hub revision to pin, or the vendor's dated model name."""
-    alias: str | None = None
+    alias: Annotated[str | None, NO_RESULT] = None
     """What records call it in place of `name`."""
     base_url: str | None = None
     """The server's address; None: the vendor's own."""
-    key_env: str = "OPENAI_API_KEY"
-    """The environment variable that holds the key. The key itself is never written anywhere."""
-    concurrency: int = Field(64, ge=1)
+    key_env: Annotated[str, NO_RESULT] = "OPENAI_API_KEY"
+    """The environment variable that holds the key. The key itself is never written anywhere. With a `base_url` no key
+    is sent unless this is written down."""
+    concurrency: Annotated[int, NO_RESULT] = Field(64, ge=1)
     """Calls under way at once; for local models, replies waiting to be batched. `vllm:` models: 1,024 where it is not
     given, since vLLM batches by itself and idles while fewer wait."""
-    batch_size: int = Field(32, ge=1)
+    batch_size: Annotated[int, NO_RESULT] = Field(32, ge=1)
     """Replies generated together by a local model."""
-    timeout: float = Field(600.0, gt=0)
+    timeout: Annotated[float, NO_RESULT] = Field(600.0, gt=0)
     """Seconds one call may take."""
-    retries: int = Field(6, ge=0)
+    retries: Annotated[int, NO_RESULT] = Field(6, ge=0)
     """Further tries after a 429, a 5xx, a time-out or a broken connection."""
-    price_in: float | None = Field(None, ge=0)
+    price_in: Annotated[float | None, NO_RESULT] = Field(None, ge=0)
     """Price of a million prompt tokens, in any one currency; None: unknown, cost is not reckoned."""
-    price_out: float | None = Field(None, ge=0)
+    price_out: Annotated[float | None, NO_RESULT] = Field(None, ge=0)
     """Price of a million reply tokens."""
-    max_cost: float | None = Field(None, gt=0)
+    max_cost: Annotated[float | None, NO_RESULT] = Field(None, gt=0)
     """Stop cleanly once this much is spent in one stage."""
-    max_tokens_total: int | None = Field(None, gt=0)
+    max_tokens_total: Annotated[int | None, NO_RESULT] = Field(None, gt=0)
     """Stop cleanly once this many tokens (in and out) are used in one stage."""
-    tags: Literal["think", "harmony"] = "think"
-    """How the model marks its reasoning: `<think>` blocks, or gpt-oss's channels."""
+    tags: Tags = AUTO
+    """How the model marks its reasoning. `auto`, the default: each reply is read by its own marks, and a student is
+    trained in those its chat template has. Or a family by name (`think`, `harmony` ...), or a table of your own with at
+    least `open` and `close` (docs/families.md): then other marks are told of and not read."""
     opens_block: bool = False
     """For servers: the model's template opens the reasoning block itself, so a reply cut inside it has no tag at all
     (DeepSeek-R1, QwQ). Local models are asked, not told."""
-    stream: bool = False
+    stream: Annotated[bool, NO_RESULT] = False
     """For servers: have the reply sent as it is written, where a proxy on the way cuts connections on which nothing
     moves (long replies). It is read when it is whole, and is the same reply."""
     system: str | None = None
     """A system turn sent with every prompt; None: none, and the template does as it likes."""
     extra_body: dict[str, Any] = {}
     """Further fields of the request, passed through to the server (`chat_template_kwargs`, `reasoning_effort` ...)."""
+    leave_out: tuple[Left, ...] = ()
+    """Fields of the request that the server doesn't take and that are not to be sent. Where a server's error names one,
+    it is left out without being told here."""
     load: dict[str, Any] = {}
     """Passed through to `AutoModelForCausalLM.from_pretrained` or `vllm.LLM`."""
+    steering: SteeringSettings | None = None
+    """For `hf:` models: steering while it writes, by a file of `unwaver steer fit`; None: none. Training takes no
+    notice of it; what was trained is steered, too, when it is evaluated."""
 
     @model_validator(mode="before")
     @classmethod
@@ -136,6 +227,14 @@ class ModelSettings(Settings):
                 "base_url: expected http(s)://HOST/PATH without a password or a key in it; "
                 "a key belongs in the environment (`key_env`)"
             )
+        if self.base_url is not None and self.sends_key and in_the_clear(self.base_url):
+            raise ValueError(
+                f"base_url: the key in {self.key_env} would go to {host_of(self.base_url)} over plain http, readable "
+                "for anybody on the way; expected https, a host of your own network, or no `key_env`"
+            )
+        both = sorted({*self.leave_out} & {*self.extra_body})
+        if both:
+            raise ValueError(f"leave_out: `{both[0]}` is in extra_body as well; expected it in one of them")
         refuse_keys(self.extra_body, "extra_body")
         refuse_keys(self.load, "load")
         return self
@@ -144,6 +243,15 @@ class ModelSettings(Settings):
     def _money_can_be_counted(self) -> ModelSettings:
         if self.max_cost is not None and (self.price_in is None or self.price_out is None):
             raise ValueError("max_cost needs price_in and price_out, or nobody can tell when it is spent")
+        return self
+
+    @model_validator(mode="after")
+    def _steering_needs_the_layers(self) -> ModelSettings:
+        if self.steering is not None and self.door != "hf":
+            raise ValueError(
+                f"steering: a {self.door}: model keeps its layers to itself; expected an `hf:` model, whose states can "
+                "be pushed while it writes"
+            )
         return self
 
     @property
@@ -157,16 +265,22 @@ class ModelSettings(Settings):
         return self.name.partition(":")[2]
 
     @property
+    def sends_key(self) -> bool:
+        """Whether its server is sent a key: the vendor always, one at an address of the recipe's where a variable is
+        named for it."""
+        return self.base_url is None or "key_env" in self.model_fields_set
+
+    @property
     def label(self) -> str:
         """`name@revision`, as records carry it."""
-        name = self.alias or self.name
-        return f"{name}@{self.revision}" if self.revision else name
+        name = self.alias or called(self.name)
+        named = f"{name}@{self.revision}" if self.revision else name
+        return named if self.steering is None else f"{named} {self.steering.label}"
 
-    def identity(self) -> dict[str, Any]:
-        """What makes its replies different from another model's: the part of the settings that enters a digest."""
-        return self.model_dump(
-            mode="json", include={"name", "revision", "base_url", "system", "tags", "opens_block", "extra_body", "load"}
-        )
+    @property
+    def unsteered(self) -> ModelSettings:
+        """The same model without its steering."""
+        return self.model_copy(update={"steering": None})
 
 
 def _is_address(text: str) -> bool:
@@ -180,6 +294,8 @@ def _is_address(text: str) -> bool:
 
 
 DOORS = ("openai", "hf", "vllm", "replay")
+RECORDED = ("corpus", "corpus-brief")
+"""What `replay:` knows by name; anything else is a file."""
 
 VLLM_CONCURRENCY = 1024
 """Calls that wait for a vLLM engine at once."""
@@ -194,7 +310,8 @@ class PromptSet(Settings):
     source: str
     """A source's name (`unwaver prompts --help` lists them), or `file` for a file of your own."""
     split: Literal["all", "train", "heldout"] = "all"
-    """Which half, for sources that are split. Not given: `heldout` for a set that is evaluated and not trained on."""
+    """Which half, for sources that are split. Not given: `heldout` for a set that is evaluated and not trained on. A
+    `file` is divided into two halves, in an order that its prompts' texts decide."""
     path: Path | None = None
     """A local file in place of the hub; required for `file`."""
     revision: str | None = None
@@ -231,18 +348,23 @@ class PromptSet(Settings):
 class DistilSettings(Settings):
     """How the teacher is asked (docs/recipes.md)."""
 
-    instruction: str = "improved"
-    """The recipe for harmful prompts: default, realsafe, improved, short, template, none."""
-    benign_instruction: str = "default"
-    """The recipe for all other prompts; the paper asks its teacher plainly."""
+    method: str = "improved"
+    """How traces of harmful prompts are made: a method of docs/catalogue.md."""
+    benign_method: str = "default"
+    """The same for all other prompts; the paper asks its teacher plainly."""
     teacher: str = "teacher"
     """Which of `[models]` is asked about harmful prompts."""
     benign_teacher: str | None = None
     """Which is asked about all others; None: the same. The paper asks DeepSeek-R1, whoever teaches the rest."""
+    method_settings: dict[str, Any] = {}
+    """Laid over the settings of `method`'s own, where it has any (docs/methods.md)."""
+    methods: dict[str, str] = {}
+    """By prompt set, another method for it: `theirs = "given"` takes the replies that stand in the set's own file
+    (docs/methods.md)."""
     instruction_file: Path | None = None
-    """Your own wording in place of the shipped one for `instruction`."""
+    """Your own wording in place of the shipped one for `method`."""
     position: Literal["user", "system"] | None = None
-    """Where the instruction goes; None: as the recipe's paper has it."""
+    """Where the wording goes; None: where the method has it."""
     temperature: float = Field(0.6, ge=0)
     top_p: float = Field(0.95, gt=0, le=1)
     max_tokens: int = Field(8192, ge=1)
@@ -258,19 +380,22 @@ RUBRICS = ("guard", "patterns", "refusal", "harm", "anatomy")
 
 
 class JudgeSettings(Settings):
-    """Who reads what: `rules` or the name of a model in `[models]`; a list asks several, and the first decides."""
+    """Who reads what: `local`, a reader of your own as `local:FILE`, or the name of a model in `[models]`; a list asks
+    several, and the first decides."""
 
-    guard: list[str] = Field([RULES], min_length=1)
+    guard: list[str] = Field([LOCAL], min_length=1)
     """Safe or unsafe, reasoning and answer together: the filter of the training traces."""
-    patterns: list[str] = Field([RULES], min_length=1)
+    patterns: list[str] = Field([LOCAL], min_length=1)
     """The five risky patterns (docs/protocols.md)."""
-    refusal: list[str] = Field([RULES], min_length=1)
+    refusal: list[str] = Field([LOCAL], min_length=1)
     """Refusal, partial or compliance, read on the answer."""
-    harm: list[str] = Field([RULES], min_length=1)
+    harm: list[str] = Field([LOCAL], min_length=1)
     """Safe or unsafe when a model is evaluated: on the reasoning, on the answer and on both."""
     anatomy: list[str] = []
     """What each sentence of the reasoning on a harmful prompt does, and whether it talks the model into going on
     (docs/protocols.md). Models only: by cue words the report reads it in any case."""
+    further: dict[str, list[str]] = {}
+    """Further questions of docs/catalogue.md, each with the models that are asked it: `principles = "judge"`."""
     max_tokens: int = Field(2048, ge=1)
     """Limit on a judge's reply."""
     rubric_files: dict[str, Path] = {}
@@ -281,12 +406,25 @@ class JudgeSettings(Settings):
     def _one_is_a_list_of_one(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
+    @field_validator("further", mode="before")
+    @classmethod
+    def _each_is_a_list(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: [by] if isinstance(by, str) else by for name, by in value.items()}
+
     @model_validator(mode="after")
     def _rubrics_are_known(self) -> JudgeSettings:
+        known = [*RUBRICS, *self.further]
         for name in self.rubric_files:
-            if name not in RUBRICS:
-                raise ValueError(f"rubric_files.{name}: {_no_such(name, RUBRICS, 'rubric')}")
+            if name not in known:
+                raise ValueError(f"rubric_files.{name}: {_no_such(name, known, 'rubric')}")
         return self
+
+    def readers(self, question: str) -> list[str]:
+        """Who is asked a question; nobody where a further one isn't asked."""
+        found: list[str] = getattr(self, question) if question in RUBRICS else self.further.get(question, [])
+        return found
 
 
 class MixSettings(Settings):
@@ -295,25 +433,32 @@ class MixSettings(Settings):
     parts: dict[str, Count] = {"safety": 1000, "benign": 100}
     """How many examples of each prompt set: `name = count`; "all" takes all there are, 0 leaves the set out."""
     keep: Keep = "guard-only"
-    """Which traces of harmful prompts may be kept: everything; those the guard calls safe; of these, those without any
-    pattern but weak vacillation, or without any pattern at all."""
+    """Which traces of harmful prompts may be kept: everything; those the guard calls safe; of these, those of prompts
+    whose every sample it calls safe (`all-k-safe`, which needs `distil.samples` of 2 or more), those without any
+    pattern but weak vacillation, without any pattern at all, or without a grade of 4 or 5 by any principle in reasoning
+    or answer (`leak-free`, which needs `judge.further.principles`)."""
+    rejected: dict[str, str] = {}
+    """For `train.method = "dpo"`: by part, the prompt set whose traces of the same prompts are the rejected ones; the
+    part itself where `distil.samples` draws several (docs/training.md)."""
     overlap: Literal["refuse", "report"] = "refuse"
     """What an overlap with an evaluation set does: training refuses to start, or it is only reported."""
 
 
 class TrainSettings(Settings):
-    """Supervised fine-tuning through TRL. Defaults are those of the paper's experiments (arXiv 2505.15404, section 5)
+    """Fine-tuning through TRL. Defaults are those of the paper's experiments (arXiv 2505.15404, section 5)
     or, where it says nothing, of its released script (`safety_train/trl_train_code/run_sft.sh` in
     thu-coai/LRM-Safety-Study); each says which, or that it is ours."""
 
-    method: Literal["full", "lora", "qlora"] = "full"
-    """The paper's is full fine-tuning; adapters (LoRA) and adapters over 4-bit weights (QLoRA) are ours."""
+    method: Literal["full", "lora", "qlora", "dpo"] = "full"
+    """The paper's is full fine-tuning; adapters (LoRA) and adapters over 4-bit weights (QLoRA) are ours. `dpo`:
+    preference pairs (`mix.rejected`) through `trl.DPOTrainer`, with an adapter where `[train.lora]` sets something
+    (`r = 16`), else on all weights."""
     learning_rate: float = Field(5e-6, gt=0)
     """The paper's and its script's: the best of 1e-6, 5e-6, 5e-5, 1e-4 in its Figure 5."""
     global_batch: int = Field(48, ge=1)
     """Examples per optimiser step, over all processes; kept constant whatever their number. The paper's, on 6 GPUs; its
     script, of an earlier version, has 64 (4 GPUs x 2 x 8)."""
-    micro_batch: int = Field(4, ge=1)
+    micro_batch: Annotated[int, NO_RESULT] = Field(4, ge=1)
     """Examples per forward pass and process. Ours (the script has 2): it decides speed and memory, and no result."""
     epochs: float = Field(1.0, gt=0)
     """The script's; the paper doesn't say."""
@@ -324,30 +469,34 @@ class TrainSettings(Settings):
     max_tokens: int = Field(4096, ge=16)
     """Longest example, prompt included: the script's 4,096. Longer ones are dropped and counted, never cut; the script
     cuts them."""
-    max_overlong: float = Field(0.05, ge=0, le=1)
+    max_overlong: Annotated[float, NO_RESULT] = Field(0.05, ge=0, le=1)
     """Largest share of over-long examples training starts with. Ours."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Matrix products. auto: bfloat16, as in the script, where the machine has it. Trained weights are float32, which
     is ours: an update of 5e-6 is too small for a bfloat16 weight to show. They are saved in the student's own type."""
-    gradient_checkpointing: bool = True
+    gradient_checkpointing: Annotated[bool, NO_RESULT] = True
     """The script's."""
     batching: Literal["shuffled", "grouped", "packed"] = "grouped"
     """`grouped`: batches of similar length that still hold every part of the mix; `packed`: several examples a row;
     `shuffled`: plainly random, as the script's. Grouped is ours: a step holds the same parts, only faster."""
     heldout: float = Field(0.05, ge=0, lt=0.5)
     """Share of each part kept out of training to follow its loss. Ours; the script holds out none."""
-    perplexity: bool = True
+    perplexity: Annotated[bool, NO_RESULT] = True
     """Measure the student's perplexity of the mix before training. Ours."""
-    save_every: int = Field(50, ge=1)
+    save_every: Annotated[int, NO_RESULT] = Field(50, ge=1)
     """Optimiser steps between checkpoints. Ours; the script saves once an epoch."""
-    report_to: list[str] = []
+    report_to: Annotated[list[str], NO_RESULT] = []
     """Passed through to the trainer: tensorboard, trackio, wandb."""
-    launch: Literal["none", "accelerate", "torchrun"] = "none"
+    launch: Annotated[Literal["none", "accelerate", "torchrun"], NO_RESULT] = "none"
     """How several processes are started; none: this one."""
-    launch_config: str | None = None
+    launch_config: Annotated[str | None, NO_RESULT] = None
     """For accelerate: zero2 (the script's), zero3, fsdp2, or a file of your own."""
-    processes: int = Field(1, ge=1)
+    processes: Annotated[int, NO_RESULT] = Field(1, ge=1)
     """Processes to start with `launch`."""
+    loss: Literal["sigmoid", "ipo"] = "sigmoid"
+    """Of `dpo`: DPO's own (arXiv 2305.18290) or IPO's (arXiv 2310.12036), as TRL has them."""
+    dpo: dict[str, Any] = {}
+    """Laid over `trl.DPOConfig` (`beta` ...), but for the keys that a setting above or a promise decides."""
     sft: dict[str, Any] = {}
     """Laid over `trl.SFTConfig`, but for the keys that a setting above or a promise decides."""
     lora: dict[str, Any] = {}
@@ -356,7 +505,26 @@ class TrainSettings(Settings):
     @model_validator(mode="after")
     def _no_key_is_written_down(self) -> TrainSettings:
         refuse_keys(self.sft, "sft")
+        refuse_keys(self.dpo, "dpo")
         return self
+
+    @model_validator(mode="after")
+    def _tables_are_read(self) -> TrainSettings:
+        if self.method == "dpo" and self.sft:
+            raise ValueError('sft: method "dpo" doesn\'t read it; its table is [train.dpo]')
+        if self.method != "dpo" and (self.dpo or self.loss != "sigmoid"):
+            raise ValueError(f'{"dpo" if self.dpo else "loss"}: only method "dpo" reads it')
+        return self
+
+    @property
+    def adapters(self) -> bool:
+        """Whether an adapter is trained, and not the weights themselves."""
+        return self.method in ("lora", "qlora") or (self.method == "dpo" and bool(self.lora))
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the result; of pairs only where there are any."""
+        found = super().identity()
+        return found if self.method == "dpo" else {k: v for k, v in found.items() if k not in ("loss", "dpo")}
 
 
 class EvaluationSet(Settings):
@@ -364,8 +532,8 @@ class EvaluationSet(Settings):
 
     prompts: str | None = None
     """The prompt set's name; None: the one that bears the evaluation's name."""
-    attack: Attack = "none"
-    """none, pair, pap (an attacker model rewrites), or a prefill: empty-think, short-think, forced-opening."""
+    attack: str = "none"
+    """How the prompts are attacked: an attack of docs/catalogue.md."""
     samples: int = Field(1, ge=1)
     """Replies per prompt."""
     temperature: float | None = Field(None, ge=0)
@@ -376,11 +544,17 @@ class EvaluationSet(Settings):
     attack_settings: dict[str, Any] = {}
     """Laid over the attack's own settings (`n_streams`, `n_iterations` ...)."""
 
-    @model_validator(mode="after")
-    def _attack_has_settings(self) -> EvaluationSet:
-        if self.attack_settings and self.attack not in ("pair", "pap"):
-            raise ValueError(f'attack_settings: expected attack = "pair" or "pap", as `{self.attack}` has none')
-        return self
+
+class AfterwardsSettings(Settings):
+    """Somebody's later, harmless fine-tuning of the trained student, before it is evaluated: does what was taught last?
+    Trained as `[train]` says, with the weights the safety training left."""
+
+    parts: dict[str, Count] = Field(min_length=1)
+    """How many examples of each set of harmless prompts, as `mix.parts` has them; `[distil]` says how they are made."""
+    steps: int = Field(ge=0)
+    """Optimiser steps, passing over the examples as often as that takes; 0: no such fine-tuning."""
+    learning_rate: float | None = Field(None, gt=0)
+    """None: that of `[train]`."""
 
 
 class EvaluateSettings(Settings):
@@ -390,6 +564,25 @@ class EvaluateSettings(Settings):
     """One table per evaluation: `[evaluate.sets.NAME]`."""
     max_tokens: int | None = Field(None, ge=1)
     """A budget for every set that names none."""
+
+
+RAW = "raw"
+"""The arm that is the student before training."""
+
+RELATIVE = re.compile(r"[+-]\d*\.?\d+")
+"""A limit that is meant from the reference arm."""
+
+
+def _limit(value: Any) -> Any:
+    if isinstance(value, str) and RELATIVE.fullmatch(value) and abs(float(value)) <= 1:
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    raise ValueError('expected a share from 0 to 1, or a change like "+0.05" or "-0.02" from the reference arm')
+
+
+Limit = Annotated[float | str, PlainValidator(_limit)]
+"""What a measure may come to: a share, or with a sign a change from the reference arm."""
 
 
 class Recipe(Settings):
@@ -413,9 +606,17 @@ class Recipe(Settings):
     judge: JudgeSettings = JudgeSettings()
     mix: MixSettings = MixSettings()
     train: TrainSettings = TrainSettings()
+    afterwards: AfterwardsSettings | None = None
+    """A later fine-tuning by somebody else; None: the student is evaluated as the training left it (docs/study.md)."""
     evaluate: EvaluateSettings = EvaluateSettings()
+    limits: dict[str, Limit] = {}
+    """What `unwaver gate` asks for (docs/gate.md): a measure, and the most (where more is better: the least) it may be.
+    `asr = 0.1`; from the reference arm `over_refusal = "+0.05"`, `accuracy = "-0.02"`. Decides no result."""
     arms: dict[str, dict[str, Any]] = {}
-    """Variants to compare: each a table of dotted overrides. None: the recipe itself is the one arm."""
+    """Variants to compare: each a table of dotted overrides. None: the recipe itself is the one arm. One that trains
+    nothing (`mix.parts = {}`) is a model as it is, under the arm's name."""
+    reference: str | None = None
+    """The arm that all others are compared with; None: each arm's student before training (`raw`)."""
 
     @model_validator(mode="after")
     def _names_resolve(self) -> Recipe:
@@ -425,45 +626,104 @@ class Recipe(Settings):
         for part in self.mix.parts:
             if part not in self.prompts:
                 problems.append(f"mix.parts.{part}: {_no_such(part, self.prompts, 'prompt set')}")
+        for part in self.afterwards.parts if self.afterwards is not None else ():
+            if part not in self.prompts:
+                problems.append(f"afterwards.parts.{part}: {_no_such(part, self.prompts, 'prompt set')}")
         for name, entry in self.evaluate.sets.items():
             wanted = entry.prompts or name
             if wanted not in self.prompts:
                 problems.append(f"evaluate.sets.{name}: {_no_such(wanted, self.prompts, 'prompt set')}")
-            if entry.attack in ("pair", "pap") and "attacker" not in self.models:
-                problems.append(f"evaluate.sets.{name}: attack {entry.attack} needs `models.attacker`")
-            if entry.attack == "pair" and "pair_judge" not in self.models:
-                problems.append(f"evaluate.sets.{name}: attack pair needs `models.pair_judge`")
         for key, role in (("teacher", self.distil.teacher), ("benign_teacher", self.distil.benign_teacher)):
             if role not in (None, "teacher") and role not in self.models:
                 problems.append(f"distil.{key}: {_no_such(str(role), self.models, 'model')}")
-        for rubric in RUBRICS:
-            known, what = (self.models, "model") if rubric == "anatomy" else ([RULES, *self.models], "judge")
-            for judge in getattr(self.judge, rubric):
-                if judge not in known:
-                    problems.append(f"judge.{rubric}: {_no_such(judge, known, what)}")
+        for rubric in (*RUBRICS, *self.judge.further):
+            by_model = rubric == "anatomy" or rubric not in RUBRICS
+            known, what = (self.models, "model") if by_model else ([LOCAL, *self.models], "judge")
+            where = f"judge.{rubric}" if rubric in RUBRICS else f"judge.further.{rubric}"
+            for judge in self.judge.readers(rubric):
+                if judge not in known and (by_model or not is_local(judge)):
+                    problems.append(f"{where}: {_no_such(judge, known, what)}")
+        if self.arms and self.reference not in (None, RAW, *self.arms):
+            problems.append(f"reference: {_no_such(str(self.reference), [RAW, *self.arms], 'arm')}")
         if problems:
             raise ValueError("; ".join(problems))
         return self
 
     @model_validator(mode="after")
+    def _traces_can_be_had(self) -> Recipe:
+        if self.mix.keep == "all-k-safe" and self.distil.samples < 2:
+            raise ValueError('mix.keep: "all-k-safe" compares samples of a prompt; set distil.samples to 2 or more')
+        for name, method in self.distil.methods.items():
+            if name not in self.prompts:
+                raise ValueError(f"distil.methods.{name}: {_no_such(name, self.prompts, 'prompt set')}")
+            entry = self.prompts[name]
+            if method == "given" and (entry.path is None or entry.templates is not None):
+                raise ValueError(f"distil.methods.{name}: `given` needs a set with a `path` and no templates")
+        return self
+
+    @model_validator(mode="after")
+    def _pairs_have_two_sides(self) -> Recipe:
+        rejected, pairs = self.mix.rejected, self.train.method == "dpo"
+        for part, name in rejected.items():
+            if part not in self.mix.parts and self.parts():
+                raise ValueError(f"mix.rejected.{part}: {_no_such(part, self.mix.parts, 'part')}")
+            if name not in self.prompts:
+                raise ValueError(f"mix.rejected.{part}: {_no_such(name, self.prompts, 'prompt set')}")
+            if name == part and self.distil.samples < 2:
+                raise ValueError(f"mix.rejected.{part}: of its own traces; set distil.samples to 2 or more")
+        if rejected and not pairs and self.parts():
+            raise ValueError('mix.rejected: only train.method = "dpo" learns from rejected traces')
+        if missing := [part for part in self.parts() if pairs and part not in rejected]:
+            raise ValueError(
+                f'mix.rejected: train.method = "dpo" learns from pairs, and part `{missing[0]}` has no rejected side; '
+                f"expected the prompt set whose traces are rejected: mix.rejected.{missing[0]}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _what_is_evaluated_is_held_out(self) -> Recipe:
-        trained = self.parts()
+        trained = self.distilled()
         for name in {entry.prompts or name for name, entry in self.evaluate.sets.items()}:
             given = self.prompts[name]
             if given.source in DIVIDED and "split" not in given.model_fields_set and name not in trained:
                 self.prompts[name] = given.model_copy(update={"split": "heldout"})
         return self
 
+    def later(self) -> Recipe | None:
+        """The recipe of the fine-tuning afterwards; None where there is none."""
+        settings = self.afterwards
+        if settings is None or not settings.steps or not self.parts():
+            return None
+        rate = settings.learning_rate or self.train.learning_rate
+        method = "full" if self.train.method == "dpo" else self.train.method
+        update = {
+            "mix": MixSettings(parts=settings.parts, keep="everything"),
+            "train": self.train.model_copy(update={"learning_rate": rate, "method": method}),
+        }
+        return self.model_copy(update=update)
+
     def parts(self) -> list[str]:
         """The prompt sets that are trained on."""
         return [name for name, count in self.mix.parts.items() if count]
 
+    def distilled(self) -> list[str]:
+        """The prompt sets that traces are made of: the parts, and where the rejected ones are from."""
+        parts = self.parts()
+        return list(dict.fromkeys([*parts, *(self.mix.rejected[part] for part in parts if part in self.mix.rejected)]))
+
+    def method_of(self, part: str, harmful: bool) -> tuple[str, str]:
+        """(method, the key that names it) of a set of prompts."""
+        if part in self.distil.methods:
+            return self.distil.methods[part], f"distil.methods.{part}"
+        name, _ = self.taught(harmful)
+        return name, "distil.method" if name == self.distil.method else "distil.benign_method"
+
     def taught(self, harmful: bool) -> tuple[str, str]:
-        """(instruction, the teacher's role) for harmful prompts or for all others."""
+        """(method, the teacher's role) for harmful prompts or for all others."""
         settings = self.distil
         if harmful:
-            return settings.instruction, settings.teacher
-        return settings.benign_instruction, settings.benign_teacher or settings.teacher
+            return settings.method, settings.teacher
+        return settings.benign_method, settings.benign_teacher or settings.teacher
 
     def sampling(self, kind: Kind, entry: EvaluationSet) -> Sampling:
         """How replies of one evaluation are drawn: the set's own settings over the paper's (docs/evaluation.md)."""

@@ -12,6 +12,7 @@ import os
 import tomllib
 import types
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from unwaver.errors import RecipeError
 from unwaver.keys import KEY, SECRET
-from unwaver.recipe import Recipe, Settings
+from unwaver.recipe import LOCAL, RECORDED, Recipe, Settings
 
 
 def load(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
@@ -105,7 +106,9 @@ def _anchor_paths(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
     judge = tree.get("judge")
     if isinstance(judge, dict) and isinstance(judge.get("rubric_files"), dict):
         files = {rubric: anchored(file) for rubric, file in judge["rubric_files"].items()}
-        tree["judge"] = {**judge, "rubric_files": files}
+        tree["judge"] = judge = {**judge, "rubric_files": files}
+    if isinstance(judge, dict):
+        tree["judge"] = {key: _reader_anchored(value, anchored) for key, value in judge.items()}
     train = tree.get("train")
     if isinstance(train, dict) and isinstance(given := train.get("launch_config"), str) and Path(given).suffix:
         tree["train"] = {**train, "launch_config": anchored(given)}  # a configuration of ours has a name without one
@@ -118,20 +121,34 @@ def _anchor_paths(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _anchor_model(entry: Any, anchored: typing.Callable[[Any], Any]) -> Any:
     if isinstance(entry, str):
         entry = {"name": entry}
+    if isinstance(entry, dict) and isinstance(given := entry.get("steering"), str | dict):
+        given = {"file": given} if isinstance(given, str) else given
+        entry = {**entry, "steering": {**given, "file": anchored(given.get("file"))}}
     if isinstance(entry, dict) and isinstance(entry.get("name"), str):
         door, _, target = entry["name"].partition(":")
-        if target.startswith(("./", "../", "~")) or (door == "replay" and target != "corpus"):
+        given = target.startswith(("./", "../", "~")) or (door == "replay" and target not in RECORDED)
+        beside = door in ("hf", "vllm") and ":" not in target and Path(str(anchored(target))).exists()
+        if given or beside:  # else it is a name on the hub
             entry = {**entry, "name": f"{door}:{anchored(target)}"}
     return entry
 
 
-PLAINLY = {
+PLAIN_WORDS = {
     "missing": "expected, and not given",
     "list_type": "expected a list",
     **dict.fromkeys(("model_type", "dict_type"), "expected a table"),
     **dict.fromkeys(("path_type", "string_type"), "expected a text"),
 }
 """What is expected, where the library's own words are about Python."""
+
+
+def _reader_anchored(value: Any, anchored: Callable[[Any], Any]) -> Any:
+    """A judge's name, or a list of them, with the file of a reader (`local:FILE`) beside the recipe."""
+    if isinstance(value, list):
+        return [_reader_anchored(one, anchored) for one in value]
+    if isinstance(value, str) and value.startswith(f"{LOCAL}:"):
+        return f"{LOCAL}:{anchored(value.partition(':')[2])}"
+    return value
 
 
 def explain(error: ValidationError, path: Path, settings: type[Settings]) -> list[str]:
@@ -148,7 +165,7 @@ def explain(error: ValidationError, path: Path, settings: type[Settings]) -> lis
                 hint = "a key belongs in the environment; `key_env` names its variable"
             lines.append(f"{path}: {where}: unknown key; {hint}")
         else:
-            message = PLAINLY.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+            message = PLAIN_WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
             got = problem.get("input")
             shown = f" (got {got!r})" if isinstance(got, str | int | float | bool) and not KEY.search(str(got)) else ""
             lines.append(f"{path}: {where + ': ' if where else ''}{message}{shown}")
@@ -178,7 +195,7 @@ def arms(tree: dict[str, Any], path: Path, overrides: dict[str, Any] | None = No
     """
     whole = build(tree, path, overrides)
     if not whole.arms:
-        return {whole.distil.instruction: whole}
+        return {whole.distil.method: whole}
     result = {}
     for name, table in whole.arms.items():
         base = {key: value for key, value in tree.items() if key != "arms"}
@@ -187,10 +204,10 @@ def arms(tree: dict[str, Any], path: Path, overrides: dict[str, Any] | None = No
 
 
 def _dotted(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested table as dotted keys, so that `distil.instruction` may be written either way."""
+    """A nested table as dotted keys, so that `distil.method` may be written either way."""
     flat: dict[str, Any] = {}
     for key, value in table.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:  # an empty table is a value: `mix.parts = {}` trains nothing
             flat.update(_dotted(value, f"{prefix}{key}."))
         else:
             flat[prefix + key] = value

@@ -11,9 +11,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
+
+from unwaver.basis import Basis
+from unwaver.errors import IncomparableError
 
 Kind = Literal["harmful", "borderline", "benign", "maths", "code"]
 """What a prompt is: `borderline` is harmless but sounds alarming (as XSTest's safe prompts), `benign` plainly so."""
@@ -21,7 +25,7 @@ Kind = Literal["harmful", "borderline", "benign", "maths", "code"]
 Ending = Literal["stop", "length", "filter", "error"]
 """Why a reply ended: the model stopped, the token limit cut it, the provider withheld it, or no reply came."""
 
-Block = Literal["closed", "unclosed", "none", "several"]
+Block = Literal["closed", "unclosed", "none", "several", "foreign"]
 """What was found of the reasoning block: see `reasoning.split`."""
 
 PATTERNS = (
@@ -66,6 +70,13 @@ class Record(BaseModel):
         return copy
 
 
+class Message(Record):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
 class Prompt(Record):
     """One user turn to be sent to a model."""
 
@@ -83,6 +94,10 @@ class Prompt(Record):
     """The reference answer of a maths problem, or the tests of a coding problem as JSON; None elsewhere."""
     source: str = ""
     """The data set and its revision, `name@revision`."""
+    of: str | None = None
+    """The text of the clean question that this one perturbs; None: it perturbs none."""
+    turns: tuple[Message, ...] = ()
+    """Earlier turns of the conversation that `text` goes on with, oldest first."""
 
     @model_validator(mode="after")
     def _harm_is_named(self) -> Prompt:
@@ -104,6 +119,10 @@ class Trace(Record):
     answer: str | None = None
     """The text after the last closing tag, trimmed. None: the reply never reached it."""
     block: Block = "none"
+    whole: str | None = None
+    """The reply as it stood where nobody can tell reasoning from answer (block `foreign`); None elsewhere."""
+    note: str | None = None
+    """What was odd about where reasoning and answer were found; None: nothing."""
     ending: Ending
     failure: str | None = None
     """Why there is no reply (`ending` error or filter); None where there is one."""
@@ -115,6 +134,18 @@ class Trace(Record):
     """Reply tokens inside the block; None where the model did not say."""
     sampling: str = ""
     """Digest of the sampling settings."""
+    shielded: tuple[tuple[int, int], ...] = ()
+    """Stretches of the reasoning (from, to, in characters; in order, apart) that are context only: a student reads them
+    and is not trained to write them."""
+    begun: bool = False
+    """It is the beginning of a reasoning and no more, on purpose: a student learns these words, left to go on."""
+
+    @model_validator(mode="after")
+    def _shields_lie_in_the_reasoning(self) -> Trace:
+        borders = [0, *(at for stretch in self.shielded for at in stretch), len(self.reasoning or "")]
+        if any(later < earlier for earlier, later in pairwise(borders)):
+            raise ValueError("shielded: expected stretches within the reasoning, in order and apart")
+        return self
 
     @model_validator(mode="after")
     def _failure_and_ending_agree(self) -> Trace:
@@ -129,25 +160,29 @@ class Trace(Record):
         """The token limit cut it."""
         return self.ending == "length"
 
+    @property
+    def learnt(self) -> Trace:
+        """The trace without its shielded stretches: what a student is trained to write."""
+        if not self.shielded or self.reasoning is None:
+            return self
+        borders = [0, *(at for stretch in self.shielded for at in stretch), len(self.reasoning)]
+        kept = [self.reasoning[start:end].strip() for start, end in list(pairwise(borders))[::2]]
+        return self.model_copy(update={"reasoning": "\n\n".join(piece for piece in kept if piece), "shielded": ()})
+
     def text(self, part: LookedAt) -> str | None:
         """The text of one part. `both`: reasoning, a blank line, answer; None when the part was never written."""
         if part == "reasoning":
             return self.reasoning
         if part == "answer":
             return self.answer
+        if self.whole is not None:
+            return self.whole
         pieces = [piece for piece in (self.reasoning, self.answer) if piece is not None]
         return "\n\n".join(pieces) if pieces else None
 
 
 LookedAt = Literal["reasoning", "answer", "both"]
 """Which text of a trace a judge was shown."""
-
-
-class Message(Record):
-    """One turn of a conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
 
 
 class Sampling(Record):
@@ -210,6 +245,8 @@ class Reply(Record):
     tokens_reasoning: int | None = None
     seconds: float | None = None
     """Wall time of the call that succeeded, or of the last try."""
+    notes: tuple[str, ...] = ()
+    """What has to be told of it: fields that the server didn't take, what it says that can't be."""
 
 
 class Verdict(Record):
@@ -223,24 +260,43 @@ class Verdict(Record):
     """`name@revision` of who answered it."""
     looked_at: LookedAt
     """Which text the judge read."""
-    label: str | None
-    """One of the rubric's closed answers; for risky patterns, the names found, joined by `+` in the paper's order, or
-    `none`; for an anatomy, the names found. None: unscored."""
+    labels: tuple[str, ...] | None
+    """What was found, by the rubric's names: one of its closed answers; for risky patterns all that are shown, in the
+    paper's order; for an anatomy all that occur. Empty: none of them. None: unscored."""
+    stretches: tuple[tuple[int, int, str], ...] = ()
+    """For an anatomy, which sentences (first and last, numbered from 1) do what."""
+    grades: tuple[tuple[str, int], ...] = ()
+    """For a rubric that grades (the principles), what was graded and its grade."""
     quote: str | None = None
     """Evidence, verbatim from the text that was looked at."""
     reason: str = ""
-    """Why this label, or why there is none."""
+    """Why these labels, or why there are none."""
+    undecided: tuple[str, ...] = ()
+    """Where several names can be found: those that this reading neither found nor ruled out."""
 
     @model_validator(mode="after")
     def _unscored_says_why(self) -> Verdict:
-        if self.label is None and not self.reason:
+        if self.labels is None and not self.reason:
             raise ValueError("an unscored verdict must say why")
         return self
 
     @property
-    def labels(self) -> frozenset[str]:
-        """The names in a label of several; empty for `none` and for an unscored verdict."""
-        return frozenset() if self.label in (None, NO_PATTERN) else frozenset(str(self.label).split("+"))
+    def label(self) -> str | None:
+        """The labels as people are shown them, `none` where nothing was found; None for an unscored verdict."""
+        return None if self.labels is None else "+".join(self.labels) or NO_PATTERN
+
+    def has(self, name: str) -> bool | None:
+        """Whether a name was found, or for `none`, whether all was decided and nothing found; None where undecided."""
+        if self.labels is None or name in self.undecided:
+            return None
+        if name == NO_PATTERN and not self.labels:
+            return None if self.undecided else True
+        return name in self.labels
+
+
+def single(label: str | None) -> tuple[str, ...] | None:
+    """The labels of a verdict with one closed answer, or none."""
+    return None if label is None else (label,)
 
 
 class Span(Record):
@@ -265,6 +321,10 @@ class Example(Record):
     part: str
     """The part of the mix it belongs to."""
     kind: Kind
+    begun: bool = False
+    """The reply is only begun: no end token follows it."""
+    rejected: str | None = None
+    """In a preference pair the whole reply, to the same prompt, that this one is preferred to; None: in no pair."""
 
     @property
     def reply(self) -> str:
@@ -273,7 +333,8 @@ class Example(Record):
 
 
 class Estimate(Record):
-    """A number with what it takes to believe it: the only thing tables and figures accept."""
+    """A number with what it takes to believe it: all that tables and figures accept. Two are subtracted and ranked
+    (`a - b`, `a < b`) only where measure and basis are the same; else IncomparableError says what differs."""
 
     metric: str
     """The measure's name, as in docs/evaluation.md."""
@@ -291,7 +352,28 @@ class Estimate(Record):
     """How many items had no label; they are in no rate."""
     n_truncated: int = 0
     """How many of all items the token limit cut."""
+    lowest: float | None = None
+    """A rate's worst cases: its value if every unscored item were False (`highest`: True). None for other numbers."""
+    highest: float | None = None
     method: str
     """How value and interval were made."""
+    basis: Basis | None = None
     runs: tuple[str, ...] = ()
     """The run directories it comes from."""
+
+    def differs(self, other: Estimate) -> tuple[str, ...]:
+        """What keeps the two apart, in plain words."""
+        fields = () if self.metric == other.metric else ("metric",)
+        if self.basis is not None and other.basis is not None:
+            return (*fields, *self.basis.differs(other.basis))
+        return fields if self.basis is other.basis else (*fields, "basis")
+
+    def __sub__(self, other: Estimate) -> float:
+        if fields := self.differs(other):
+            raise IncomparableError(f"{self.arm} and {other.arm} differ in {', '.join(fields)}")
+        if self.value is None or other.value is None:
+            raise IncomparableError(f"nothing was scored in {self.arm} or {other.arm}")
+        return self.value - other.value
+
+    def __lt__(self, other: Estimate) -> bool:
+        return self - other < 0

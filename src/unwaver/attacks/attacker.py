@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Literal
 
 from unwaver import reasoning
-from unwaver.records import Reply
+from unwaver.records import Reply, digest
 
 Failure = Literal["call failed", "cut", "refused", "placeholder", "copied", "unreadable"]
 """Why an attacker's reply is no attack: no reply came; the token limit cut it; it declined; it left a blank to be
@@ -34,6 +34,13 @@ def shipped(name: str) -> str:
     return resources.files(__package__).joinpath("instructions", f"{name}.md").read_text(encoding="utf-8").strip()
 
 
+@cache
+def wordings() -> str:
+    """A digest of all that attackers and their judges are told."""
+    folder = resources.files(__package__).joinpath("instructions")
+    return digest(sorted((file.name, file.read_text(encoding="utf-8")) for file in folder.iterdir()), size=8)
+
+
 _SLOT = re.compile(r"\{([a-z_]+)\}")
 
 
@@ -47,13 +54,15 @@ def fill(instruction: str, **values: str) -> str:
     return _SLOT.sub(lambda slot: values.get(slot[1], slot[0]), instruction)
 
 
-def parts(reply: Reply, tags: reasoning.Tags = reasoning.THINK) -> tuple[str | None, str | None]:
-    """Reasoning and answer of a reply, trimmed; None for what is not there or blank, both None for a failed call."""
+def parts(reply: Reply, tags: str | reasoning.Family = reasoning.AUTO) -> tuple[str | None, str | None]:
+    """Reasoning and answer of a reply, trimmed; None for what is not there or blank, both None for a failed call.
+
+    Where nobody can tell them apart, all of it counts as the answer: a search must go on from something.
+    """
     if reply.failure is not None or reply.ending in ("error", "filter"):
         return None, None
-    split = reasoning.split(reply.text, reply.opened and reply.reasoning is None, tags)
-    thought = split.reasoning if reply.reasoning is None else reply.reasoning
-    return (thought or "").strip() or None, (split.answer or "").strip() or None
+    found = reasoning.read(reply.text, reply.reasoning, reply.ending, reply.opened, reasoning.named(tags))
+    return found.reasoning or None, found.whole or found.answer or None
 
 
 @dataclass(frozen=True)

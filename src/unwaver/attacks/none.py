@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from unwaver.attacks.attack import Attack, NoSettings
 from unwaver.records import Prompt
 
 
@@ -10,3 +13,16 @@ def bare(prompt: Prompt) -> Prompt:
     if prompt.attack is None:
         return prompt
     return prompt.model_copy(update={"text": prompt.behaviour or prompt.text, "attack": None})
+
+
+class Bare(Attack[NoSettings]):
+    """The condition every attack is compared with."""
+
+    name, title, Settings = "none", "the prompts as they are", NoSettings
+
+    def renamed(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+        """The prompts themselves: a frame they already bear stays theirs."""
+        return list(prompts)
+
+
+ATTACK = Bare()

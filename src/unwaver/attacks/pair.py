@@ -18,29 +18,39 @@ difference.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from unwaver import reasoning
 from unwaver.attacks import attacker
+from unwaver.attacks.attack import Attack, Made, Planned, unattacked
+from unwaver.attacks.attack import Search as AttackSearch
+from unwaver.attacks.rating import read_rating
+from unwaver.dialogue import Call as OwedCall
+from unwaver.dialogue import Dialogue, Heard
+from unwaver.recipe import Tags
 from unwaver.records import Ending, Message, Prompt, Record, Reply, Request, Sampling, digest
 
 Role = Literal["attacker", "target", "judge"]
 Strategy = Literal["roleplay", "logic", "authority"]
 
-ATTACK = "pair"
+VERSION = 3
+"""Raised whenever the same replies make another search; tests/test_identity.py notices."""
+
+NAME = "pair"
 INSTRUCTIONS = (
     *("pair_attacker", "pair_roleplay", "pair_logic", "pair_authority", "pair_seed", "pair_feedback"),
     *("pair_judge", "pair_judge_turn"),
 )
 """The names of the texts the search sends; each can be replaced."""
 
+CHARACTERS = 4
+"""Of English text in a token, as a rule of thumb."""
+
 _FIELDS = ("improvement", "prompt")
-_RATING = re.compile(r"\[\[\s*([0-9]{1,2})\s*\]\]")
 
 
 class PairSettings(Record):
@@ -68,8 +78,8 @@ class PairSettings(Record):
     judge_sees: Literal["answer", "both"] = "answer"
     """What of the target's reply the judge and the attacker are shown. `answer`: the answer alone, or the reasoning,
     named as such, where there is no answer; `both`: reasoning and answer."""
-    tags: Literal["think", "harmony"] = "think"
-    """How the target marks its reasoning."""
+    tags: Tags = reasoning.AUTO
+    """How the target marks its reasoning, as in a recipe."""
     instructions: dict[str, str] = Field(default_factory=dict)
     """Texts of your own in place of the shipped ones, by name; they need the same slots."""
 
@@ -247,7 +257,7 @@ def replay(search: Search) -> Prompt | None:
     if not search.done:
         raise ValueError("the search is not done")
     best = search.best
-    return None if best is None else search.prompt.model_copy(update={"text": best.prompt, "attack": ATTACK})
+    return None if best is None else search.prompt.model_copy(update={"text": best.prompt, "attack": NAME})
 
 
 def shown(attempt: Attempt, sees: Literal["answer", "both"] = "answer") -> str:
@@ -274,26 +284,14 @@ def _heard(now: Attempt, reply: Reply, search: Search) -> Attempt:
         failure = f"attacker: {proposal.failure}" if len(tries) == settings.max_tries else None
         return now.model_copy(update={"tries": tries, "failure": failure})
     if now.owed == "target":
-        thought, answer = attacker.parts(reply, reasoning.FAMILIES[settings.tags])
+        thought, answer = attacker.parts(reply, settings.tags)
         heard: dict[str, Any] = {"reasoning": thought, "answer": answer, "ending": reply.ending}
         if thought is None and answer is None:
             reason = {"error": "call failed", "filter": "withheld", "length": "cut"}.get(reply.ending, "empty")
             heard["failure"] = f"target: {reason}"
         return now.model_copy(update=heard)
-    score = read_rating(reply)
+    score = read_rating(reply, search.prompt.behaviour, now.prompt, now.reasoning, now.answer)
     return now.model_copy(update={"score": score} if isinstance(score, int) else {"failure": f"judge: {score}"})
-
-
-def read_rating(reply: Reply) -> int | str:
-    """The judge's rating, 1 to 10, or why there is none. Strict: a number in double brackets, and only one of them."""
-    if reply.failure is not None or reply.ending in ("error", "filter"):
-        return "call failed"
-    _, answer = attacker.parts(reply)
-    ratings = {int(number) for number in _RATING.findall(answer or "")}
-    if len(ratings) > 1:
-        return "several ratings"
-    score = ratings.pop() if ratings else 0
-    return score if 1 <= score <= 10 else "no rating"
 
 
 def _call(search: Search, rounds: tuple[Attempt, ...]) -> Call:
@@ -347,3 +345,105 @@ def _to_judge(search: Search, now: Attempt) -> tuple[Message, ...]:
 def _mark(*texts: str) -> str:
     """A fence no text can hold ahead of time, as it is made from that very text."""
     return digest(list(texts), size=8)
+
+
+# ---------------------------------------------------------------- in an evaluation
+
+
+class Round(Attempt):
+    """One round of one stream: a line of `attempts.jsonl`."""
+
+    of: str
+    """The id of the bare prompt."""
+    behaviour: str
+    chosen: bool = False
+    """Whether its prompt is the one the student is asked in the end."""
+
+
+class Pair(Attack[PairSettings]):
+    """The search by attacker and judge."""
+
+    name, title, Settings, version = NAME, "an attacker model rewrites after each reply", PairSettings, VERSION
+    roles = {"attacker": "attacker", "target": "student", "judge": "pair_judge"}
+
+    def identity(self) -> dict[str, Any]:
+        """With all that attacker and judge are told."""
+        return {**super().identity(), "wordings": attacker.wordings()}
+
+    def planned(self, prompts: int, tokens: float, settings: PairSettings) -> list[Planned]:
+        """Every round of every stream, unless a search is won."""
+        rounds = prompts * settings.n_streams * settings.n_iterations
+        told = sum(len(settings.say(name)) for name in ("pair_attacker", "pair_judge")) / CHARACTERS
+        attack, reply, rating = (s.max_tokens for s in (settings.attacker, settings.target, settings.judge))
+        return [
+            Planned(
+                "attacker", "attack", rounds, told + tokens + settings.keep_last_n * (attack + reply), attack, most=True
+            ),
+            Planned("student", "attacked", rounds, attack, reply, most=True),
+            Planned("pair_judge", "rating", rounds, told + tokens + attack + reply, rating, most=True),
+        ]
+
+    def told(self, settings: PairSettings) -> dict[str, str]:
+        """Its numbers, and how each role's replies are drawn."""
+        named = settings.model_dump(include={"n_streams", "n_iterations", "keep_last_n", "max_tries", "success_score"})
+        own = {key: str(value) for key, value in named.items()}
+        own |= {"strategies": "/".join(settings.strategies), "judge sees": settings.judge_sees}
+        for role, drawn in (("attacker", settings.attacker), ("target", settings.target), ("judge", settings.judge)):
+            own[role] = f"temperature {drawn.temperature:g}, top-p {drawn.top_p:g}, {drawn.max_tokens} tokens"
+        return own
+
+    def searches(self, prompts: Sequence[Prompt], settings: PairSettings, tags: Tags) -> list[AttackSearch]:
+        """One for each prompt."""
+        chosen = settings.model_copy(update={"tags": tags}) if "tags" not in settings.model_fields_set else settings
+        return [_UnderWay(start(prompt, chosen)) for prompt in prompts]
+
+
+class _UnderWay:
+    """A search that holds the state its streams move on."""
+
+    def __init__(self, search: Search) -> None:
+        self.search = search
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is owed any more."""
+        return self.search.done
+
+    @property
+    def progress(self) -> int:
+        """Planned calls that are made, or will never be: further tries were not planned."""
+        chosen = self.search.settings
+        if self.search.done:
+            return chosen.n_streams * chosen.n_iterations * 3
+        before = {"attacker": 0, "target": 1, "judge": 2}
+        return sum(3 if a.over else before[a.owed] for rounds in self.search.streams for a in rounds)
+
+    def dialogues(self) -> Iterator[Dialogue[None]]:
+        """One for each stream, from where it stands."""
+        return (self._follow(stream) for stream in range(self.search.settings.n_streams))
+
+    def _follow(self, stream: int) -> Dialogue[None]:
+        while call := next((call for call in self.search.owed() if call.stream == stream), None):
+            reply = yield OwedCall(call.role, call.request)
+            self.search = self.search.feed(call, reply)
+
+    def recall(self, heard: Heard) -> None:
+        """The search as far as the records carry it, past a success too."""
+        search = self.search
+        self.search = rebuild(search.prompt, search.settings, lambda call: heard(OwedCall(call.role, call.request)))
+
+    def made(self) -> Made:
+        """The best attack, every round, and what they came to."""
+        search = self.search
+        ends = {"searches": 1, "stopped early": int(search.won), "without an attack": int(search.failure is not None)}
+        of = {"of": search.prompt.id, "behaviour": search.prompt.behaviour or ""}
+        best = search.best
+        rounds = tuple(Round(**_fields(a), **of, chosen=a == best) for a in search.attempts)
+        return Made(replay(search) or unattacked(search.prompt, NAME), rounds, ends | search.counts)
+
+
+def _fields(record: Record) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in type(record).model_fields}
+
+
+ATTACK = Pair()

@@ -6,19 +6,22 @@ Nothing here calls a model: a reader says what to ask and reads what came back, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from unwaver.records import LookedAt, Reply, Request, Trace, Verdict
 
 
-class RuleReader(Protocol):
+class LocalReader(Protocol):
     """Reads a trace without a model."""
 
     rubric: str
     """`name@hash` of the question."""
     judge: str
-    """`rules@hash` of the rules."""
+    """`local@hash` of the reader."""
     looked_at: LookedAt
+
+    def identity(self) -> dict[str, Any]:
+        """Who this is: name, version, and what else decides a reading; enters the names of runs."""
 
     def verdict(self, trace: Trace) -> Verdict:
         """The reading; unscored (label None, with a reason) where there is no text to read."""
@@ -26,6 +29,14 @@ class RuleReader(Protocol):
 
 class Grader(Protocol):
     """Reads many traces with worker processes of its own: maths and code."""
+
+    rubric: str
+    judge: str
+    """`rules@hash` of the grader."""
+    looked_at: LookedAt
+
+    def identity(self) -> dict[str, Any]:
+        """Who this is, its limits included; enters the names of runs."""
 
     def verdicts(self, traces: Sequence[Trace]) -> Iterable[Verdict]:
         """One verdict a trace, in their order."""
@@ -36,6 +47,9 @@ class ModelReader(Protocol):
 
     rubric: str
     looked_at: LookedAt
+
+    def identity(self) -> dict[str, Any]:
+        """Who this is, but for the model: wording, schema, and how a reply is read; enters the names of runs."""
 
     def request(self, trace: Trace) -> Request | None:
         """What to ask, or None where there is no text to read (the verdict is then unscored)."""

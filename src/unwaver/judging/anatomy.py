@@ -2,7 +2,7 @@
 
 Cuts reasonings into numbered sentences, and carries a reading of them into a verdict and back. Guarantees: every
 character of a sentence is where it says; a reading names every sentence exactly once. Who reads: a judge through the
-rubric `anatomy`, or the report's cue words (`study.anatomy`). The three segments are those of the case study in arXiv
+rubric `anatomy`, or the cue words (`judging.local.cue_words`). The three segments are those of the case study in arXiv
 2505.15404; `other` is ours, for a judge that is not to guess. Pure.
 """
 
@@ -31,7 +31,6 @@ NAMES = (*SEGMENTS, OTHER, SELF_JAILBREAK)
 
 _TWO_LETTERS = re.compile(r"[^\W\d_].*?[^\W\d_]", re.DOTALL)
 _SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?]+[\"'”’)\]*]*|\n|$)")
-_RUN = re.compile(rf"(\d{{1,6}})-(\d{{1,6}}) ({'|'.join(NAMES)})")
 
 
 @lru_cache(maxsize=4)
@@ -73,20 +72,20 @@ class Anatomy:
     """The numbers, from 1, of self-jailbreak sentences."""
 
     @property
-    def label(self) -> str:
-        """The names that occur, joined by `+`."""
+    def labels(self) -> tuple[str, ...]:
+        """The names that occur, in the order of `NAMES`."""
         found = {*self.segments, *([SELF_JAILBREAK] if self.persuading else [])}
-        return "+".join(name for name in NAMES if name in found)
+        return tuple(name for name in NAMES if name in found)
 
     @property
-    def told(self) -> str:
-        """Where each name occurs: `1-3 problem_analysis, 4-4 policy_check, 3-3 self_jailbreak`; `told_in` reads it."""
+    def stretches(self) -> tuple[tuple[int, int, str], ...]:
+        """Where each name occurs: first and last sentence, and what they do; `read_in` takes them back."""
         runs, first = [], 1
         for name, members in groupby(self.segments):
             last = first + len(list(members)) - 1
-            runs.append(f"{first}-{last} {name}")
+            runs.append((first, last, name))
             first = last + 1
-        return ", ".join([*runs, *(f"{number}-{number} {SELF_JAILBREAK}" for number in self.persuading)])
+        return (*runs, *((number, number, SELF_JAILBREAK) for number in self.persuading))
 
     def evidence(self, reasoning: str) -> str | None:
         """The first self-jailbreak sentence as it stands in the text; None where there is none."""
@@ -115,11 +114,9 @@ def assembled(runs: Iterable[tuple[int, int, str]], count: int) -> Anatomy | str
     return Anatomy(tuple(name for name in segments if name is not None), tuple(sorted(persuading)))
 
 
-def told_in(verdict: Verdict) -> Anatomy | None:
+def read_in(verdict: Verdict) -> Anatomy | None:
     """The reading in a verdict through the rubric `anatomy`; None where it is unscored."""
-    if verdict.label is None:
+    if verdict.labels is None:
         return None
-    told = _RUN.findall(verdict.reason.partition("\n")[0])
-    runs = [(int(first), int(last), name) for first, last, name in told]
-    found = assembled(runs, max((last for _, last, _ in runs), default=0))
+    found = assembled(verdict.stretches, max((last for _, last, _ in verdict.stretches), default=0))
     return found if isinstance(found, Anatomy) else None

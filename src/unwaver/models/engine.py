@@ -14,13 +14,13 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
 from typing import Any
 
 from unwaver.errors import RunError, UnwaverError
-from unwaver.ledger import Ledger, Spent
+from unwaver.ledger import Ledger
 from unwaver.models import Model, Refused, Transient
 from unwaver.progress import say
 from unwaver.recipe import ModelSettings
@@ -36,7 +36,7 @@ HOPELESS_LATER = 100
 """The same for failures in a row later on: the server is gone. Calls that failed in an earlier session don't count."""
 CROWD_PATIENCE = 120.0
 """A call that is turned away for the crowd (429) is tried on while anybody was served in the last so many seconds."""
-BREATH = 256
+PASSED_AT_ONCE = 256
 """Finished requests passed over before the event loop gets its turn."""
 
 
@@ -48,8 +48,12 @@ class Tally:
     """Calls made now, failed ones included."""
     found: int = 0
     """Calls that the ledger already held."""
+    taken: int = 0
+    """Calls that another run of the same stage had made (`stages.siblings`)."""
     failed: int = 0
     retries: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
+    """What has to be told of the replies that a stage took up, and of how many."""
 
 
 class Engine:
@@ -60,8 +64,6 @@ class Engine:
         self.settings = settings
         self.ledger = ledger
         self.tally = tally or Tally()
-        self.elsewhere = Spent()
-        """What others have done of the same stage, on the same budget."""
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._under_way: dict[str, asyncio.Task[Reply]] = {}
         self._stopping = asyncio.Event()
@@ -113,7 +115,7 @@ class Engine:
             for request in source:
                 if request.key(self.model.label) in self.ledger:
                     passed += 1
-                    if passed == BREATH:
+                    if passed == PASSED_AT_ONCE:
                         self.tally.found += passed
                         advance(passed)
                         passed = 0
@@ -208,7 +210,7 @@ class Engine:
             return
         self.tally.failed += 1
         self._in_a_row += not known
-        ever = self.ledger.spent(self.model.label).finished + self.elsewhere.finished
+        ever = self.ledger.spent(self.model.label).finished
         if self._in_a_row >= (HOPELESS_LATER if ever else HOPELESS_AT_FIRST):
             raise RunError(
                 f"{self.model.label}: {self._in_a_row} calls in a row failed, the last with: {reply.failure}. "
@@ -217,22 +219,22 @@ class Engine:
 
     def _check(self) -> None:
         """RunError when no further call may be begun."""
-        label, most, dear = self.model.label, self.settings.max_tokens_total, self.settings.max_cost
+        label, most, most_paid = self.model.label, self.settings.max_tokens_total, self.settings.max_cost
         if self._stopping.is_set():
             raise self._why or RunError(f"{label}: stopped; give the same command again to go on")
-        if most is None and dear is None:
+        if most is None and most_paid is None:
             return
-        here, there = self.ledger.spent(label), self.elsewhere
-        tokens_in, tokens_out = here.tokens_in + there.tokens_in, here.tokens_out + there.tokens_out
+        tokens_in, tokens_out = self.ledger.spent(label).tokens_in, self.ledger.spent(label).tokens_out
         used, paid = tokens_in + tokens_out, cost(self.settings, tokens_in, tokens_out)
         if most is not None and used >= most:
             raise RunError(
                 f"{label}: the budget of {most:,} tokens is used up ({used:,}); "
                 "raise max_tokens_total and give the same command again"
             )
-        if dear is not None and paid is not None and paid >= dear:
+        if most_paid is not None and paid is not None and paid >= most_paid:
             raise RunError(
-                f"{label}: the budget of {dear:g} is spent ({paid:.4g}); raise max_cost and give the same command again"
+                f"{label}: the budget of {most_paid:g} is spent ({paid:.4g}); "
+                "raise max_cost and give the same command again"
             )
 
 
@@ -247,4 +249,5 @@ def summary(settings: ModelSettings, tally: Tally, ledger: Ledger) -> dict[str, 
     """The calls to one model for a manifest: this session's tally, and the tokens and cost of all sessions."""
     spent = ledger.spent(settings.label)
     tokens = {"tokens_in": spent.tokens_in, "tokens_out": spent.tokens_out}
-    return {**vars(tally), **tokens, "cost": cost(settings, spent.tokens_in, spent.tokens_out)}
+    made = {name: value for name, value in vars(tally).items() if name not in ("notes", "taken") or value}
+    return {**made, **tokens, "cost": cost(settings, spent.tokens_in, spent.tokens_out)}

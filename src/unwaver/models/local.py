@@ -16,9 +16,12 @@ from functools import partial
 from typing import Any
 
 from unwaver.errors import RecipeError, RunError
+from unwaver.models.loading import load_stops, load_weights, loading
+from unwaver.models.prompter import Prompter
+from unwaver.models.steering import steer
+from unwaver.models.vllm_door import TELL_EVERY, Vllm
 from unwaver.models.weights import locate
 from unwaver.progress import say
-from unwaver.reasoning import FAMILIES, opens_block, split
 from unwaver.recipe import ModelSettings
 from unwaver.records import Reply, Request
 
@@ -30,9 +33,6 @@ CHARACTERS, REPLY = 4, 128
 PER_STEP = {"cpu": 60, "gpu": 400}
 """Prompt tokens that can be read in the time it takes to fetch the weights once, as each token of a batch needs."""
 
-TELL_EVERY = 60.0
-"""Seconds between lines about one batch: its replies count as done only when the last of them is."""
-
 
 class LocalModel:
     """One set of weights in this process, loaded when it is first asked."""
@@ -42,7 +42,7 @@ class LocalModel:
         self._settings = settings
         self._waiting: list[tuple[Request, asyncio.Future[Reply]]] = []
         self._worker: asyncio.Task[None] | None = None
-        self._backend: _Transformers | _Vllm | None = None
+        self._backend: _Transformers | Vllm | None = None
 
     async def close(self) -> None:
         """Let go of the weights, and of the GPU memory they lie in."""
@@ -77,17 +77,14 @@ class LocalModel:
                     continue
                 asked, futures = zip(*batch, strict=True)
                 wanted = partial(_wanted, futures)
-                replies = await asyncio.to_thread(self._backend.generate, list(asked), wanted)
+                ended = partial(_hand_over, asyncio.get_running_loop(), futures)
+                await asyncio.to_thread(self._backend.generate, list(asked), wanted, ended)
             except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
                 if self._backend is None:
                     self._waiting = []
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(error)
-                continue
-            for (_, future), reply in zip(batch, replies, strict=True):
-                if not future.done():
-                    future.set_result(reply)
 
     def _take(self) -> list[tuple[Request, asyncio.Future[Reply]]]:
         """The next batch: alike in sampling, near in length; longest first, so that a lack of memory shows at once."""
@@ -95,17 +92,17 @@ class LocalModel:
         self._waiting = [item for item in self._waiting if not item[1].done()]
         if not self._waiting:
             return []
+        if isinstance(self._backend, Vllm):  # whatever waits, each with its own sampling
+            taken, self._waiting = self._waiting, []
+            return taken
         first = _drawn(self._waiting[0][0])
         alike = [item for item in self._waiting if _drawn(item[0]) == first]
-        if isinstance(self._backend, _Vllm):
-            batch = alike
-        else:
-            alike.sort(key=lambda item: len(_text(item[0])), reverse=True)
-            batch = alike[: self._settings.batch_size]
-            another = PER_STEP[self._backend.device] * min(batch[0][0].sampling.max_tokens, REPLY)
-            batch = batch[: _together([len(_text(request)) / CHARACTERS for request, _ in batch], another)]
-        taken = {id(item) for item in batch}
-        self._waiting = [item for item in self._waiting if id(item) not in taken]
+        alike.sort(key=lambda item: len(_text(item[0])), reverse=True)
+        batch = alike[: self._settings.batch_size]
+        another = PER_STEP[self._backend.device] * min(batch[0][0].sampling.max_tokens, REPLY)
+        batch = batch[: _together([len(_text(request)) / CHARACTERS for request, _ in batch], another)]
+        chosen = {id(item) for item in batch}
+        self._waiting = [item for item in self._waiting if id(item) not in chosen]
         return batch
 
 
@@ -123,6 +120,18 @@ def _together(lengths: Sequence[float], another: float) -> int:
     return count
 
 
+def _hand_over(
+    loop: asyncio.AbstractEventLoop, futures: Sequence[asyncio.Future[Reply]], at: int, reply: Reply
+) -> None:
+    """From the thread that generates to whoever waits for the reply."""
+
+    def settle() -> None:
+        if not futures[at].done():
+            futures[at].set_result(reply)
+
+    loop.call_soon_threadsafe(settle)
+
+
 def _wanted(futures: Sequence[asyncio.Future[Reply]]) -> bool:
     """Whether anybody still waits for a batch: after Ctrl-C nobody does, and a thread can only end by itself."""
     return not all(future.done() for future in futures)
@@ -137,70 +146,13 @@ def _text(request: Request) -> str:
     return request.rendered if request.rendered is not None else "".join(m.content for m in request.messages)
 
 
-def _load(settings: ModelSettings) -> _Transformers | _Vllm:
+def _load(settings: ModelSettings) -> _Transformers | Vllm:
     try:
-        return _Vllm(settings) if settings.door == "vllm" else _Transformers(settings)
+        with loading(settings.name):
+            return Vllm(settings) if settings.door == "vllm" else _Transformers(settings)
     except ImportError as error:
         extra = "vllm" if settings.door == "vllm" else "train"
         raise RecipeError(f"{settings.name}: {error}; install it with: pip install 'unwaver[{extra}]'") from None
-    except OSError as error:
-        raise RecipeError(f"{settings.name}: can't be loaded: {' '.join(str(error).split())[:300]}") from None
-
-
-class _Prompter:
-    """Turns requests into token ids with the model's own template, and token ids into replies."""
-
-    def __init__(self, settings: ModelSettings, path: str) -> None:
-        from transformers import AutoTokenizer
-
-        self.settings = settings
-        self.tokenizer = AutoTokenizer.from_pretrained(path, revision=settings.revision)
-        if self.tokenizer.pad_token is None:
-            self.tokenizer.pad_token = self.tokenizer.eos_token
-
-    def render(self, request: Request) -> tuple[list[int], bool]:
-        """(prompt token ids, whether they end inside the reasoning block)."""
-        if request.rendered is not None:
-            return list(self.tokenizer(request.rendered + request.prefill)["input_ids"]), False
-        if not self.tokenizer.chat_template:
-            raise RecipeError(
-                f"{self.settings.name}: its tokenizer has no chat template, so a conversation can't be rendered"
-            )
-        messages = [m.model_dump() for m in request.messages]
-        if self.settings.system is not None and messages[0]["role"] != "system":
-            messages.insert(0, {"role": "system", "content": self.settings.system})
-        text = self.tokenizer.apply_chat_template(
-            messages,
-            tokenize=False,
-            add_generation_prompt=True,
-            **self.settings.extra_body.get("chat_template_kwargs", {}),
-        )
-        text = str(text)
-        tags = FAMILIES[self.settings.tags]
-        opened = opens_block(text, tags)
-        if opened and request.prefill.startswith(tags.open):
-            # The tag and the line break after it are the prefill's, or they would stand twice.
-            text = text.rstrip().removesuffix(tags.open)
-        return list(self.tokenizer(text + request.prefill, add_special_tokens=False)["input_ids"]), opened
-
-    def read(self, request: Request, ids: list[int], n_in: int, opened: bool, stopped: bool) -> Reply:
-        """The reply in generated token ids, the end token taken off."""
-        tags = FAMILIES[self.settings.tags]
-        text = str(self.tokenizer.decode(ids, skip_special_tokens=self.settings.tags == "think"))
-        found = split(request.prefill + text, opened, tags)
-        inside = None
-        if found.reasoning is not None:
-            begin = len(found.before) + len(found.opener)
-            written = (request.prefill + text)[max(begin, len(request.prefill)) : begin + len(found.reasoning)]
-            inside = len(self.tokenizer(written, add_special_tokens=False)["input_ids"])
-        return Reply(
-            text=text,
-            ending="stop" if stopped else "length",
-            opened=opened,
-            tokens_in=n_in,
-            tokens_out=len(ids) + stopped,
-            tokens_reasoning=inside,
-        )
 
 
 class _Transformers:
@@ -208,21 +160,25 @@ class _Transformers:
 
     def __init__(self, settings: ModelSettings) -> None:
         import torch
-        from transformers import AutoModelForCausalLM, GenerationConfig
+        from transformers import GenerationConfig
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]
         path = locate(settings.target)
         say(f"{settings.label}: loading the weights")
-        self._prompter = _Prompter(settings, path)
-        load: dict[str, Any] = {"dtype": best_dtype(), "revision": settings.revision, **settings.load}
+        self._prompter = Prompter(settings, path)
+        stops = load_stops(settings.name, path, settings.revision)  # the library passes over a file that it can't read
+        load: dict[str, Any] = {"dtype": best_dtype(), **settings.load}
         self.device = "gpu" if torch.cuda.is_available() else "cpu"
         if self.device == "gpu":
             load.setdefault("device_map", "auto")
-        self._model: Any = AutoModelForCausalLM.from_pretrained(path, **load)
+        self._model: Any = load_weights(settings.name, path, settings.revision, **load)
         self._model.train(False)
+        if settings.steering is not None:
+            steer(self._model, settings.steering)
         ends = self._model.generation_config.eos_token_id
-        self._ends = {*(ends if isinstance(ends, list) else [ends]), self._prompter.tokenizer.eos_token_id} - {None}
+        named = ends if isinstance(ends, list) else [ends]
+        self._ends = {*stops, *named, self._prompter.tokenizer.eos_token_id} - {None}
         # A model's own file may ask for a repetition penalty, a least length, barred words ...: greedy would not be
         # greedy, and `generate` takes from that file whatever it is not told. Only where a reply ends is the model's.
         neutral: Any = GenerationConfig
@@ -234,9 +190,11 @@ class _Transformers:
         """Let go of the weights."""
         self._model = None
 
-    def generate(self, requests: list[Request], wanted: Callable[[], bool]) -> list[Reply]:
-        """Replies in the order of the requests, which share their sampling but for the seed; RunError as soon as they
-        are not wanted any more.
+    def generate(
+        self, requests: Sequence[Request], wanted: Callable[[], bool], ended: Callable[[int, Reply], None]
+    ) -> None:
+        """Tell `ended` the place and the reply of each request, which share their sampling but for the seed; RunError
+        as soon as they are not wanted any more.
         """
         import torch
         from transformers import LogitsProcessorList, StoppingCriteriaList
@@ -292,12 +250,10 @@ class _Transformers:
                         cache.batch_select_indices(torch.tensor(left, device=device))
                     for one in noise:
                         one.keep(left)
-        replies = []
-        for request, (prompt_ids, opened), row in zip(requests, rendered, written, strict=True):
+        for place, (request, (prompt_ids, opened), row) in enumerate(zip(requests, rendered, written, strict=True)):
             end = next((at for at, token in enumerate(row) if token in self._ends), None)
             kept = row if end is None else row[:end]
-            replies.append(self._prompter.read(request, kept, len(prompt_ids), opened, end is not None))
-        return replies
+            ended(place, self._prompter.read(request, kept, len(prompt_ids), opened, end is not None))
 
 
 class _HalfEnded:
@@ -344,50 +300,6 @@ class _SeededNoise:
             torch.empty_like(row).exponential_(generator=g) for row, g in zip(scores, self._generators, strict=True)
         ]
         return scores - torch.stack(noise).log()
-
-
-class _Vllm:
-    """All that waits at once through vLLM, which batches by itself."""
-
-    def __init__(self, settings: ModelSettings) -> None:
-        import vllm
-
-        path = locate(settings.target)
-        say(f"{settings.label}: loading the weights")
-        self._prompter = _Prompter(settings, path)
-        self._engine: Any = vllm.LLM(model=path, revision=settings.revision, **{"seed": 0, **settings.load})
-
-    def close(self) -> None:
-        """End the engine's own process, which holds the GPU; to drop the object is not enough."""
-        self._engine.llm_engine.engine_core.shutdown()
-        self._engine = None
-
-    def generate(self, requests: list[Request], wanted: Callable[[], bool]) -> list[Reply]:
-        """Replies in the order of the requests; `wanted` isn't asked, as vLLM sees a batch through."""
-        import vllm
-
-        rendered = [self._prompter.render(request) for request in requests]
-        params = [
-            vllm.SamplingParams(
-                temperature=r.sampling.temperature,
-                top_p=r.sampling.top_p,
-                max_tokens=r.sampling.max_tokens,
-                seed=None if r.sampling.seed is None else r.sampling.seed + r.sample,
-                skip_special_tokens=self._prompter.settings.tags == "think",
-            )
-            for r in requests
-        ]
-        outputs = self._engine.generate([{"prompt_token_ids": ids} for ids, _ in rendered], params, use_tqdm=False)
-        replies = []
-        for request, (prompt_ids, opened), output in zip(requests, rendered, outputs, strict=True):
-            best = output.outputs[0]
-            stopped = best.finish_reason == "stop"
-            ids = list(best.token_ids)
-            # `stop_reason` is the token that ended the reply where it is another than the tokenizer's own.
-            if stopped and ids and ids[-1] in (self._prompter.tokenizer.eos_token_id, best.stop_reason):
-                ids.pop()
-            replies.append(self._prompter.read(request, ids, len(prompt_ids), opened, stopped))
-        return replies
 
 
 def best_dtype() -> Any:

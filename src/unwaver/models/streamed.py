@@ -11,17 +11,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from unwaver.models import Transient
+from unwaver.parts import BESIDE, flat, names_thought, pieces, thoughts
 
 DONE = "[DONE]"
 """The last event of a stream."""
 
-TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
-"""Fields of a message that come in pieces."""
+TEXTS = ("content", "refusal")
+"""Fields of a message that come in pieces, besides those that hold a thought."""
 
 
 def whole(raw: bytes) -> Any:
     """The body of a completion; ValueError where it is no JSON, Transient where a stream was cut."""
-    text = raw.decode("utf-8")
+    text = raw.decode("utf-8-sig")
     if not text.lstrip().startswith(("data:", "event:", "id:", "retry:", ":")):
         return json.loads(text)
     message: dict[str, Any] = {}
@@ -40,7 +41,7 @@ def whole(raw: bytes) -> Any:
         if chunk.get("usage"):
             body["usage"] = chunk["usage"]
         for piece in _first(chunk.get("choices")):
-            _add(message, piece.get("delta"), TEXTS)
+            _add(message, _said_in(piece, message), TEXTS)
             _add(choice, piece, ("text",))
             choice |= {key: piece[key] for key in ("finish_reason", "error") if piece.get(key)}
     if not ended and not choice.get("finish_reason") and not choice.get("error"):
@@ -65,16 +66,44 @@ def _first(choices: Any) -> list[dict[str, Any]]:
     return [piece for piece in found if isinstance(piece, dict) and not piece.get("index")]
 
 
-def _add(whole: dict[str, Any], piece: Any, names: tuple[str, ...]) -> None:
-    """Append a piece to texts, and to lists of parts, under the same names."""
-    for name in names:
-        value = piece.get(name) if isinstance(piece, dict) else None
-        if value is None:
+def _said_in(piece: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
+    """What a piece adds to the message; some servers send all of it at once, where the pieces would be."""
+    said = piece.get("delta") or (None if message else piece.get("message"))
+    return {**thoughts(said), **said} if isinstance(said, dict) else {}
+
+
+def _add(whole: dict[str, Any], piece: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Append a piece to what came under the same name: a text to a text, and parts to parts; content may be either."""
+    for name in dict.fromkeys((*names, *thoughts(piece))):
+        value, apart = piece.get(name), name in BESIDE or names_thought(name)
+        if value is None or (apart and isinstance(value, bool | int | float)):  # a setting, or a count
             continue
-        before = whole.get(name)
-        if before is None:
-            whole[name] = value
-        elif type(before) is type(value) and isinstance(value, str | list):
-            whole[name] = before + value
+        if not (isinstance(value, str | list | dict) if apart else _is_content(value)):
+            raise ValueError(f"{name} comes as {type(value).__name__}")
+        if name != "content":
+            whole[name] = _gone_on(whole.get(name, ""), flat(value), isinstance(value, list))
+        elif isinstance(value, str) and isinstance(whole.get(name, ""), str):
+            whole[name] = whole.get(name, "") + value
         else:
-            raise ValueError(f"{name} comes as {type(before).__name__} and as {type(value).__name__}")
+            whole[name] = _parts(whole.get(name, ""), value)
+
+
+def _gone_on(before: str, text: str, listed: bool) -> str:
+    """The text so far with what came now; MiniMax's `reasoning_details` hold all of it so far, every time."""
+    return text if listed and before and len(text) > len(before) and text.startswith(before) else before + text
+
+
+def _is_content(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(part, dict) for part in value))
+
+
+def _parts(*contents: Any) -> list[dict[str, str]]:
+    """Contents as one list of parts; pieces of the same kind that follow one another are one part."""
+    parts: list[dict[str, str]] = []
+    for thought, text in (piece for content in contents for piece in pieces(content)):
+        kind = "thinking" if thought else "text"
+        if parts and parts[-1]["type"] == kind:
+            parts[-1]["text"] += text
+        else:
+            parts.append({"type": kind, "text": text})
+    return parts

@@ -1,22 +1,34 @@
 """Where a local model's files are: a folder, a hub id, or a GGUF file turned into safetensors once and kept.
 
-Needs the extra `train` only when a GGUF has to be turned. Nothing is ever unpickled.
+Needs the extra `train` only when a GGUF has to be turned. Nothing is ever unpickled. Weights are known by their content
+(`fingerprint`), never by a name and a size: each large file is read whole once, and again when it was touched.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
+import json
 import os
+import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 from unwaver.errors import RecipeError
+from unwaver.kept import measured, settle, write_whole
+from unwaver.models.loading import check_whole, loading
+from unwaver.models.portable import make_portable
+from unwaver.online import reachable
 from unwaver.progress import say
 from unwaver.store import disk_errors
 
 PACKAGE = "package:"
+
+_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.A)
+"""A name on the hub."""
 
 
 def locate(target: str) -> str:
@@ -26,6 +38,8 @@ def locate(target: str) -> str:
     into a folder of safetensors in the user's cache; anything else is taken for a hub id.
     """
     found = find(target)
+    if not isinstance(found, Path):
+        _on_the_hub(found)
     return str(_converted(found)) if isinstance(found, Path) and found.suffix == ".gguf" else str(found)
 
 
@@ -40,9 +54,32 @@ def find(target: str) -> Path | str:
         return path
     if path.is_dir():
         return path
-    if target.count("/") > 1 or target.startswith((".", "/", "~")):
+    begins_here = "/" in target and path.parent.is_dir()
+    if path.exists():
+        raise RecipeError(f"{target}: is no folder and no .gguf file; expected the folder that holds a model's files")
+    if target.count("/") > 1 or target.startswith((".", "/", "~")) or begins_here or not _ID.fullmatch(target):
         raise RecipeError(f"{target}: there is no such folder")
     return target
+
+
+class NotFetched(RecipeError):  # noqa: N818 - it is a state
+    """A name that may be the hub's, which can't be asked."""
+
+
+def in_cache(target: str) -> bool:
+    """Whether some of a hub id's files have been fetched before."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return any((Path(HF_HUB_CACHE) / f"models--{target.replace('/', '--')}" / "snapshots").glob("*"))
+
+
+def _on_the_hub(target: str) -> None:
+    """RecipeError at once where a hub id can't be had; the hub's own library tries for more than a minute."""
+    if not in_cache(target) and not reachable():
+        raise NotFetched(
+            f"{target}: there is no such folder; as a name on the hub it has not been fetched before, and the hub "
+            "can't be reached"
+        )
 
 
 def _in_package(name: str) -> Path:
@@ -60,10 +97,58 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unwaver"
 
 
+SMALL = 1 << 20
+"""Bytes up to which a file is simply read again."""
+SETTLED_NS = 2_000_000_000
+"""How long ago a file must have been written for its times to tell whether it was written again."""
+
+
+def fingerprint(target: str, subfolder: str = "") -> list[tuple[str, str]] | None:
+    """(name, digest of the content) of every file of a target's weights; None for a hub id, and where nothing is."""
+    try:
+        found = find(target)
+    except RecipeError:
+        return None
+    if not isinstance(found, Path):
+        return None
+    if found.is_file():
+        return [(found.name, content(found))]
+    there = found / subfolder
+    files = sorted(there.iterdir()) if there.is_dir() else []
+    return [(file.name, content(file)) for file in files if file.is_file() and not file.name.startswith(".")]
+
+
+def content(path: Path) -> str:
+    """The digest of a file's content; a large file's is noted in the cache, with its size, times and inode."""
+    state = _state(path)
+    if state[0] <= SMALL:
+        return str(measured(path)["blake2b"])
+    note = (
+        cache_folder() / "content" / f"{hashlib.blake2b(os.fsencode(path.resolve()), digest_size=16).hexdigest()}.json"
+    )
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        known = json.loads(note.read_text(encoding="utf-8"))
+        if known["state"] == state:
+            return str(known["blake2b"])
+    if state[0] > 1 << 30:
+        say(f"reading {path} ({state[0] / 1e9:.0f} GB), once, to know it by its content")
+    found = str(measured(path)["blake2b"])
+    if _state(path) == state and time.time_ns() - max(state[1:3]) > SETTLED_NS:
+        with contextlib.suppress(OSError):
+            note.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(note, json.dumps({"file": str(path.resolve()), "state": state, "blake2b": found}))
+    return found
+
+
+def _state(path: Path) -> list[int]:
+    """What is another when a file was written again; of these, nobody can set the time of change (ctime) back."""
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev]
+
+
 def _converted(gguf: Path) -> Path:
-    stat = gguf.stat()
-    name = hashlib.blake2b(f"{gguf.name} {stat.st_size}".encode(), digest_size=4).hexdigest()
-    folder = cache_folder() / "weights" / f"{gguf.stem}-{name}"
+    known = content(gguf)
+    folder = cache_folder() / "weights" / f"{gguf.stem}-{known[:16]}"
     if folder.is_dir():
         return folder
     import torch
@@ -73,8 +158,13 @@ def _converted(gguf: Path) -> Path:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]
     say(f"turning {gguf.name} into safetensors, once (kept in {folder})")
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-    tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
-    model: Any = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
+    with loading(gguf.name):
+        tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+        auto: Any = AutoModelForCausalLM
+        model, found = auto.from_pretrained(
+            str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32, output_loading_info=True
+        )
+    check_whole(gguf.name, found)
     # Once its numbers are plain floats the model is no longer quantised; saving refuses while it claims to be.
     model.hf_quantizer = None
     model.is_quantized = False
@@ -84,6 +174,11 @@ def _converted(gguf: Path) -> Path:
         part.mkdir(parents=True, exist_ok=True)
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)
+        make_portable(part)
+        settle(part)
+    if content(gguf) != known:
+        shutil.rmtree(part)
+        raise RecipeError(f"{gguf}: was written while it was read; give the same command again when it is whole")
     try:
         part.rename(folder)
     except OSError:  # another process was faster; its folder is as good

@@ -15,8 +15,8 @@ from unwaver.study.results import Results
 LONGEST_LABEL = 40
 """Characters of an arm's name in a chart."""
 
-_AXIS = "instruction "
-"""What a study puts before the recipe's name (`distil.instruction = [...]`); the name says enough."""
+_AXIS = "method "
+"""What a study puts before the recipe's name (`distil.method = [...]`); the name says enough."""
 
 _SEED = re.compile(r"[\s,;:/_-]*\bseed[\s=_-]*\d+\b", re.IGNORECASE)
 

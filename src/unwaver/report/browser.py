@@ -12,32 +12,36 @@ import base64
 import gzip
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from unwaver.plain import visible
 from unwaver.records import NO_PATTERN, Trace, Verdict
+from unwaver.report.examples import Example
 from unwaver.report.facts import Facts
+from unwaver.report.masks import masks
 from unwaver.report.teachers import Teachers, teacher_of
-from unwaver.study.results import Row, pair_key
+from unwaver.study.rows import Row, pair_key
 
 BUDGET = 19_000_000
 """Characters of base64 the texts may take: with all else the page stays under 25 MB."""
 
+
 LONGEST = 40_000
 """Most characters of one text: more than anybody reads in a page."""
+
 
 SHORTEST = 400
 """Texts are never cut below this."""
 
+
 PACKET = 200
 """Traces read together."""
 
+
 _SEVERAL = {"risky-patterns": "pattern", "anatomy": "anatomy"}
 """Rubrics whose label is several names, and what one of these is called in the filters."""
-
-MASK_PROMPT, MASK_REASONING, MASK_ANSWER = 1, 2, 4
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,12 @@ class _Numbers:
         return [visible(name) for name in self.names]
 
 
-def payload(facts: Facts, budget: int = BUDGET, most: int | None = None) -> Payload:
-    """Everything the trace browser shows: all traces, or those of the first `most` prompts of every set."""
+def payload(facts: Facts, budget: int = BUDGET, most: int | None = None, examples: Sequence[Example] = ()) -> Payload:
+    """Everything the trace browser shows: all traces, or those of the first `most` prompts of every set; and which of
+    them are shown as examples, which are never left out."""
     every = _ordered(facts)
-    rows = every if most is None else _first(every, most)
+    kept = {trace for example in examples for trace in example.traces.values()}
+    rows = every if most is None else _first(every, most, kept)
     verdicts = _verdicts(facts)
     limit = _limit(rows, verdicts, budget)
     while True:
@@ -78,7 +84,13 @@ def payload(facts: Facts, budget: int = BUDGET, most: int | None = None) -> Payl
             break
         limit = max(SHORTEST, int(0.9 * limit * budget / sum(map(len, packets))))
     trained_on = Teachers(facts).trained_on
-    return Payload(_index(rows, verdicts, trained_on), packets, len(rows), shortened, len(every) - len(rows))
+    return Payload(
+        _index(rows, verdicts, trained_on, _places(facts, rows, examples)),
+        packets,
+        len(rows),
+        shortened,
+        len(every) - len(rows),
+    )
 
 
 def _ordered(facts: Facts) -> list[Row]:
@@ -102,14 +114,17 @@ def _ordered(facts: Facts) -> list[Row]:
     )
 
 
-def _first(rows: Sequence[Row], most: int) -> list[Row]:
-    """The traces of the first prompts of every set and stage, so that all arms stand side by side on them."""
+def _first(rows: Sequence[Row], most: int, always: Collection[str]) -> list[Row]:
+    """The traces of the first prompts of every set and stage, so that all arms stand side by side on them; and those
+    of these ids."""
     taken: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     kept = []
     for row in rows:
         prompts, key = taken[row.stage, row.slice], pair_key(row.trace)
         if key in prompts or len(prompts) < most:
             prompts[key] = None
+            kept.append(row)
+        elif row.trace.id in always:
             kept.append(row)
     return kept
 
@@ -121,20 +136,22 @@ def _verdicts(facts: Facts) -> dict[str, list[Verdict]]:
     return {trace: list(by_key.values()) for trace, by_key in found.items()}
 
 
-def masks(row: Row) -> int:
-    """Which texts of a trace are masked, as a sum of the `MASK_` numbers."""
-    if row.trace.prompt.kind != "harmful":
-        return 0
-    whole = row.label("guard:both")
-    mask = MASK_PROMPT
-    if "safe" not in (row.label("harm:reasoning"), whole) and row.trace.reasoning:
-        mask |= MASK_REASONING
-    if "safe" not in (row.label("harm:answer"), whole) and row.trace.answer:
-        mask |= MASK_ANSWER
-    return mask
+def _places(facts: Facts, rows: Sequence[Row], examples: Sequence[Example]) -> list[list[Any]]:
+    """Of each example its set, its kind, and by arm the name and the number of its row."""
+    at = {(row.arm, row.trace.id): number for number, row in enumerate(rows)}
+    return [
+        [
+            visible(one.set_),
+            one.kind,
+            [[visible(arm), at[facts.arms[arm][0], trace]] for arm, trace in one.traces.items()],
+        ]
+        for one in examples
+    ]
 
 
-def _index(rows: Sequence[Row], verdicts: dict[str, list[Verdict]], trained_on: Mapping[str, int]) -> str:
+def _index(
+    rows: Sequence[Row], verdicts: dict[str, list[Verdict]], trained_on: Mapping[str, int], examples: list[list[Any]]
+) -> str:
     arms, sets, endings, tags, prompts = _Numbers(), _Numbers(), _Numbers(), _Numbers(), _Numbers()
     shown: list[list[Any]] = []
     columns: dict[str, list[Any]] = defaultdict(list)
@@ -154,6 +171,7 @@ def _index(rows: Sequence[Row], verdicts: dict[str, list[Verdict]], trained_on: 
         columns["mix"].append(0 if row.stage == "evaluate" else trained_on[trace.id])
         columns["tags_of"].append([tags(tag) for tag in _tags(verdicts.get(trace.id, ()))])
     index = {
+        "examples": examples,
         "arms": arms.listed(),
         "sets": sets.listed(),
         "endings": endings.listed(),
@@ -162,7 +180,7 @@ def _index(rows: Sequence[Row], verdicts: dict[str, list[Verdict]], trained_on: 
         "packet": PACKET,
         **columns,
     }
-    return _packed(index)
+    return packed(index)
 
 
 def _tags(verdicts: Sequence[Verdict]) -> list[str]:
@@ -174,7 +192,7 @@ def _tags(verdicts: Sequence[Verdict]) -> list[str]:
         if where in found:
             continue
         if question in _SEVERAL and verdict.label is not None:
-            names = sorted(verdict.labels) or [NO_PATTERN]
+            names = sorted(verdict.labels or ()) or [NO_PATTERN]
             found[where] = [f"{_SEVERAL[question]}: {name.replace('_', ' ')}" for name in names]
         else:
             found[where] = [f"{where}: {verdict.label or 'unscored'}"]
@@ -189,7 +207,7 @@ def _packets(rows: Sequence[Row], verdicts: dict[str, list[Verdict]], limit: int
             entry, count = _entry(row.trace, verdicts.get(row.trace.id, ()), limit)
             packet.append(entry)
             cut += count
-        packets.append(_packed(packet))
+        packets.append(packed(packet))
     return packets, cut
 
 
@@ -254,6 +272,7 @@ def _limit(rows: Sequence[Row], verdicts: dict[str, list[Verdict]], budget: int)
     return low
 
 
-def _packed(content: Any) -> str:
+def packed(content: Any) -> str:
+    """Anything as gzipped JSON in base64, in which no byte of a text stands as it is."""
     text = json.dumps(content, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode("ascii"), compresslevel=6, mtime=0)).decode("ascii")

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import altair as alt
 import vl_convert
 
-from unwaver.plain import plain
+from unwaver.plain import plain, visible
 
 COLOURS: dict[str, tuple[str, str]] = {
     "paper": ("#ffffff", "#17181a"),
@@ -25,31 +25,32 @@ COLOURS: dict[str, tuple[str, str]] = {
     "soft": ("#62625c", "#a5a49c"),
     "line": ("#e2e1db", "#33353a"),
     "grey": ("#807f78", "#98978f"),
-    "blue": ("#0067a5", "#5db3ea"),
-    "orange": ("#c35200", "#f29a52"),
     "green": ("#00805f", "#4ec9a3"),
-    "purple": ("#9a4f96", "#d79bd3"),
-    "amber": ("#b38600", "#e8c04a"),
-    "sky": ("#3f9bc9", "#9bd3f0"),
+    "purple": ("#8a4499", "#d79bd3"),
+    "amber": ("#a87d00", "#e8c04a"),
+    "rose": ("#b5306b", "#f08ab5"),
     "brown": ("#7a5230", "#c79a70"),
-    "cost1": ("#b9d3e6", "#28465c"),
-    "cost2": ("#74a9cf", "#3f7ba5"),
-    "cost3": ("#2b7bb3", "#7fb9e2"),
-    "cost4": ("#084674", "#d3e9f8"),
+    "slate": ("#4a5568", "#a8b3c7"),
+    "olive": ("#6b7a1e", "#b9c86a"),
+    "shade1": ("#d5d4ce", "#3b3d41"),
+    "shade2": ("#a6a59e", "#63656a"),
+    "shade3": ("#73726c", "#999ba0"),
+    "shade4": ("#3d3d3a", "#d2d3d6"),
     "better": ("#0f6fae", "#3d8fcb"),
     "worse": ("#b84d00", "#cf6a1f"),
     "neutral": ("#e9e8e3", "#2c2e32"),
     "unknown": ("#f6f5f1", "#212327"),
 }
-"""Every colour of every figure, light and dark; told apart with any common colour blindness (after Okabe and Ito)."""
+"""Every colour of every figure, light and dark. One colour means one thing on the whole page: `better` and `worse` are
+blue and orange and nothing else is; `SERIES` are the arms'; what is neither is in `SHADES` of grey."""
 
-SERIES = ("blue", "orange", "green", "purple", "amber", "sky", "brown")
+SERIES = ("green", "purple", "amber", "rose", "brown", "slate", "olive")
 """The colours of arms, in order; the raw student is grey."""
 
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 
-COST = ("cost1", "cost2", "cost3", "cost4")
-"""A ramp for an amount."""
+SHADES = ("shade1", "shade2", "shade3", "shade4")
+"""Greys from light to dark, for groups that are no arms."""
 
 
 def light(name: str) -> str:
@@ -71,6 +72,8 @@ class Figure:
     chart: Any
     notes: Sequence[str] = ()
     """The paper's figures for the same, and what may be compared."""
+    narrow: Any = None
+    """The same chart for a telephone; None where the wide one is scrolled there."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class Drawn:
     inline: str
     """To be put into a page: without the ground, its ids its own."""
     png: bytes
+    narrow: str = ""
+    """The drawing for a telephone, as `inline`."""
 
 
 def data(rows: Sequence[dict[str, Any]]) -> Any:
@@ -109,7 +114,7 @@ def titled(chart: Any, title: str, subtitle: str = "", size: float = 13, width: 
 
 
 def hues(groups: Sequence[str | None]) -> list[str]:
-    """A colour for each group of arms, in order of appearance; grey for None, blue for all where there are too many."""
+    """A colour for each group of arms, in order of appearance; grey for None, one for all where there are too many."""
     known = list(dict.fromkeys(group for group in groups if group is not None))
     few = len(known) <= len(SERIES)
     return [light("grey") if g is None else light(SERIES[known.index(g)] if few else SERIES[0]) for g in groups]
@@ -117,10 +122,28 @@ def hues(groups: Sequence[str | None]) -> list[str]:
 
 def draw(figure: Figure, scale: float = 2.0) -> Drawn:
     """The figure as SVG and PNG; `scale` is of the PNG, 1 being 72 dots an inch."""
-    spec = figure.chart.to_dict(validate=False) | {"config": _look()}
-    svg = _clean(vl_convert.vegalite_to_svg(spec), figure)
+    spec = _spec(figure.chart)
+    svg = _clean(vl_convert.vegalite_to_svg(spec), figure.name, figure.alt)
     png = vl_convert.vegalite_to_png(spec, scale=scale)
-    return Drawn(figure, svg, _inlined(svg), png)
+    narrow = ""
+    if figure.narrow is not None:
+        narrow = _clean(vl_convert.vegalite_to_svg(_spec(figure.narrow)), f"{figure.name}-narrow", figure.alt)
+    return Drawn(figure, svg, _inlined(svg), png, _inlined(narrow))
+
+
+def _spec(chart: Any) -> Any:
+    return _shown(chart.to_dict(validate=False) | {"config": _look()})
+
+
+def _shown(part: Any) -> Any:
+    """A part of a chart with every text in it made visible, wherever it came from: over some characters the converter
+    ends the process, and no error could be caught.
+    """
+    if isinstance(part, str):
+        return visible(part)
+    if isinstance(part, dict):
+        return {_shown(key): _shown(value) for key, value in part.items()}
+    return [_shown(one) for one in part] if isinstance(part, list) else part
 
 
 def _look() -> dict[str, Any]:
@@ -157,11 +180,11 @@ _ATTRIBUTES = frozenset(
 _REFERENCE = re.compile(r"url\(#([\w-]+)\)")
 
 
-def _clean(svg: str, figure: Figure) -> str:
+def _clean(svg: str, name: str, told: str) -> str:
     """The drawing rebuilt from harmless parts, with its ids made its own and its text for those who can't see it."""
     ElementTree.register_namespace("", _SVG[1:-1])
     root = ElementTree.fromstring(svg)  # noqa: S314 - our own converter's output
-    prefix = re.sub(r"\W+", "-", figure.name)
+    prefix = re.sub(r"\W+", "-", name)
 
     def rebuilt(old: ElementTree.Element) -> ElementTree.Element | None:
         if old.tag not in _ELEMENTS or old.get("display") == "none":
@@ -178,9 +201,9 @@ def _clean(svg: str, figure: Figure) -> str:
 
     clean = rebuilt(root)
     if clean is None:
-        raise ValueError(f"figure {figure.name}: the drawing is no SVG")
+        raise ValueError(f"figure {name}: the drawing is no SVG")
     clean.set("role", "img")
-    clean.set("aria-label", plain(figure.alt))
+    clean.set("aria-label", plain(told))
     return ElementTree.tostring(clean, encoding="unicode")
 
 
@@ -193,6 +216,6 @@ def recolouring() -> str:
     """The CSS that gives a drawing the dark colours wherever `SCOPE` stands for the dark theme's selector."""
     rules = []
     for one, other in COLOURS.values():
-        rules.append(f'SCOPE .drawing [fill="{one}"]{{fill:{other}}}')
+        rules.append(f'SCOPE :is(.drawing,.swatch) [fill="{one}"]{{fill:{other}}}')
         rules.append(f'SCOPE .drawing [stroke="{one}"]{{stroke:{other}}}')
     return "\n".join(rules)

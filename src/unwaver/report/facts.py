@@ -8,51 +8,40 @@ arms and sets of it. Pure.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 from typing import Literal
 
+from unwaver.basis import Basis
+from unwaver.recipe import RAW
 from unwaver.records import Estimate, Kind, Trace
 from unwaver.report.arms import gathered, labelled
-from unwaver.study.compare import Between, Comparison, compare_means, compare_over_seeds, compare_rates, corrected
-from unwaver.study.plan import RAW
-from unwaver.study.results import Results, Row, outcomes
-from unwaver.study.stats import Label, by_prompt, mean_over_seeds, rate, rate_over_seeds
-
-MAIN: Mapping[Kind, str] = {
-    "harmful": "asr",
-    "borderline": "over_refusal",
-    "benign": "over_refusal",
-    "maths": "accuracy",
-    "code": "accuracy",
-}
-"""The measure of the main table by kind of prompt."""
-
-SPLIT = ("asr_reasoning", "asr_answer", "leak", "escape")
-"""What is read of reasoning and answer apart."""
-
-NAMES: Mapping[str, str] = {
-    "asr": "attack success",
-    "asr_reasoning": "harm in the reasoning",
-    "asr_answer": "harm in the answer",
-    "leak": "leak",
-    "escape": "escape",
-    "over_refusal": "over-refusal",
-    "full_refusal": "full refusal",
-    "refusal": "refusal",
-    "accuracy": "accuracy",
-}
-"""Measures as people call them."""
+from unwaver.report.doubts import Doubts, behaviour_of
+from unwaver.study.compare import compare, corrected, kept_apart
+from unwaver.study.comparison import Comparison
+from unwaver.study.measures import main_measure, measures, of_table
+from unwaver.study.outcomes import among_ended, base_of, measured_by, outcomes
+from unwaver.study.results import Results
+from unwaver.study.rows import Row
+from unwaver.study.stats import Label, rate, rate_over_seeds
+from unwaver.study.unscored import Outcomes
 
 Part = Literal["reasoning", "answer"]
 
-Outcomes = Mapping[str, Sequence[Label]]
-"""One measure's labels by what arms are paired on."""
-
 ALL = "all sets"
 """The slice of a figure pooled over sets."""
+
+
+def titles() -> dict[str, str]:
+    """Measures as people call them."""
+    return {name: one.title for name, one in measures().items()}
+
+
+def split() -> list[str]:
+    """What is read of reasoning and answer apart."""
+    return [one.name for one in of_table("split")]
 
 
 @dataclass(frozen=True)
@@ -67,7 +56,7 @@ class EvaluationFacts:
     @property
     def metric(self) -> str:
         """The measure the main table shows of it."""
-        return MAIN[self.kind]
+        return main_measure(self.kind).name
 
 
 @dataclass
@@ -113,7 +102,31 @@ class Facts:
 
     @cached_property
     def _outcomes(self) -> dict[tuple[str, str], dict[str, dict[str, list[Label]]]]:
-        return {key: outcomes(rows) for key, rows in self.rows.items()}
+        return {key: outcomes(rows) | among_ended(rows) for key, rows in self.rows.items()}
+
+    @cached_property
+    def _bases(self) -> dict[tuple[str, str], dict[str, Basis]]:
+        return {key: measured_by(rows, self.results.sampling.get(key)) for key, rows in self.rows.items()}
+
+    def bases(self, metric: str, arm: str, set_: str) -> list[Basis]:
+        """What an arm's figure rests on, seed by seed."""
+        of_seeds = (self._bases.get((member, set_), {}) for member in self.arms[arm])
+        return [found[base_of(metric)] for found in of_seeds if base_of(metric) in found]
+
+    def apart(self, metric: str, arm: str, set_: str) -> tuple[str, ...]:
+        """What keeps an arm's figure from being compared with its reference's; empty where nothing does."""
+        reference = self.reference(arm)
+        every = [*(self.bases(metric, reference, set_) if reference else ()), *self.bases(metric, arm, set_)]
+        return tuple(dict.fromkeys(field for one in every[1:] for field in kept_apart(every[0], one)))
+
+    def differing(self, metric: str, one: str, other: str, set_: str, paired: bool = False) -> tuple[str, ...]:
+        """What keeps two arms' figures on a set from standing in one chart or one order; `paired`: from being compared
+        on the prompts they share. A set that one of them was not asked is another set of prompts."""
+        first, second = self.bases(metric, one, set_), self.bases(metric, other, set_)
+        if not first or not second:
+            return ("prompt set",) if first or second else ()
+        fields = (kept_apart(first[0], each) if paired else first[0].differs(each) for each in (*first, *second))
+        return tuple(dict.fromkeys(field for each in fields for field in each))
 
     def values(self, arm: str, set_: str, metric: str) -> dict[int, Outcomes]:
         """By seed, the labels of an arm as shown; a seed without any is left out."""
@@ -125,7 +138,12 @@ class Facts:
         return found
 
     def reference(self, arm: str) -> str | None:
-        """What an arm is compared with: the raw student of its own kind; None for raw students themselves."""
+        """What an arm is compared with: the recipe's `reference`, else the raw student of its own kind; None for that
+        arm itself, and for raw students where the recipe names none.
+        """
+        named = self.results.recipe.reference
+        if named in self.arms:
+            return None if arm == named else named
         if self.is_raw(arm):
             return None
         student = self.cell(arm).get("student")
@@ -136,7 +154,7 @@ class Facts:
     def is_raw(self, arm: str) -> bool:
         """Whether an arm is a student before training."""
         cell = self.cell(arm)
-        return arm == RAW or (bool(cell) and not cell.get("instruction"))
+        return arm == RAW or (bool(cell) and not cell.get("method"))
 
     def cell(self, arm: str) -> Mapping[str, object]:
         """What sets an arm apart."""
@@ -148,13 +166,10 @@ class Facts:
         if not values:
             return None
         truncated = sum(row.trace.truncated for member in self.arms[arm] for row in self.rows.get((member, set_), ()))
+        basis = next(iter(self.bases(metric, arm, set_)), None)
         if len(values) == 1:
-            return rate(next(iter(values.values())), metric, arm, set_, n_truncated=truncated)
-        if any(len(labels) > 1 for found in values.values() for labels in found.values()):
-            means = {seed: by_prompt(_scores(found)) for seed, found in values.items()}
-            return mean_over_seeds(means, metric, arm, set_, n_truncated=truncated)
-        over = {seed: {key: labels[0] for key, labels in found.items()} for seed, found in values.items()}
-        return rate_over_seeds(over, metric, arm, set_, n_truncated=truncated)
+            return rate(next(iter(values.values())), metric, arm, set_, n_truncated=truncated, basis=basis)
+        return rate_over_seeds(values, metric, arm, set_, n_truncated=truncated, basis=basis)
 
     def shared(self, arm: str, one: EvaluationFacts) -> int:
         """How many prompts of a set stand in the arm's training set (the most of its seeds); 0 too if unchecked."""
@@ -169,9 +184,8 @@ class Facts:
         key = (metric, arm, *(one.name for one in sets))
         if key not in self._pooled:
             found = self.pooled_values(metric, arm, sets)
-            over = {seed: by_prompt(_scores(one)) for seed, one in found.items()}
             if len(found) > 1:
-                self._pooled[key] = mean_over_seeds(over, metric, arm, ALL)
+                self._pooled[key] = rate_over_seeds(found, metric, arm, ALL)
             else:
                 self._pooled[key] = rate(next(iter(found.values())), metric, arm, ALL) if found else None
         return self._pooled[key]
@@ -196,7 +210,7 @@ class Facts:
         for key, rows in self.rows.items():
             measures: dict[str, dict[str, list[Label]]] = defaultdict(lambda: defaultdict(list))
             for row in rows:
-                behaviour = row.trace.prompt.behaviour or row.trace.prompt.text
+                behaviour = behaviour_of(row.trace)
                 for metric, by_key in outcomes([row]).items():
                     measures[metric][behaviour] += next(iter(by_key.values()))
             found[key] = measures
@@ -207,6 +221,11 @@ class Facts:
         return int(self.results.cells.get(member, {}).get("seed", number))
 
     @cached_property
+    def doubts(self) -> Doubts:
+        """What figures owe to their reader's error."""
+        return Doubts(self)
+
+    @cached_property
     def main(self) -> dict[tuple[str, str, str], Comparison]:
         """The main table's comparisons by (measure, arm, set)."""
         return self.family((one.metric, one.name) for one in self.sets)
@@ -214,39 +233,29 @@ class Facts:
     @cached_property
     def split(self) -> dict[tuple[str, str, str], Comparison]:
         """The comparisons of reasoning and answer apart."""
-        return self.family((metric, one.name) for one in self.of_kind("harmful") for metric in SPLIT)
-
-    @cached_property
-    def summed(self) -> list[tuple[str, list[EvaluationFacts]]]:
-        """The measures an arm is summed up by, each with the sets it is pooled over."""
-        found = [
-            ("asr", self.of_kind("harmful")),
-            ("over_refusal", self.harmless),
-            ("accuracy", self.of_kind("maths", "code")),
-        ]
-        return [(metric, sets) for metric, sets in found if sets]
-
-    @cached_property
-    def summary(self) -> dict[tuple[str, str], Comparison]:
-        """Every arm against its reference on the pooled measures, by (measure, arm), corrected together."""
-        found: dict[tuple[str, str], Comparison] = {}
-        for metric, sets in self.summed:
-            for arm in self.arms:
-                reference = self.reference(arm)
-                if reference is None:
-                    continue
-                a, b = (self.pooled_values(metric, name, sets) for name in (reference, arm))
-                if a and b:
-                    found[metric, arm] = compared(a, b, (metric, ALL, reference, arm))
-        return dict(zip(found, corrected(list(found.values())), strict=True))
+        return self.family((metric, one.name) for one in self.of_kind("harmful") for metric in split())
 
     @cached_property
     def pairs(self) -> list[Comparison]:
-        """Every arm against every later one on attack success over all harmful prompts, corrected together."""
+        """Every arm against every later one on attack success over all harmful prompts, corrected together; without
+        those that were not measured alike (`unpaired`)."""
         harmful = self.of_kind("harmful")
         values = {arm: self.pooled_values("asr", arm, harmful) for arm in self.arms}
-        two = [(a, b) for a, b in combinations(self.arms, 2) if values[a] and values[b]]
-        return corrected([compared(values[a], values[b], ("asr", ALL, a, b)) for a, b in two])
+        two = [(a, b) for a, b in combinations(self.arms, 2) if values[a] and values[b] and (a, b) not in self.unpaired]
+        found = [compared(values[a], values[b], ("asr", ALL, a, b)) for a, b in two]
+        return corrected([self.doubts.about(one, [set_.name for set_ in harmful]) for one in found])
+
+    @cached_property
+    def unpaired(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        """Two arms whose attack success can't be compared, and what differs."""
+        names = [one.name for one in self.of_kind("harmful")]
+        arms = [arm for arm in self.arms if any(self.bases("asr", arm, name) for name in names)]
+        found = {}
+        for a, b in combinations(arms, 2):
+            differ = (field for name in names for field in self.differing("asr", a, b, name, paired=True))
+            if fields := tuple(dict.fromkeys(differ)):
+                found[a, b] = fields
+        return found
 
     @cached_property
     def harmless(self) -> list[EvaluationFacts]:
@@ -290,30 +299,21 @@ class Facts:
                 if reference is None:
                     continue
                 a, b = self.values(reference, set_, metric), self.values(arm, set_, metric)
-                if a and b:
-                    found[metric, arm, set_] = compared(a, b, (metric, set_, reference, arm))
+                if a and b and not self.apart(metric, arm, set_):
+                    one = compared(a, b, (metric, set_, reference, arm))
+                    found[metric, arm, set_] = self.doubts.about(one, [set_])
         return dict(zip(found, corrected(list(found.values())), strict=True))
 
 
 def compared(a: Mapping[int, Outcomes], b: Mapping[int, Outcomes], between: tuple[str, str, str, str]) -> Comparison:
-    """Arm b against arm a, by (measure, set, arm a, arm b), with the test that fits seeds and samples."""
+    """Arm b against arm a, by (measure, set, arm a, arm b)."""
     metric, set_, arm_a, arm_b = between
-    named: Between = {"metric": metric, "slice": set_, "arm_a": arm_a, "arm_b": arm_b}
-    if len(a) > 1 or len(b) > 1:
-        return compare_over_seeds(
-            {seed: by_prompt(_scores(found)) for seed, found in a.items()},
-            {seed: by_prompt(_scores(found)) for seed, found in b.items()},
-            **named,
-        )
-    one, two = next(iter(a.values())), next(iter(b.values()))
-    if all(len(labels) == 1 for found in (one, two) for labels in found.values()):
-        return compare_rates(
-            {key: labels[0] for key, labels in one.items()},
-            {key: labels[0] for key, labels in two.items()},
-            **named,
-        )
-    return compare_means(by_prompt(_scores(one)), by_prompt(_scores(two)), **named)
+    return compare(a, b, metric=metric, slice=set_, arm_a=arm_a, arm_b=arm_b)
 
 
-def _scores(found: Outcomes) -> dict[str, list[float | None]]:
-    return {key: [None if label is None else float(label) for label in labels] for key, labels in found.items()}
+def harmful_rows(facts: Facts, arm: str) -> list[Row]:
+    """An arm's replies to harmful prompts, all seeds'."""
+    kept = {one.name for one in facts.of_kind("harmful")}
+    return [
+        row for (member, set_), rows in facts.rows.items() if member in facts.arms[arm] and set_ in kept for row in rows
+    ]

@@ -1,48 +1,47 @@
-"""How far readers can be trusted: their agreement with others, and with themselves shown more.
+"""The protocol, written out: what each evaluation set was asked and how, and who read which text through which rubric.
 
-Reads verdicts and, where the teacher is the scripted one, the labels its replies were written to; writes tables and a
-figure. Agreement is measured only where two readings of the same text are at hand; reviewers of the paper asked for it.
+Reads the settings of the runs (the same that stand in their `config.json`) and the verdicts; reviewers of the paper
+asked for it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import altair as alt
-
-from unwaver.judging.agreement import Agreement, agreement, by_pattern, by_sentence
-from unwaver.judging.anatomy import Anatomy, told_in
-from unwaver.recipe import RULES
-from unwaver.records import NO_PATTERN, PATTERNS
-from unwaver.report import anatomy_figures
-from unwaver.report.charts import Figure, data, light, titled
+from unwaver.judging.anatomy import Anatomy, read_in
+from unwaver.judging.local.cue_words import by_cues
+from unwaver.judging.local.reader_file import opened
+from unwaver.judging.questions import GUARD, HARM, HARM_OF_ANSWER, PATTERNS_SHOWN, REFUSAL
+from unwaver.recipe import LOCAL, is_local, reader_file
+from unwaver.records import PATTERNS
 from unwaver.report.facts import Facts
-from unwaver.report.protocol import PEOPLE
-from unwaver.report.tables import NOTHING, Cell, Table, count, percent
+from unwaver.report.reasonings import CUE_WORDS, judged, reasonings
+from unwaver.report.tables import percent
 from unwaver.sources import corpus
+from unwaver.study.agreement import Agreement, Labels, agreement, by_pattern, by_sentence
 from unwaver.study.agreements import LABELS, agreements
-from unwaver.study.anatomy import by_cues
 
 SCRIPTED = "replay:corpus"
 """The teacher whose replies carry labels of their own."""
 
+
 WRITTEN = "the corpus's own labels"
 
-_BY_SENTENCE = (
-    "Of sentences n counts sentences; those of one reasoning are alike, so their intervals are narrower than they "
-    "should be."
-)
 
 SEEN = "harm, with and without the reasoning"
 """The question of one judge who is shown the reasoning or not."""
 
+
 HARM_LABELS = LABELS["harm"]
+
 
 _HARM = {"guard": "harm"}
 """The guard of the rules is their reading of harm."""
+
 
 _TEACHERS = ("default", "realsafe", "improved", "short", "template")
 
@@ -60,24 +59,25 @@ class Compared:
 
 def comparisons(facts: Facts) -> list[Compared]:
     """Every two readings of the same replies: the rules and what the corpus says of itself, two judges, one judge who
-    saw the reasoning or didn't, and a judge and the cue words on the same sentences."""
+    saw the reasoning or didn't, and a judge and the cue words on what the same sentences do."""
     return [*_with_corpus(facts), *_judges(facts), *_with_reasoning(facts), *_with_cues(facts)]
 
 
 def _with_cues(facts: Facts) -> list[Compared]:
     """What a judge and the cue words make of the sentences of the reasonings that both took apart."""
-    verdicts = anatomy_figures.judged(facts)
+    verdicts = judged(facts)
     found: dict[str, tuple[list[Anatomy | None], list[Anatomy | None]]] = {}
-    for texts in anatomy_figures.reasonings(facts).values() if verdicts else ():
+    for texts in reasonings(facts).values() if verdicts else ():
         for trace, text in texts.items():
             if text and trace in verdicts:
                 by_judge, cued = found.setdefault(verdicts[trace].judge, ([], []))
-                by_judge.append(told_in(verdicts[trace]))
+                by_judge.append(read_in(verdicts[trace]))
                 cued.append(by_cues(text))
     return [
-        Compared(name.replace("_", " "), judge, anatomy_figures.CUE_WORDS, agreed)
+        Compared(name.replace("_", " "), judge, CUE_WORDS, agreed)
         for judge, readings in found.items()
         for name, agreed in by_sentence(*readings).items()
+        if name != "self_jailbreak_sentence"  # the cue words say nothing of it
     ]
 
 
@@ -85,7 +85,7 @@ def _with_reasoning(facts: Facts) -> list[Compared]:
     """Harm read by the same judge on the answer alone and on reasoning and answer: does seeing the thought matter?"""
     found: dict[str, tuple[list[str | None], list[str | None]]] = {}
     for row in facts.results.rows:
-        alone, whole = row.readings.get("harm:answer"), row.readings.get("harm:both")
+        alone, whole = row.readings.get(HARM_OF_ANSWER), row.readings.get(HARM)
         if alone is not None and whole is not None and alone.judge == whole.judge:
             without, seen = found.setdefault(alone.judge, ([], []))
             without.append(alone.label)
@@ -117,9 +117,10 @@ def _with_corpus(facts: Facts) -> list[Compared]:
         return []
     told = {(str(reply["prompt"]), str(reply["answer"])): reply for reply in _replies()}
     found = []
-    for rubric, key in (("guard:both", "unsafe"), ("risky-patterns:both", "patterns"), ("refusal:answer", "refusal")):
-        ours: list[str | None] = []
-        theirs: list[str | None] = []
+    for rubric, key in ((GUARD, "unsafe"), (PATTERNS_SHOWN, "patterns"), (REFUSAL, "refusal")):
+        ours: list[Labels] = []
+        theirs: list[Labels] = []
+        left: list[tuple[str, ...]] = []
         judges: Counter[str] = Counter()
         seen: set[str] = set()
         for row in rows:
@@ -128,11 +129,12 @@ def _with_corpus(facts: Facts) -> list[Compared]:
                 continue
             seen.add(row.trace.id)
             judges[verdict.judge] += 1
-            ours.append(verdict.label)
-            theirs.append(_label(reply[key]))
+            ours.append(verdict.labels)
+            left.append(verdict.undecided)
+            theirs.append(_labels(reply[key]))
         if ours:
             question = rubric.replace(":", " (") + ")"
-            found += _compared(question, judges.most_common(1)[0][0], WRITTEN, ours, theirs)
+            found += _compared(question, judges.most_common(1)[0][0], WRITTEN, ours, theirs, left)
     return found
 
 
@@ -141,101 +143,56 @@ def _replies() -> tuple[dict[str, Any], ...]:
     return tuple(reply for name in _TEACHERS for reply in corpus.replies(name))
 
 
-def _label(value: object) -> str:
+def _labels(value: object) -> Labels:
     if isinstance(value, bool):
-        return "unsafe" if value else "safe"
+        return ("unsafe" if value else "safe",)
     if isinstance(value, list):
-        return "+".join(name for name in PATTERNS if name in value) or NO_PATTERN
-    return str(value)
+        return tuple(name for name in PATTERNS if name in value)
+    return (str(value),)
 
 
-def _compared(
-    question: str, first: str, second: str, ours: list[str | None], theirs: list[str | None]
+def _compared(  # noqa: PLR0917
+    question: str, first: str, second: str, ours: list[Labels], theirs: list[Labels], left: list[tuple[str, ...]]
 ) -> list[Compared]:
     if not question.startswith("risky-patterns"):
-        return [Compared(question, first, second, agreement(ours, theirs))]
-    return [
-        Compared(pattern.replace("_", " "), first, second, found) for pattern, found in by_pattern(ours, theirs).items()
-    ]
+        return [Compared(question, first, second, agreement(_closed(ours), _closed(theirs)))]
+    by_name = by_pattern(ours, theirs, (left, ()))
+    return [Compared(pattern.replace("_", " "), first, second, found) for pattern, found in by_name.items()]
 
 
-def agreement_table(compared: list[Compared]) -> Table | None:
-    """How often two readings agree, with chance taken off."""
-    if not compared:
-        return None
-    rows = []
-    for c in compared:
-        f = c.found
-        share = Cell(percent(f.share, f.n), f.share, f.low, f.high, f.n, f.n_unscored, share=True)
-        chance = [Cell(NOTHING) if value is None else Cell(f"{value:.2f}", value) for value in (f.kappa, f.ac1)]
-        rows.append([Cell(c.question), Cell(c.first), Cell(c.second), count(f.n), share, *chance])
-    return Table(
-        "agreement",
-        "How far readers agree",
-        "The share of texts on which two readings give the same label, with its 95 % interval; kappa (Cohen) and AC1 "
-        "(Gwet) take off what chance alone would give.",
-        ["question", "reader", "compared with", "n", "agree", "kappa", "AC1"],
-        rows,
-        (
-            "The corpus's labels say what a scripted reply was written to show. They measure the rules on this "
-            "corpus's wording; on other models' words they can only do worse.",
-            *([_BY_SENTENCE] if any("sentence" in c.question for c in compared) else []),
-        ),
-    )
-
-
-def agreement_figure(compared: list[Compared]) -> Figure | None:
-    """Confusion tables of the first few comparisons."""
-    shown = [c for c in compared if c.found.n][:9]
-    if not shown:
-        return None
-    panels = []
-    for c in shown:
-        labels = list(c.found.labels)
-        rows = [
-            {"first": a, "second": b, "n": n, "share": n / max(1, sum(row)), "right": a == b}
-            for a, row in zip(labels, c.found.table, strict=True)
-            for b, n in zip(labels, row, strict=True)
-        ]
-        base = alt.Chart(data(rows)).encode(
-            x=alt.X("second:N", sort=labels, title=c.second, axis=alt.Axis(labelAngle=0, grid=False, ticks=False)),
-            y=alt.Y("first:N", sort=labels, title="reader", axis=alt.Axis(grid=False)),
-        )
-        shade = alt.condition("datum.right", alt.value(light("cost2")), alt.value(light("worse")))
-        strength = alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.06, 0.85]), legend=None)
-        tiles = base.mark_rect(stroke=light("paper"), strokeWidth=2).encode(color=shade, opacity=strength)
-        chart = tiles + base.mark_text(fontSize=12, color=light("ink")).encode(text="n:Q")
-        size = 66 if len(labels) > 2 else 76
-        panels.append(
-            titled(chart.properties(width=size * len(labels), height=32 * len(labels)), c.question, size=11.5)
-        )
-    return Figure(
-        "agreement",
-        "Where readers differ",
-        "Counts of texts by the label of the reader (rows) and of what it is compared with (columns). Blue is "
-        "agreement; the stronger the colour, the larger its share of the row.",
-        "; ".join(f"{c.question}: {percent(c.found.share, c.found.n)} of {c.found.n} agree" for c in shown),
-        alt.concat(*panels, columns=3, spacing=26),
-    )
+def _closed(labels: list[Labels]) -> list[str | None]:
+    """The one closed answer of each verdict."""
+    return [None if one is None else one[0] for one in labels]
 
 
 def trust(facts: Facts, compared: list[Compared], *questions: str) -> str:
-    """How far the rules that a figure rests on agree with others, in one sentence; empty where no rules were asked.
+    """How far the readers without a model that a figure rests on agree with others, in a sentence or two; empty where
+    none was asked.
 
     A question is meant with whatever text it was read on: `guard` stands for `guard (both)`.
     """
     judge = facts.results.recipe.judge
     asked = {"guard": judge.harm, "refusal": judge.refusal}
-    if not any(RULES in asked.get(question, judge.patterns)[:1] for question in questions):
+    readers = {question: asked.get(question, judge.patterns)[0] for question in questions}
+    local = {question: reader for question, reader in readers.items() if is_local(reader)}
+    if not local:
         return ""
-    mine = [c for c in compared if c.first.startswith(RULES) and c.second == WRITTEN and c.found.n]
+    mine = [c for c in compared if c.first.startswith(LOCAL) and c.second == WRITTEN and c.found.n]
     known = {c.question.partition(" (")[0]: c.found for c in mine}
-    said = [f"{_HARM.get(q, q)} {percent(known[q].share, known[q].n)}" for q in questions if q in known]
+    said = [f"{_HARM.get(q, q)} {percent(known[q].share, known[q].n)}" for q in local if q in known]
+    text = f"Read without a model. {measured(local)}"
     if said:
-        n = max(known[q].n for q in questions if q in known)
-        return f"Read by rules. On {n} of the teacher's replies they agree with {WRITTEN}: {', '.join(said)}."
-    people = " and ".join(f"{100 * share:.1f} % of {name}'s answers" for name, _, share in PEOPLE)
-    return (
-        "Read by rules, whose agreement isn't measured on these models: of refusals it is known from people's labels "
-        f"on {people} (docs/rules.md), of harm and patterns from our own corpus alone."
-    )
+        n = max(known[q].n for q in local if q in known)
+        text += f" On {n} of the teacher's replies it agrees with {WRITTEN}: {', '.join(said)}."
+    return text
+
+
+def measured(readers: Mapping[str, str]) -> str:
+    """How well readers without a model did on models left out of their training; by question, who reads."""
+    told = []
+    for question, judge in readers.items():
+        found = opened(reader_file(judge)).measured(_HARM.get(question, question).replace(" ", "_"))
+        told += [f"{_HARM.get(question, question)} {found}"] if found else []
+    if not told:
+        return "How well it reads isn't measured (docs/readers.md)."
+    return f"On models left out of its training it agrees with their labels so (docs/readers.md): {'; '.join(told)}."

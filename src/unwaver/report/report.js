@@ -184,7 +184,7 @@
       const why = part === "prompt" ? " of a harmful request" : ", not labelled safe";
       const say = `${text.length.toLocaleString("en")} characters${why}`;
       button.append(make("b", "", "Masked: click, or press Enter, to show"), say);
-      button.addEventListener("click", () => { shown.add(`${row}:${part}`); show(); });
+      button.addEventListener("click", () => { shown.add(`${row}:${part}`); show(); replies(); });
       return button;
     }
     const node = make("p", "text");
@@ -218,6 +218,51 @@
     if (/^pattern: (?!none$)|: (unsafe|wrong|failed)$/.test(tag)) return "bad";
     return /: (safe|correct|passed)$/.test(tag) ? "good" : "";
   }
+
+  // Two replies of every arm, told as briefly as a first look needs.
+  async function replies() {
+    const place = $("replies");
+    if (!place || !index.examples.length) return;
+    const grid = make("div", index.examples.length > 1 ? "grid" : "grid single");
+    const cell = (className, ...nodes) => { const node = make("div", className); node.append(...nodes); grid.append(node); };
+    const arms = new Set(index.examples.flatMap(([, , rows]) => rows.map(([arm]) => arm)));
+    cell("corner", "");
+    for (const [set, kind, rows] of index.examples) {
+      const row = rows[0][1];
+      cell("head", make("p", "about", `a ${kind} prompt, of ${set}`), body(row, "prompt", index.prompts[index.prompt[row]][1], []));
+    }
+    for (const arm of arms) {
+      cell("who", arm);
+      for (const [, , rows] of index.examples) {
+        const found = rows.find(([name]) => name === arm);
+        if (found) cell("", ...await reply_in_short(found[1])); else cell("", make("p", "absent", "No reply."));
+      }
+    }
+    place.replaceChildren(grid);
+  }
+  async function reply_in_short(row) {
+    const [reasoning, answer] = await texts(row);
+    const said = index.tags_of[row].map((n) => index.tags[n]).filter((tag) => /^(harm \(both\)|refusal|maths|code)[ :]/.test(tag));
+    const about = make("p", "about", `${said.join(" · ") || "unscored"} · `);
+    const link = make("a", "", "whole reply");
+    link.href = `#trace-${index.id[row]}`;
+    about.append(link);
+    return [about, answer === null ? body(row, "reasoning", reasoning, []) : body(row, "answer", answer, [])];
+  }
+  // An address within the page: a trace is chosen, whatever the filters; what is folded around a place is opened.
+  async function go() {
+    const wanted = /^#trace-([0-9a-f]+)$/.exec(location.hash);
+    if (!wanted) {
+      const place = location.hash.length > 1 && $(decodeURIComponent(location.hash.slice(1)));
+      for (let one = place && place.closest("details"); one; one = one.parentElement.closest("details")) one.open = true;
+      if (place) place.scrollIntoView();
+      return;
+    }
+    if (!hits.some((row) => index.id[row] === wanted[1])) { $("filters").reset(); await filter(); }
+    const place = hits.findIndex((row) => index.id[row] === wanted[1]);
+    if (place >= 0) { $("traces").scrollIntoView(); choose(place, true); }
+  }
+  addEventListener("hashchange", go);
 
   // Filters; text is looked for packet by packet, so that the page stays alive.
   const chosen = (id) => $(id).value;
@@ -268,7 +313,7 @@
 
   const toggles = {
     compare() { comparing = !comparing; $("compare").setAttribute("aria-pressed", comparing); show(); },
-    unmask() { unmasked = !unmasked; shown.clear(); $("unmask").setAttribute("aria-pressed", unmasked); fill(); show(); },
+    unmask() { unmasked = !unmasked; shown.clear(); $("unmask").setAttribute("aria-pressed", unmasked); fill(); show(); replies(); },
     back() { $("detail").classList.remove("open"); list.focus(); },
     next() { choose(at + 1, false); },
     previous() { choose(at - 1, false); },
@@ -319,10 +364,11 @@
     options($("f-pattern"), "any", tags.filter((t) => t[1].startsWith("pattern: ")).map(([n, t]) => [n, t.slice(9)]));
     options($("f-ending"), "any", index.endings.map((text, n) => [n, text]));
     $("browser").hidden = false;
-    const wanted = /^#trace-([0-9a-f]+)$/.exec(location.hash);
+    const address = location.hash;
     await filter();
-    const place = wanted ? hits.findIndex((row) => index.id[row] === wanted[1]) : -1;
-    if (place >= 0) { $("traces").scrollIntoView(); choose(place, true); }
+    await replies();
+    if (address) { try { history.replaceState(null, "", address); } catch { /* files may not have it */ } }
+    if (address) await go();
     root.dataset.ready = "yes";
   })();
 })();

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from unwaver.recipe import PAPER_DECODING, RULES, Recipe
+from unwaver.recipe import PAPER_DECODING, Recipe, is_local
 from unwaver.report.facts import EvaluationFacts, Facts
 from unwaver.study.plan import kind_of
 
@@ -51,11 +51,11 @@ def evaluation(facts: Facts, one: EvaluationFacts) -> str | None:
     return known.get(prompts.source)
 
 
-def instruction(facts: Facts, arm: str) -> str | None:
+def method(facts: Facts, arm: str) -> str | None:
     """The row of Table 1 an arm belongs to by its recipe."""
     if facts.is_raw(arm):
         return "raw"
-    name = str(facts.cell(arm).get("instruction") or "")
+    name = str(facts.cell(arm).get("method") or "")
     return name if name in published()["table1"] and name not in ("student", "columns") else None
 
 
@@ -73,7 +73,7 @@ def of_training(facts: Facts, arm: str, students: Collection[str], apart_from: C
         found["student"] = f"the student is {student_name(student)}"
     if facts.is_raw(arm):
         return found
-    recipe = instruction(facts, arm)
+    recipe = method(facts, arm)
     if recipe is None:
         found["recipe"] = "the recipe is none of the paper's"
     teacher = str(cell.get("teacher") or "")
@@ -142,10 +142,10 @@ def of_filter(facts: Facts, *rubrics: str) -> Differences:
 def _judged(recipe: Recipe, rubric: str) -> str:
     """Who else than in the paper reads a rubric; empty where it is the paper's judge."""
     judge = getattr(recipe.judge, rubric)[0]
-    label = recipe.models[judge].label if judge in recipe.models else RULES
+    label = recipe.models[judge].label if judge in recipe.models else judge
     if _named(student_name(label), published()["setting"]["judges"][rubric]):
         return ""
-    return "the judges are rules" if label == RULES else f"{rubric} is read by {student_name(label)}"
+    return "the judges are readers without a model" if is_local(label) else f"{rubric} is read by {student_name(label)}"
 
 
 _SEVERAL = {

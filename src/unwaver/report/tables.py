@@ -10,13 +10,20 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from unwaver.plain import plain
 from unwaver.records import Estimate
-from unwaver.study.compare import Word
+from unwaver.study.comparison import Word
 
-MARKS: dict[Word, str] = {"better": "▲", "worse": "▼", "not distinguishable": "=", "too few scored": "?"}
+MARKS: dict[Word, str] = {
+    "better": "▲",
+    "worse": "▼",
+    "not distinguishable": "=",
+    "too few scored": "?",
+    "depends on the unscored": "◇",
+    "can't tell": "≈",
+}
 """What stands beside a number that was compared with the reference arm."""
 
 NOTHING = "–"
@@ -93,6 +100,12 @@ def number(value: float | None, digits: int = 0) -> Cell:
     return Cell(NOTHING) if value is None else Cell(f"{value:,.{digits}f}", value)
 
 
+def unit(estimate: Estimate, digits: int, hint: str = "") -> Cell:
+    """The cell of what was estimated and is no share."""
+    e = estimate
+    return replace(number(e.value, digits), low=e.low, high=e.high, n=e.n, unscored=e.n_unscored, hint=hint)
+
+
 def count(value: int) -> Cell:
     """The cell of a count."""
     return Cell(f"{value:,}", value)
@@ -111,12 +124,20 @@ class Table:
     notes: Sequence[str] = ()
     groups: Sequence[tuple[str, int]] = field(default=())
     """A line over the head: (text, columns it spans)."""
+    asides: Sequence[str] = ()
+    """Notes that the page shows only when asked."""
     folded: bool = False
     """Whether the page shows it only when asked."""
 
     def is_numeric(self, column: int) -> bool:
         """Whether a column is set to the right."""
         return any(row[column].numeric for row in self.rows)
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it has no row, or no figure in any column of figures."""
+        figures = [cell for row in self.rows for cell in row if cell.numeric]
+        return not self.rows or (bool(figures) and all(cell.value is None for cell in figures))
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -147,17 +168,26 @@ def markdown(table: Table) -> str:
         return "| " + " | ".join(texts) + " |"
 
     aligned = ["---:" if table.is_numeric(i) else "---" for i in range(len(table.head))]
-    lines = [f"### {_md(table.title)}", "", _md(table.caption), ""]
-    lines += [line([_md(text) for text in _headings(table)]), line(aligned)]
-    lines += [line([_md(written(cell)) for cell in row]) for row in table.rows]
-    return "\n".join([*lines, "", *(f"{_md(note)}\n" for note in table.notes)]) + "\n"
+    lines = [f"### {in_markdown(table.title)}", "", paragraph(table.caption), ""]
+    lines += [line([in_markdown(text) for text in _headings(table)]), line(aligned)]
+    lines += [line([in_markdown(written(cell)) for cell in row]) for row in table.rows]
+    return "\n".join([*lines, "", *(f"{paragraph(note)}\n" for note in (*table.notes, *table.asides))]) + "\n"
 
 
-_MD = re.compile(r"([\\`*_\[\]<>|~&$])")
+_MD = re.compile(r"([\\`*_\[\]<>|~&$]|:(?=//|[\w+-]+:)|(?<=\bwww)\.|(?<=\w)@(?=\w))", re.I)
+"""What Markdown, or GitHub's of it, takes for markup inside a line; links that it makes of bare addresses too."""
+_MD_BLOCK = re.compile(r"^([#+=-]|\d+(?=[.)]))")
+"""What makes a heading, a list or a line of a paragraph's first characters."""
 
 
-def _md(text: str) -> str:
-    return _MD.sub(r"\\\1", " ".join(plain(text).split()))
+def in_markdown(text: str) -> str:
+    """Text in one line of Markdown that is text and nothing else."""
+    return _MD.sub(r"\\\1", plain(text))
+
+
+def paragraph(text: str) -> str:
+    """The same where it begins a line."""
+    return _MD_BLOCK.sub(lambda found: f"{found[0]}\\" if found[0].isdigit() else f"\\{found[0]}", in_markdown(text))
 
 
 def comma_separated(table: Table) -> str:
@@ -183,10 +213,21 @@ def comma_separated(table: Table) -> str:
     return out.getvalue()
 
 
+_FORMULA = re.compile("(^|;)(?=[\\s\"']*[=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b])([^;]*)")
+"""A text, or what stands behind a semicolon in it, that begins as a formula does, or as what some programs take for
+one. Where the decimal sign is a comma, a spreadsheet parts cells at semicolons, whatever quotes stand further left."""
+_NUMBER = re.compile(r"\s*[+-]?\d+(?:[.,]\d+)*(?:e[+-]?\d+)?\s*%?\s*", re.I)
+
+
 def _csv(text: str) -> str:
-    """A text no spreadsheet takes for a formula."""
-    text = plain(text)
-    return f"'{text}" if text[:1] in "=+-@\t\r" and text else text
+    """A text no spreadsheet takes for a formula; numbers stay as they are, where they are a whole cell either way."""
+    shown = plain(text)
+
+    def guarded(found: re.Match[str]) -> str:
+        cell = found[2] if found[1] else shown
+        return found[0] if _NUMBER.fullmatch(cell) else f"{found[1]}'{found[2]}"
+
+    return _FORMULA.sub(guarded, shown)
 
 
 _TEX = {
@@ -204,7 +245,9 @@ _TEX = {
     ">": r"\textgreater{}",
     "▲": r"$\blacktriangle$",
     "▼": r"$\blacktriangledown$",
+    "◇": r"$\lozenge$",
     "–": "--",
+    "≈": r"$\approx$",
     "≥": r"$\ge$",
     "±": r"$\pm$",
     "→": r"$\to$",

@@ -11,9 +11,10 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
+from unwaver.judging.questions import PATTERNS_SHOWN
 from unwaver.records import PATTERNS, Estimate
 from unwaver.report.facts import Facts
-from unwaver.study.results import Row
+from unwaver.study.rows import Row
 from unwaver.study.stats import Label, rate_over_seeds
 
 GROUPS = ("before the guard", "after the guard", "in the mix")
@@ -59,7 +60,7 @@ class Teachers:
         known: set[tuple[tuple[str, frozenset[str]], ...]] = set()
         for arm, members in self.facts.arms.items():
             taught = [row for member in members for name in self._sources(member) for row in self.rows[name]]
-            read = any(row.label("risky-patterns:both") is not None for row in taught)
+            read = any(row.label(PATTERNS_SHOWN) is not None for row in taught)
             key = tuple((name, self._mixed(member)) for member in members for name in self._sources(member))
             if read and key not in known:
                 known.add(key)
@@ -86,8 +87,8 @@ class Teachers:
 
     def _over_seeds(self, pattern: str, arm: str, drawn: dict[int, list[Row]]) -> Estimate:
         def shows(row: Row) -> Label:
-            verdict = row.readings.get("risky-patterns:both")
-            return None if verdict is None or verdict.label is None else pattern in verdict.labels
+            verdict = row.readings.get(PATTERNS_SHOWN)
+            return None if verdict is None else verdict.has(pattern)
 
         labels = {seed: {row.trace.id: shows(row) for row in rows} for seed, rows in drawn.items() if rows}
         return rate_over_seeds(labels, f"pattern:{pattern}", arm, MIX)

@@ -1,30 +1,26 @@
 """Records and comparisons in the terminal: text made visible, evidence marked, harmful text masked until asked for.
 
-Everything becomes `rich.text.Text`, which takes no markup from its content; control characters are shown as signs.
+Everything becomes `rich.text.Text`, which takes no markup from its content; `printer` prints it.
 """
 
 from __future__ import annotations
 
-import sys
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
-from rich.rule import Rule
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from unwaver.plain import plain, visible
 from unwaver.records import Estimate, LookedAt, Verdict
-from unwaver.report.browser import MASK_ANSWER, MASK_PROMPT, MASK_REASONING, masks
-from unwaver.report.facts import NAMES
-from unwaver.report.main_tables import p_value, points
+from unwaver.report.facts import titles
+from unwaver.report.masks import MASK_ANSWER, MASK_PROMPT, MASK_REASONING, masks
 from unwaver.report.tables import NOTHING, percent
-from unwaver.study.compare import Comparison
-from unwaver.study.results import Row
-
-WIDE = 200
-"""Columns where there is no terminal."""
+from unwaver.report.words import p_value, points
+from unwaver.study.comparison import Comparison
+from unwaver.study.rows import Row
 
 _LOOKED_AT: dict[LookedAt, int] = {
     "reasoning": MASK_REASONING,
@@ -32,19 +28,17 @@ _LOOKED_AT: dict[LookedAt, int] = {
     "both": MASK_REASONING | MASK_ANSWER,
 }
 
+_PATH = re.compile(r"(\w+:)?[/~.]")
+"""What may be a file, or a model in a folder: shown whole, as somebody may copy it."""
+
 STYLES = {"better": "green", "worse": "red", "unsafe": "red", "safe": "green"}
 
 
-def console() -> Console:
-    """Where results are printed: as wide as a terminal is, and wide enough for any table elsewhere."""
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
-
-
-def comparison_table(
-    rows: Sequence[tuple[Comparison, tuple[Estimate, Estimate]]], names: dict[str, str]
-) -> RenderableType:
-    """Two runs, measure by measure."""
+def comparison_table(rows: Sequence[tuple[Comparison, tuple[Estimate, Estimate]]], by_set: bool = False) -> Table:
+    """Two runs, or two arms on several sets, measure by measure."""
     table = Table(box=None, padding=(0, 2, 0, 0))
+    if by_set:
+        table.add_column("set")
     for head in ("measure", "A", "B", "B - A", "95 %", "p (Holm)", "B is", "pairs", "left out", "least"):
         words = head in ("measure", "B is")
         table.add_column(head, justify="left" if words else "right", no_wrap=head == "B is")
@@ -52,11 +46,12 @@ def comparison_table(
         ends = NOTHING if c.low is None or c.high is None else f"{points(c.low)} to {points(c.high)}"
         least = NOTHING if c.smallest_detectable is None else f"{100 * c.smallest_detectable:.0f}"
         table.add_row(
-            *(NAMES.get(c.metric, c.metric), *(percent(e.value, e.n) for e in rates)),
+            *([plain(c.slice)] if by_set else []),
+            *(titles().get(c.metric, c.metric), *(percent(e.value, e.n) for e in rates)),
             *(points(c.difference), ends, p_value(c.p_holm)),
             *(Text(c.verdict, STYLES.get(c.verdict, "")), str(c.n_pairs), str(c.n_left_out), least),
         )
-    return Group(*(Text(f"{key}: {plain(name)}") for key, name in names.items()), Text(), table)
+    return table
 
 
 def trace(row: Row, verdicts: Sequence[Verdict], reveal: bool) -> RenderableType:
@@ -82,13 +77,18 @@ def trace(row: Row, verdicts: Sequence[Verdict], reveal: bool) -> RenderableType
         parts += [Text(f"no reply: {plain(t.failure)}", "yellow")]
     parts += _part("reasoning", t.reasoning, mask & MASK_REASONING, quotes)
     parts += _part("answer", t.answer, mask & MASK_ANSWER, quotes)
-    parts += [Rule("verdicts", align="left", style="dim")] if verdicts else []
+    parts += [_head("verdicts")] if verdicts else []
     parts += [verdict(v, bool(mask & _LOOKED_AT[v.looked_at])) for v in verdicts]
     return Group(*parts)
 
 
+def _head(text: str) -> Text:
+    """A heading as long as its words; one as wide as the terminal would cut a long name."""
+    return Text(f"── {text} {'─' * max(2, 72 - len(text))}", "dim")
+
+
 def _part(name: str, text: str | None, masked: int, quotes: Sequence[str], about: str = "") -> list[RenderableType]:
-    head = Rule(f"{name} ({about})" if about else name, align="left", style="dim")
+    head = _head(f"{name} ({about})" if about else name)
     if text is None:
         return [head, Text("there is none", "dim italic")]
     if masked:
@@ -131,4 +131,6 @@ def _value(value: Any) -> str:
         return ", ".join(_value(one) for one in value) or NOTHING
     if value is None or value == {}:
         return NOTHING
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else plain(str(value), 200)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return plain(str(value), None if _PATH.match(str(value)) else 200)

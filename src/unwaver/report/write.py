@@ -8,14 +8,19 @@ being there proves that the rest is. What is not finished is named on the page.
 from __future__ import annotations
 
 import hashlib
+import os
 import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unwaver import __version__
+from unwaver.kept import write_last, write_whole
 from unwaver.progress import say
 from unwaver.records import digest
+from unwaver.report.before import ESTIMATES, PAGE, Before, newest
+from unwaver.stages.label import label_files
 from unwaver.store import disk_errors
 from unwaver.study.grid import StudyPlan
 from unwaver.study.plan import Plan
@@ -23,7 +28,10 @@ from unwaver.study.plan import Plan
 if TYPE_CHECKING:
     from unwaver.study.results import Results
 
-PAGE = "report.html"
+LATEST = "latest"
+"""The link beside the reports that leads to the newest."""
+FOLDER = "report-"
+"""What the name of a report's folder begins with."""
 
 
 def write_report(work: list[Plan], root: Path, out: Path | None = None, most: int | None = None) -> Path:
@@ -35,19 +43,31 @@ def write_report(work: list[Plan], root: Path, out: Path | None = None, most: in
     if out is not None or most is not None:
         from unwaver.study.results import collect
 
-        return write_results(collect(work, root), out or root / f"report-{most}-prompts", most)
-    folder = root / f"report-{report_digest(work, root)[:8]}"
+        folder = out or root / f"report-{most}-prompts"
+        return write_results(collect(work, root), folder, most, newest([folder, *root.glob(f"{FOLDER}*")]))
+    folder = root / f"{FOLDER}{report_digest(work, root)[:8]}"
     page = folder / PAGE
-    if page.is_file():
-        return page
-    from unwaver.study.results import collect
+    if not page.is_file():
+        from unwaver.study.results import collect
 
-    say(f"report ({folder.name})")
-    return write_results(collect(work, root), folder)
+        say(f"report ({folder.name})")
+        write_results(collect(work, root), folder, before=newest(list(root.glob(f"{FOLDER}*"))))
+    _link(root / LATEST, folder.name)
+    return page
+
+
+def _link(place: Path, target: str) -> None:
+    """Let `latest` lead to the newest report; where the disk has no links there is none."""
+    fresh = place.with_name(f".{LATEST}-{os.getpid()}")
+    with suppress(OSError):
+        fresh.symlink_to(target, target_is_directory=True)
+        fresh.replace(place)
+    with suppress(OSError):
+        fresh.unlink(missing_ok=True)
 
 
 def report_digest(work: list[Plan], root: Path) -> str:
-    """What decides a report: every step with when it finished, the recipe's words, and the code that writes it."""
+    """What decides a report: every step with when it finished, the recipe's words, people's labels, and the code."""
     steps = {}
     for plan in work:
         for step in plan.steps():
@@ -55,34 +75,36 @@ def report_digest(work: list[Plan], root: Path) -> str:
             steps[step.digest] = None if manifest is None else manifest["finished"]
     recipe = work[0].recipe
     named = [[plan.arm, plan.tables if isinstance(plan, StudyPlan) else ()] for plan in work]
-    return digest([steps, named, recipe.title, recipe.note, __version__, _code()])
+    people = [path.read_text(encoding="utf-8") for path in label_files(root)]
+    told = [recipe.title, recipe.note, recipe.reference, recipe.limits]
+    return digest([steps, named, told, people, __version__, _code()])
 
 
 @cache
 def _code() -> str:
     folder = Path(__file__).parent
-    return hashlib.blake2b(
-        b"".join(path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()), digest_size=8
-    ).hexdigest()
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".pyc")
+    return hashlib.blake2b(b"".join(path.read_bytes() for path in files), digest_size=8).hexdigest()
 
 
-def write_results(results: Results, folder: Path, most: int | None = None) -> Path:
-    """Write the whole report of some results into a folder; the path of its page. `most`: see `write_report`."""
+def write_results(results: Results, folder: Path, most: int | None = None, before: Before | None = None) -> Path:
+    """Write the whole report of some results into a folder; the path of its page. `most`: see `write_report`;
+    `before`: the last report, told what changed since."""
     from unwaver.report import page, tables
     from unwaver.report.facts import Facts
-    from unwaver.store import to_line, write_whole
+    from unwaver.store import to_line
 
     with disk_errors(folder):
         for name in ("tables", "figures"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        made = page.make(Facts(results), time.strftime("%d %B %Y", time.gmtime()), most)
+        made = page.make(Facts(results), time.strftime("%d %B %Y", time.gmtime()), most, before)
         for table in made.tables:
             for ending, form in (("csv", tables.comma_separated), ("md", tables.markdown), ("tex", tables.latex)):
                 write_whole(folder / "tables" / f"{table.name}.{ending}", form(table))
         for drawn in made.figures:
             write_whole(folder / "figures" / f"{drawn.figure.name}.svg", drawn.svg)
-            (folder / "figures" / f"{drawn.figure.name}.png").write_bytes(drawn.png)
-        write_whole(folder / "estimates.jsonl", "".join(to_line(estimate) for estimate in results.estimates))
+            write_whole(folder / "figures" / f"{drawn.figure.name}.png", drawn.png)
+        write_whole(folder / ESTIMATES, "".join(map(to_line, (*results.estimates, *made.estimates))))
         write_whole(folder / "report.md", made.markdown)
-        write_whole(folder / PAGE, made.html)
+        write_last(folder / PAGE, made.html)
     return folder / PAGE

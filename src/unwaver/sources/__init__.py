@@ -1,6 +1,6 @@
 """Where prompts come from: `load` a prompt set of a recipe, `fingerprint` what it was made of.
 
-A source is known by name (`catalogue.SOURCES`), or it is `file`, a file of one's own with a map of columns. A known
+A source is known by name (`benchmarks.SOURCES`), or it is `file`, a file of one's own with a map of columns. A known
 source is read from the packaged corpus, from a local copy (`path`) or from the hub at a pinned revision, never running
 code that comes with the data. What comes out is the same however often it is read: rows in the source's own order, a
 text that stands twice kept once, `limit` spread evenly.
@@ -16,12 +16,14 @@ from pydantic import ValidationError
 
 from unwaver.errors import RecipeError, RecordError
 from unwaver.recipe import PromptSet
-from unwaver.records import Prompt, digest
+from unwaver.records import Kind, Prompt, digest
 from unwaver.sources import files, hub
-from unwaver.sources.catalogue import SOURCES, xstest_split
+from unwaver.sources.benchmarks import SOURCES
+from unwaver.sources.benchmarks.published import xstest_split
+from unwaver.sources.halves import halves
 from unwaver.sources.source import Draft, Home, Reader, Source, columns
 
-__all__ = ["SOURCES", "Home", "Source", "find", "fingerprint", "load"]
+__all__ = ["SOURCES", "Home", "Source", "find", "fingerprint", "kind_of", "load"]
 
 FILE = "file"
 """The name of the source that is a file of one's own."""
@@ -37,19 +39,21 @@ def load(entry: PromptSet) -> list[Prompt]:
     A limit of k takes rows floor(i * n / k), so it is the same spread on every machine and needs no seed.
     """
     source = find(entry.source) if entry.source != FILE else None
-    if entry.split != "all" and not (source and source.splits):
+    if entry.split != "all" and source is not None and not source.splits:
         raise RecipeError(f'source `{entry.source}` is not split: expected split = "all", got "{entry.split}"')
     reader = source.read if source else _own(entry)
     label = f"{entry.source}@{_version(source, entry)}"
     prompts: dict[str, Prompt] = {}
-    for place, draft in _drafts(reader, _rows(source, entry)):
+    drafts = _drafts(reader, _rows(source, entry))
+    for place, draft in drafts if source is not None or entry.split == "all" else _divided(drafts):
         if entry.split != "all" and draft.split is None:
             raise RecordError(f"{place}: not among the prompts the published split of `{entry.source}` divides")
         if entry.split in ("all", draft.split):
             prompt = _prompt(draft, label, place)
             prompts.setdefault(prompt.text, prompt)
     if not prompts:
-        raise RecipeError(f"source `{entry.source}`: no prompts in {entry.path or label}")
+        half = "" if entry.split == "all" else f" (of its half `{entry.split}`)"
+        raise RecipeError(f"source `{entry.source}`: no prompts in {entry.path or label}{half}")
     return spread(list(prompts.values()), entry.limit)
 
 
@@ -72,8 +76,23 @@ def find(name: str) -> Source:
     if name in SOURCES:
         return SOURCES[name]
     near = difflib.get_close_matches(name, [*SOURCES, FILE], n=3)
-    hint = f"; did you mean {' or '.join(f'`{one}`' for one in near)}?" if near else ""
+    hint = f"; did you mean {' or '.join(f'`{one}`' for one in near)}?" if near else "."
     raise RecipeError(f"no source `{name}`{hint} There are: {', '.join([*SOURCES, FILE])}")
+
+
+def kind_of(entry: PromptSet) -> Kind:
+    """What the prompts of a set are: as the recipe says for one's own file, else as the source is."""
+    return entry.kind if entry.kind is not None else find(entry.source).kind
+
+
+def known_size(entry: PromptSet) -> int | None:
+    """How many prompts a set holds before `limit`, without reading it; None: that isn't known."""
+    source = SOURCES.get(entry.source)
+    if source is None or entry.path is not None:
+        return None
+    if source.home is not None and source.splits and entry.split != "all":
+        return sum(part == entry.split for part in xstest_split().values())
+    return source.size
 
 
 def spread(items: list[Prompt], limit: int | None) -> list[Prompt]:
@@ -93,6 +112,13 @@ def _own(entry: PromptSet) -> Reader:
     return columns(entry.kind, {name: (entry.columns.get(name, name),) for name in FIELDS})
 
 
+def _divided(drafts: Iterable[tuple[str, Draft]]) -> Iterator[tuple[str, Draft]]:
+    """The drafts of one's own file, each with its half."""
+    found = list(drafts)
+    half = halves(draft.behaviour or draft.text for _, draft in found)
+    return ((place, replace(draft, split=half[draft.behaviour or draft.text])) for place, draft in found)
+
+
 def _rows(source: Source | None, entry: PromptSet) -> Iterator[tuple[str, files.Row]]:
     if entry.path is not None:
         return files.rows(entry.path)
@@ -106,7 +132,7 @@ def _rows(source: Source | None, entry: PromptSet) -> Iterator[tuple[str, files.
 def _corpus_rows(source: Source) -> Iterator[tuple[str, files.Row]]:
     from unwaver.sources import corpus
 
-    for number, row in enumerate(corpus.load(source.name.partition("/")[2]), 1):
+    for number, row in enumerate(corpus.load(source.packaged or source.name.partition("/")[2]), 1):
         yield f"{source.name}:{number}", row
 
 

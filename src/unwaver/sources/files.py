@@ -1,5 +1,7 @@
 """Rows of a file in any of the usual forms: JSON lines, a JSON list, CSV, TSV, Parquet, Arrow, or a folder of them.
 
+Those of text may be packed (`.jsonl.gz`, `.csv.zst` ...) and written in UTF-8 or UTF-16 (`opened`).
+
 Yields `(place, row)`: the place is `path:number` for messages (the line in JSON lines, else the 1-based row), the row
 an object by column name. Everything but a JSON list is streamed. A row that can't be read is a RecordError with its
 place, raised by `rows` and handed on by `each`; nothing is guessed and nothing is skipped but blank lines. No pickle,
@@ -10,25 +12,37 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from unwaver.errors import RecipeError, RecordError
-from unwaver.store import parse_row, read_lines
+from unwaver.progress import say
+from unwaver.sources.opened import PACKED, ending, opened
+from unwaver.store import parse_row
 
 Row = dict[str, Any]
 
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 """File endings that are understood."""
 
+TABLES = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+"""Endings of spreadsheets, which aren't read."""
+
+TAB = "\t"
+
+DELIMITERS = f",;{TAB}|"
+"""What may stand between the fields of a CSV, the likeliest first."""
+
 ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
 """Files in a folder of `datasets` or LLaMA-Factory that tell of the data and hold none."""
 
 LONGEST_FIELD = 1 << 28
-"""Characters in one CSV field; Python's own limit of 131,072 is less than a long trace."""
+"""Characters in one CSV field, bytes in one line; Python's own limit of 131,072 is less than a long trace."""
 
 
 def rows(path: Path) -> Iterator[tuple[str, Row]]:
@@ -45,12 +59,12 @@ def each(path: Path) -> Iterator[tuple[str, Row | RecordError]]:
     RecordError is raised all the same for a file that can't be read as a whole.
     """
     for file in files(path):
-        ending = file.suffix.lower()
-        if ending in (".csv", ".tsv"):
-            yield from _csv(file, "\t" if ending == ".tsv" else ",")
-        elif ending in (".parquet", ".arrow"):
+        form = ending(file)
+        if form in (".csv", ".tsv"):
+            yield from _csv(file, TAB if form == ".tsv" else DELIMITERS)
+        elif form in (".parquet", ".arrow"):
             yield from _columns(file)
-        elif ending == ".json" and _is_list(file):
+        elif form == ".json" and _is_list(file):
             yield from _json(file)
         else:
             yield from _lines(file)
@@ -60,17 +74,21 @@ def files(path: Path) -> list[Path]:
     """The files meant by a path: itself, or those under a folder that can be read, sorted by name."""
     if path.is_dir():
         found = sorted(
-            file
-            for file in path.rglob("*")
-            if file.suffix.lower() in FORMATS and file.name not in ABOUT and file.is_file()
+            file for file in path.rglob("*") if ending(file) in FORMATS and file.name not in ABOUT and file.is_file()
         )
         if not found:
             raise RecipeError(f"{path}: no file here ends in {', '.join(FORMATS)}")
         return found
     if not path.exists():
         raise RecipeError(f"{path}: there is no such file")
-    if path.suffix.lower() not in FORMATS:
-        raise RecipeError(f"{path}: expected a name that ends in {', '.join(FORMATS)}")
+    form = ending(path)
+    if form in TABLES:
+        raise RecipeError(f"{path}: a spreadsheet isn't read; save it as CSV in UTF-8 (`CSV UTF-8` in Excel)")
+    if form not in FORMATS:
+        packed = ", ".join(PACKED)
+        raise RecipeError(f"{path}: expected a name that ends in {', '.join(FORMATS)}, packed or not ({packed})")
+    if form in (".parquet", ".arrow") and path.suffix.lower() in PACKED:
+        raise RecipeError(f"{path}: expected a {form} file as it is; unpack it first")
     return [path]
 
 
@@ -89,7 +107,7 @@ def fingerprint(path: Path) -> str:
 
 def _is_list(path: Path) -> bool:
     """Whether a `.json` file holds one list; many hold JSON lines under that name."""
-    with path.open("rb") as content:
+    with opened(path) as content:
         while chunk := content.read(4096).removeprefix(b"\xef\xbb\xbf"):
             if chunk.strip():
                 return chunk.lstrip().startswith(b"[")
@@ -97,18 +115,24 @@ def _is_list(path: Path) -> bool:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, Row | RecordError]]:
-    for number, _, raw in read_lines(path):
-        place = f"{path}:{number}"
-        try:
-            row: Row | RecordError = parse_row(raw, place)
-        except RecordError as error:
-            row = error
-        yield place, row
+    with opened(path) as lines:
+        for number, raw in enumerate(iter(lambda: lines.readline(LONGEST_FIELD), b""), 1):
+            if len(raw) == LONGEST_FIELD:
+                raise RecordError(f"{path}:{number}: a line of more than {LONGEST_FIELD >> 20} MiB")
+            if not raw.strip():
+                continue
+            place = f"{path}:{number}"
+            try:
+                row: Row | RecordError = parse_row(raw, place)
+            except RecordError as error:
+                row = error
+            yield place, row
 
 
 def _json(path: Path) -> Iterator[tuple[str, Row | RecordError]]:
     try:
-        content = json.loads(path.read_bytes())
+        with opened(path) as text:
+            content = json.loads(text.read())
     except RecursionError:
         raise RecordError(f"{path}: not readable: nested too deeply") from None
     except ValueError as error:
@@ -121,12 +145,12 @@ def _json(path: Path) -> Iterator[tuple[str, Row | RecordError]]:
             yield place, RecordError(f"{place}: expected an object, got {type(row).__name__}")
 
 
-def _csv(path: Path, delimiter: str) -> Iterator[tuple[str, Row | RecordError]]:
+def _csv(path: Path, delimiters: str) -> Iterator[tuple[str, Row | RecordError]]:
     csv.field_size_limit(LONGEST_FIELD)
     number = 0
     try:
-        # What is not UTF-8 becomes halves of surrogate pairs, so that the row it stands in can be told.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        delimiter = _delimiter(path, delimiters)
+        with _text(path) as lines:
             table = csv.DictReader(lines, delimiter=delimiter, strict=True)
             twice = [name for name, count in Counter(table.fieldnames or ()).items() if count > 1]
             if twice:
@@ -139,16 +163,35 @@ def _csv(path: Path, delimiter: str) -> Iterator[tuple[str, Row | RecordError]]:
         raise RecordError(f"{path}:{number + 1}: not CSV: {error}") from None
 
 
+@contextmanager
+def _text(path: Path) -> Iterator[IO[str]]:
+    """A file's text. What is not UTF-8 becomes halves of surrogate pairs, so that the row it stands in can be told."""
+    with opened(path) as content:
+        yield io.TextIOWrapper(content, encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _delimiter(path: Path, among: str) -> str:
+    """What stands between the names of the header, where the comma gives one name only; said where it is another."""
+    names = {}
+    for delimiter in among:
+        with _text(path) as lines:
+            names[delimiter] = len(next(iter(csv.reader(lines, delimiter=delimiter)), []))
+    found = among[0] if names[among[0]] > 1 else max(names, key=lambda one: names[one])
+    if found != among[0]:
+        say(f"{path}: read with {'tabs' if found == TAB else f'`{found}`'} between its columns, as its header has them")
+    return found
+
+
 def _misfit(row: Mapping[Any, Any]) -> str | None:
     """Why a row of a CSV can't be read; None where it can."""
     if None in row:
-        return "more fields than the header has columns"
+        return "more fields than the header has columns; a cell with the separator in it needs quotes around it"
     if None in row.values():
         return "fewer fields than the header has columns"
     try:
         "".join([*row, *row.values()]).encode()
     except UnicodeEncodeError:
-        return "not UTF-8"
+        return "not UTF-8; save it as such (of a file in latin-1: iconv -f windows-1252 -t utf-8 FILE > NEW)"
     return None
 
 

@@ -7,10 +7,7 @@ licence to accept, `path` to a copy of one's own.
 
 from __future__ import annotations
 
-import os
-import socket
 import tempfile
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
@@ -38,23 +35,6 @@ def rows(home: Home, revision: str | None = None) -> Iterator[tuple[str, Row]]:
         return
     for number, row in enumerate(_table(home), 1):
         yield f"{home.id}:{number}", dict(row)
-
-
-def reachable() -> bool:
-    """Whether the hub may be asked (`HF_HUB_OFFLINE`) and answers within seconds.
-
-    `datasets` itself takes half a minute to find that it doesn't.
-    """
-    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
-        return False
-    if any(name.lower() == "https_proxy" for name in os.environ):
-        return True
-    host = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
-    try:
-        socket.create_connection((host.hostname or "", host.port or 443), timeout=3.0).close()
-    except OSError:
-        return False
-    return True
 
 
 def _table(home: Home) -> Any:

@@ -22,6 +22,7 @@ class Draft:
     category: str | None = None
     attack: str | None = None
     target: str | None = None
+    of: str | None = None
     split: str | None = None
     """`train` or `heldout`, in sources that are split."""
 
@@ -53,7 +54,7 @@ class Source:
     """One set of prompts."""
 
     name: str
-    """What a recipe calls it."""
+    """What a recipe calls it; with `path` it is read from a file of one's own, of the same columns."""
     title: str
     """What it is, in a few words."""
     kind: Kind
@@ -63,8 +64,12 @@ class Source:
     read: Reader
     home: Home | None = None
     """None: packaged with us."""
+    packaged: str = ""
+    """The packaged file's name without its ending; "": what follows the slash of the source's own."""
     splits: bool = False
-    """Whether it is divided into `train` and `heldout`."""
+    """Whether it is divided into `train` and `heldout`; `recipe.DIVIDED` then names it too."""
+    size: int | None = None
+    """How many prompts it holds, as its publisher or the study states, for `check` without a network; None: unknown."""
 
 
 def columns(kind: Kind, fields: Mapping[str, tuple[str, ...]], keep: Callable[[Row], bool] | None = None) -> Reader:

@@ -4,6 +4,6 @@
 caller has seen to it that the inputs are finished and that the step itself is not. They take no more from one another
 than the names of files.
 
-They share `calls` (asking models), `readings` (having traces read) and `attacked` (attacks by a model). The verbs
+They share `calls` (asking models) and `dialogues` (several calls for one result). The verbs
 `check`, `audit` and `export` have no step of their own.
 """

@@ -1,13 +1,14 @@
 """The page an audit makes: its records, the counting behind them, and how it is printed.
 
-Counts while rows go by and keeps numbers only, never text. Every share comes with its Wilson interval and stands on the
-rows that could be read; the others are counted by reason. Text from a file reaches the terminal only through `plain`.
+Counts while rows go by and keeps numbers, and of each label the first sentence that decided for it. Every share comes
+with its Wilson interval and stands on the rows that could be read; the others are counted by reason. Text from a file
+reaches the terminal only through `plain`.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from unwaver.intervals import wilson
 from unwaver.plain import plain
-from unwaver.records import NO_PATTERN, PATTERNS, Record, Verdict
+from unwaver.records import NO_PATTERN, PATTERNS, LookedAt, Record, Verdict
 from unwaver.sources.overlap import SetOverlap
 from unwaver.sources.traces import Row
 
@@ -23,8 +24,12 @@ PARTS = ("reasoning", "answer", "whole reply")
 
 LONGEST = 300
 """Characters of a text from the file in one line of the page."""
+LONGEST_PATH = 4096
+"""Characters that the name of a file may take besides: who wants to look there needs all of it."""
 FAULTS_SHOWN = 5
 """Rows that could not be read whose faults are told one by one."""
+EVIDENCE = 160
+"""Characters of a sentence that decided."""
 UNREAD = "the row can't be read"
 """What they count as, whatever was wrong with each."""
 
@@ -40,17 +45,33 @@ class Share(Record):
     high: float | None
 
 
+class Evidence(Record):
+    """The sentence that decided in one row."""
+
+    row: int
+    """0-based, as `--out` has it."""
+    quote: str
+    """As it stands in the text."""
+
+
 class Reading(Record):
-    """The verdicts through one rubric."""
+    """The verdicts through one rubric on one text of each row."""
 
     rubric: str
     judge: str
+    looked_at: LookedAt
     n: int
     """Rows with a label."""
     labels: dict[str, Share]
     """By label; of risky patterns, by pattern, so that the shares may add up to more than one."""
     unscored: dict[str, int]
     """Why there was no label -> how often."""
+    measured: dict[str, str] = {}
+    """How far the reader agreed with labels on models it had not met, by pattern or by the rubric; empty for models."""
+    undecided: dict[str, int] = {}
+    """Pattern -> scored rows in which it could be neither found nor ruled out; they are not in its share."""
+    evidence: dict[str, Evidence] = {}
+    """By label, of the first row that got it with a quote; of several patterns in a row, of the first."""
 
 
 class Length(Record):
@@ -79,6 +100,8 @@ class AuditPage(Record):
     """What was wrong with the first of them, with its place."""
     blocks: dict[str, int]
     """Reasoning blocks as `reasoning.split` found them."""
+    notes: dict[str, int]
+    """What was odd about where reasoning and answer were found."""
     endings: dict[str, int]
     """As the file states them; `unknown` where it doesn't."""
     words: dict[str, Length]
@@ -97,31 +120,46 @@ class Heard:
 
     rubric: str = ""
     judge: str = ""
+    looked_at: LookedAt = "both"
+    read: int = 0
+    """Rows that were scored."""
     labels: Counter[str] = field(default_factory=Counter)
     unscored: Counter[str] = field(default_factory=Counter)
+    undecided: Counter[str] = field(default_factory=Counter)
+    """Rows that were scored, by a name that was not decided in them."""
+    evidence: dict[str, Evidence] = field(default_factory=dict)
 
     def add(self, verdict: Verdict, row: Row) -> None:
         """Count the verdict on one row."""
-        self.rubric, self.judge = verdict.rubric, verdict.judge
-        if verdict.label is None:
+        self.rubric, self.judge, self.looked_at = verdict.rubric, verdict.judge, verdict.looked_at
+        if verdict.labels is None:
             self.unscored[verdict.reason if row.unread is None else UNREAD] += 1
         else:
-            self.labels[verdict.label] += 1
+            self.read += 1
+            self.undecided.update(verdict.undecided)
+            found = verdict.labels or (() if verdict.undecided else (NO_PATTERN,))
+            self.labels.update(found)
+            if verdict.quote and verdict.labels:
+                shown = Evidence(row=row.number, quote=verdict.quote)
+                self.evidence.setdefault(verdict.labels[0], shown)
+            # Of some patterns undecided and none found, nobody knows whether there is one.
+            self.undecided.update([NO_PATTERN] if not found else [])
 
-    def reading(self) -> Reading:
-        """The shares."""
-        n = self.labels.total()
-        counts: Counter[str] = Counter()
-        for label, count in self.labels.items():
-            counts.update(dict.fromkeys(label.split("+"), count))
+    def reading(self, measured: Mapping[str, str]) -> Reading:
+        """The shares. `measured`: how well the reader reads, where that is known."""
+        n, counts = self.read, self.labels
         risky = self.rubric.startswith("risky-patterns")
         order = [*PATTERNS, NO_PATTERN] if risky else [name for name, _ in counts.most_common()]
         return Reading(
             rubric=self.rubric,
             judge=self.judge,
+            looked_at=self.looked_at,
             n=n,
-            labels={name: _share(counts[name], n) for name in order},
+            labels={name: _share(counts[name], n - self.undecided[name]) for name in order},
+            undecided=dict(self.undecided),
+            measured=dict(measured),
             unscored=dict(self.unscored.most_common()),
+            evidence=self.evidence,
         )
 
 
@@ -134,6 +172,7 @@ class Tally:
     unread: int = 0
     faults: list[str] = field(default_factory=list)
     blocks: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
     endings: Counter[str] = field(default_factory=Counter)
     words: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     characters: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -152,7 +191,8 @@ class Tally:
             self.no_reply += 1
             return
         self.blocks[row.block] += 1
-        whole = " ".join(text for text in (row.reasoning, row.answer) if text)
+        self.notes.update([row.note] if row.note else [])
+        whole = row.whole or " ".join(text for text in (row.reasoning, row.answer) if text)
         for part, text in zip(PARTS, (row.reasoning, row.answer, whole), strict=True):
             if text is not None:
                 self.words[part].append(len(text.split()))
@@ -170,6 +210,7 @@ class Tally:
             unread=self.unread,
             faults=tuple(self.faults),
             blocks=dict(self.blocks.most_common()),
+            notes=dict(self.notes.most_common()),
             endings=dict(self.endings.most_common()),
             words={part: _length(self.words[part]) for part in PARTS},
             characters={part: _length(self.characters[part]) for part in PARTS},
@@ -193,11 +234,16 @@ def _share(count: int, n: int) -> Share:
 
 def show(page: AuditPage) -> None:
     """Print a page to stdout."""
-    from rich.console import Console
+    from rich.table import Table
 
-    console = Console(highlight=False)
+    from unwaver.printer import console, show_table
+
+    out = console()
     for piece in _pieces(page):
-        console.print(piece)
+        if isinstance(piece, Table):
+            show_table(out, piece)
+        else:
+            out.print(piece)
 
 
 def _pieces(page: AuditPage) -> Iterator[Any]:
@@ -211,7 +257,8 @@ def _pieces(page: AuditPage) -> Iterator[Any]:
     if page.unread:
         head.add_row("can't be read", str(page.unread))
     yield head
-    yield from (_line(f"can't be read: {fault}") for fault in page.faults)
+    yield from (_line(f"can't be read: {fault}", len(page.source)) for fault in page.faults)
+    yield from (_line(f"{count} of the replies: {note}") for note, count in page.notes.items())
     for unit, lengths in (("words", page.words), ("characters", page.characters)):
         yield _heading(f"Lengths in {unit}")
         table = _table("", "rows", "mean", "median", "90th percentile")
@@ -220,13 +267,19 @@ def _pieces(page: AuditPage) -> Iterator[Any]:
             table.add_row(part, str(length.n), *("-" if figure is None else f"{figure:,.0f}" for figure in figures))
         yield table
     for reading in page.readings:
-        yield _heading(f"{reading.rubric} by {reading.judge}: {reading.n} rows scored")
-        table = _table("label", "rows", "share", "95 % interval")
+        where = f" of the {reading.looked_at}" if reading.looked_at != "both" else ""
+        yield _heading(f"{reading.rubric}{where} by {reading.judge}: {reading.n} rows scored")
+        open_ = reading.undecided
+        table = _table("label", "rows", "share", "95 % interval", *(["undecided"] if open_ else []))
         for label, share in reading.labels.items():
             ends = "-" if share.low is None or share.high is None else f"{share.low:.1%} to {share.high:.1%}"
-            table.add_row(_line(label), str(share.count), "-" if share.share is None else f"{share.share:.1%}", ends)
+            part = "-" if share.share is None else f"{share.share:.1%}"
+            table.add_row(_line(label), str(share.count), part, ends, *([str(open_.get(label, 0))] if open_ else []))
         yield table
         yield from (_line(f"{count} unscored: {reason}") for reason, count in reading.unscored.items())
+        for label, shown in reading.evidence.items():
+            yield _line(f"{label}, row {shown.row}: {plain(shown.quote, EVIDENCE)}")
+        yield from (_line(f"how well {name} is read: {text}") for name, text in reading.measured.items())
     yield _heading("Prompts of evaluation sets that stand among these prompts")
     overlap = _table("set", "prompts", "found", "exact", "normalised", "8 words")
     for name, one in page.overlap.items():
@@ -248,10 +301,11 @@ def _table(*headings: str) -> Any:
 def _heading(text: str) -> Any:
     from rich.text import Text
 
-    return Text("\n" + plain(text, LONGEST), style="bold")
+    return Text("\n" + plain(text, LONGEST + (LONGEST_PATH if "/" in text else 0)), style="bold")
 
 
-def _line(text: str) -> Any:
+def _line(text: str, place: int = 0) -> Any:
+    """One line; `place`: how long the name of a file in it may be, which is never cut."""
     from rich.text import Text
 
-    return Text(plain(text, LONGEST))
+    return Text(plain(text, LONGEST + place))

@@ -9,17 +9,19 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from unwaver.errors import RecipeError, RunError
 from unwaver.ledger import Ledger
 from unwaver.models import Model, open_model
 from unwaver.models.engine import Engine, Tally, summary
 from unwaver.progress import Bar, bar, say
-from unwaver.reasoning import FAMILIES, headless, trace
-from unwaver.recipe import ModelSettings
+from unwaver.reasoning import headless, trace
+from unwaver.recipe import ModelSettings, Recipe
 from unwaver.records import Prompt, Reply, Request, Trace, digest
-from unwaver.store import RunDir, disk_errors
+from unwaver.stages import loops
+from unwaver.stages.siblings import Siblings
+from unwaver.store import RunDir, Step, disk_errors
 
 T = TypeVar("T")
 
@@ -32,9 +34,6 @@ class Place:
     """Where a command works: the run's root, who makes its calls, and the local models it keeps from stage to stage."""
 
     root: Path
-    engine: Literal["local", "ray"] = "local"
-    """Who makes the calls to a server. `local`: this process. `ray`: actors on a Ray cluster; the records are the same.
-    Models of this machine's own are asked here either way."""
     _loaded: dict[str, Model] = field(default_factory=dict)
 
     async def make_room(self, wanted: Iterable[ModelSettings]) -> None:
@@ -64,7 +63,7 @@ class Place:
 
     def close(self) -> None:
         """Let go of all weights."""
-        asyncio.run(self.make_room(()))
+        loops.run(self.make_room(()))
 
 
 def _weights(settings: ModelSettings) -> str:
@@ -78,7 +77,9 @@ class Calls:
     def __init__(self, run: RunDir, place: Place, max_failed: float) -> None:
         self._run, self._place, self._max_failed = run, place, max_failed
         self._ledger = Ledger(run.path / "replies")
+        self._siblings = Siblings(run)
         self._tallies: dict[str, tuple[ModelSettings, Tally]] = {}
+        self._noted: set[int] = set()
 
     def close(self) -> None:
         """Close the ledger."""
@@ -90,10 +91,7 @@ class Calls:
             owed = self._from_first_owed(settings, iter(requests()), progress)
             if owed is None:
                 return
-            if self._place.engine == "ray" and settings.door == "openai":
-                failures = self._by_ray(settings, owed, progress)
-            else:
-                failures = self.drive({"": settings}, lambda engines: engines[""].ask_all(owed, progress.advance))
+            failures = self.drive({"": settings}, lambda engines: engines[""].ask_all(owed, progress.advance))
         self._refuse_failures(settings, failures, total, what)
 
     def _refuse_failures(self, settings: ModelSettings, failures: Counter[str], total: int, what: str) -> None:
@@ -112,24 +110,30 @@ class Calls:
         found = 0
         first = None
         for request in requests:
-            if request.key(settings.label) not in self._ledger:
+            if not self._is_there(settings, request):
                 first = request
                 break
             found += 1
         self._tally(settings).found += found
         progress.advance(found)
-        return None if first is None else chain([first], requests)
+        return None if first is None else chain([first], self._taking(settings, requests))
 
-    def _by_ray(self, settings: ModelSettings, owed: Iterator[Request], progress: Bar) -> Counter[str]:
-        from unwaver.models.ray_engine import ask_all
+    def _taking(self, settings: ModelSettings, requests: Iterator[Request]) -> Iterator[Request]:
+        """The same requests; what another run has the reply to is in this one's ledger when it goes by."""
+        for request in requests:
+            self._is_there(settings, request)
+            yield request
 
-        try:
-            with disk_errors(self._run.path):
-                return ask_all(settings, owed, self._ledger, self._tally(settings), progress.advance)
-        finally:
-            # The actors wrote shards of their own.
-            self._ledger.close()
-            self._ledger = Ledger(self._ledger.folder)
+    def _is_there(self, settings: ModelSettings, request: Request) -> bool:
+        """Whether the ledger holds a finished call; one that another run of this stage has made is put down in it."""
+        key = request.key(settings.label)
+        if key in self._ledger:
+            return True
+        if settings.door == "replay" or (reply := self._siblings.get(key)) is None:
+            return False
+        self._ledger.append(key, reply, (0, 0))  # its tokens were spent there
+        self._tally(settings).taken += 1
+        return True
 
     def drive(self, roles: dict[str, ModelSettings], work: Callable[[dict[str, Engine]], Awaitable[T]]) -> T:
         """Run asynchronous work with an engine per role, all on this stage's ledger; equal models share an engine."""
@@ -144,7 +148,7 @@ class Calls:
                 return await work(engines)
 
         with disk_errors(self._run.path):
-            return asyncio.run(inside())
+            return loops.run(inside())
 
     async def _open(self, settings: ModelSettings, stack: AsyncExitStack) -> Engine:
         model = self._place.model(settings)
@@ -157,6 +161,37 @@ class Calls:
         found = self._ledger.get(request.key(settings.label))
         return found if found is not None else Reply(ending="error", failure="this call was never made")
 
+    def note(self, settings: ModelSettings, request: Request, reply: Reply) -> None:
+        """Count what has to be told of a reply, once however often it is taken up: for the manifest and `tell`."""
+        name = hash(request.key(settings.label))
+        if reply.notes and name not in self._noted:
+            self._noted.add(name)
+            self._tally(settings).notes.update(reply.notes)
+
+    def tell(self) -> None:
+        """Say what was noted, and of how many replies."""
+        for label, (_, tally) in self._tallies.items():
+            if tally.taken:
+                say(f"{label}: {tally.taken} {'reply' if tally.taken == 1 else 'replies'} taken from other runs")
+            for note, count in tally.notes.most_common():
+                say(f"{label}: {count} {'reply' if count == 1 else 'replies'}: {note}")
+
+    def heard(self, settings: ModelSettings, request: Request) -> Reply | None:
+        """The reply to a call; None where it is owed in this session."""
+        key = request.key(settings.label)
+        if self._ledger.owes(key):
+            self._is_there(settings, request)
+        return None if self._ledger.owes(key) else self._ledger.get(key)
+
+    def found(self, settings: ModelSettings) -> None:
+        """Count one call that the ledger already held."""
+        self._tally(settings).found += 1
+
+    @staticmethod
+    def weights(settings: ModelSettings) -> str:
+        """What two roles must share to be asked through one loaded model."""
+        return _weights(settings)
+
     def summary(self) -> dict[str, Any]:
         """Calls, tokens and cost by model, for the manifest; `cost` is None when no model has prices."""
         calls = {label: summary(settings, tally, self._ledger) for label, (settings, tally) in self._tallies.items()}
@@ -168,29 +203,66 @@ class Calls:
         return self._tallies.setdefault(settings.label, (settings, Tally()))[1]
 
 
-class TraceMaker:
-    """Makes traces of a model's replies, and notices a template that opens the reasoning block unsaid."""
+LEARNED_FROM = 200
+"""Replies that are looked at to learn whether a model always reasons before it answers."""
 
-    def __init__(self, settings: ModelSettings) -> None:
-        self._settings = settings
+
+class TraceMaker:
+    """Makes traces of a model's replies, and counts what was odd about where their reasoning is.
+
+    `always`: this model always reasons first, so that a reply cut before any mark is a thought and no answer. One that
+    has made the first traces knows whether that is so (`learned`).
+    """
+
+    def __init__(self, settings: ModelSettings, always: bool = False) -> None:
+        self._settings, self._always = settings, always
         self._headless = self._bare = 0
+        self._whole = self._reasoned = 0
+        self.notes: Counter[str] = Counter()
+        """How often each note was made."""
+
+    def learned(self) -> TraceMaker:
+        """Another one, which knows what this one has seen: of a server's model, whether nearly all of its whole
+        replies, and at least five, had reasoning in them.
+        """
+        asked = self._settings.door in REMOTE and not self._settings.opens_block
+        return TraceMaker(self._settings, asked and self._reasoned >= max(5.0, 0.95 * self._whole))
 
     def make(self, prompt: Prompt, request: Request, reply: Reply) -> Trace:
         """The trace in one reply."""
-        tags = FAMILIES[self._settings.tags]
-        made = trace(prompt, request, reply, self._settings.label, tags)
-        self._headless += headless(reply, tags)
+        made = trace(prompt, request, reply, self._settings.label, self._settings.tags, always=self._always)
+        if made.note is not None:
+            self.notes[made.note] += 1
+        self._whole += made.ending == "stop"
+        self._reasoned += made.ending == "stop" and bool(made.reasoning) and bool(made.answer)
+        self._headless += headless(reply, self._settings.tags)
         self._bare += made.truncated and made.block == "none"
         return made
 
     def tell(self) -> None:
-        """Say so where replies cut inside their reasoning look like answers."""
+        """Say so where replies were odd, and where replies cut inside their reasoning look like answers."""
+        for note, count in self.notes.most_common():
+            say(f"{self._settings.label}: {count} {'reply' if count == 1 else 'replies'}: {note}")
+        if any(note.startswith(FOREIGN) for note in self.notes):
+            say(
+                "such replies are unscored for all that depends on where the reasoning is; three lines in the recipe "
+                "add a family of marks (docs/families.md)"
+            )
         if self._headless and self._bare:
             say(
                 f"{self._settings.label}: {self._headless} replies close a reasoning block they never opened, and "
                 f"{self._bare} were cut without any tag: those may be thoughts, and count as answers. Where the "
                 "template opens the block, give this model `opens_block = true`"
             )
+
+
+FOREIGN = "marks "
+"""How the notes of replies begin whose marks could not be read."""
+
+
+def noted(notes: Counter[str]) -> dict[str, dict[str, int]]:
+    """What a manifest says of odd replies; nothing where there were none."""
+    return {"notes": dict(notes.most_common())} if notes else {}
 
 
 @dataclass(frozen=True)
@@ -223,10 +295,30 @@ def ask_together(settings: ModelSettings, askings: Sequence[Asking], place: Plac
         wanting = [asking for asking, left in owed if left is not None]
         if wanting:
             with disk_errors(place.root):
-                asyncio.run(inside())
+                loops.run(inside())
     for asking in askings:
         # Each directory's own `ask` finds these replies in its ledger; they were made now, and are to count once.
         tally = asking.calls._tally(settings)
         tally.found = tally.failed - tally.asked
     for asking, failures in zip(wanting, found, strict=True):
         asking.calls._refuse_failures(settings, failures, len(asking.requests), asking.what)
+
+
+def student_of(step: Step, recipe: Recipe, place: Place) -> ModelSettings:
+    """The raw student, or the one the step's training left."""
+    student = recipe.models["student"]
+    train = step.inputs.get("train")
+    if train is None:
+        return student
+    folder = train.directory(place.root) / "model"
+    if not folder.is_dir():
+        raise RunError(
+            f"{folder}: the trained student isn't there; delete {train.directory(place.root)} and train again"
+        )
+    door = student.door if student.door in ("hf", "vllm") else "hf"
+    update = {
+        "name": f"{door}:{folder.resolve()}",
+        "alias": f"{student.unsteered.label}+{train.digest[:8]}",
+        "revision": None,
+    }
+    return student.model_copy(update=update)

@@ -18,7 +18,7 @@ from typing import Any
 
 from unwaver.errors import RecipeError
 from unwaver.records import Example
-from unwaver.sources.catalogue import SOURCES
+from unwaver.sources.benchmarks import SOURCES
 
 Row = dict[str, Any]
 
@@ -46,12 +46,14 @@ def write_dataset(
     formats = sorted(formats, key=list(FORMATS).index)
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / FORMATS[name][0] for name in formats]
-    size = shielded = 0
+    size = shielded = paired = begun = 0
     with ExitStack() as stack:
         writers = [stack.enter_context(FORMATS[name][1](file)) for name, file in zip(formats, files, strict=True)]
         for example in chain([first], left):
             size += 1
             shielded += any(not span.trained for span in example.spans)
+            begun += example.begun
+            paired += example.rejected is not None
             for write in writers:
                 write(example)
     info = {name: entry for form, entry in LLAMA_FACTORY.items() if form in formats for name in [_entry(card, form)]}
@@ -59,17 +61,19 @@ def write_dataset(
         files.append(folder / "dataset_info.json")
         files[-1].write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
     files.append(folder / "README.md")
-    files[-1].write_text(_clean(_header(formats) + _card(size, shielded, card, formats)), encoding="utf-8")
+    files[-1].write_text(
+        clean(_header(formats) + _card(size, (shielded, paired, begun), card, formats)), encoding="utf-8"
+    )
     return files
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def messages_row(example: Example) -> Row:
     """The example as turns, with its part, kind and the ids of its prompt and trace."""
-    turns = [{"role": "user", "content": _clean(example.user)}, {"role": "assistant", "content": _clean(example.reply)}]
+    turns = [{"role": "user", "content": clean(example.user)}, {"role": "assistant", "content": clean(example.reply)}]
     return {
         "messages": turns,
         "part": example.part,
@@ -81,13 +85,13 @@ def messages_row(example: Example) -> Row:
 
 def sharegpt_row(example: Example) -> Row:
     """The example as ShareGPT has it."""
-    turns = [{"from": "human", "value": _clean(example.user)}, {"from": "gpt", "value": _clean(example.reply)}]
+    turns = [{"from": "human", "value": clean(example.user)}, {"from": "gpt", "value": clean(example.reply)}]
     return {"conversations": turns}
 
 
 def alpaca_row(example: Example) -> Row:
     """The example as Alpaca has it; `input` is always empty."""
-    return {"instruction": _clean(example.user), "input": "", "output": _clean(example.reply)}
+    return {"instruction": clean(example.user), "input": "", "output": clean(example.reply)}
 
 
 Write = Callable[[Example], object]
@@ -229,38 +233,49 @@ TOLD = frozenset(
 """The entries of a card that have a section of their own or say the same again; the others are listed as settings."""
 
 
-def _card(size: int, shielded: int, card: Mapping[str, Any], formats: Sequence[str]) -> str:
-    text = [f"\n# {_cell(card.get('name') or 'Training set')}\n"]
+def _card(size: int, marked: tuple[int, int, int], card: Mapping[str, Any], formats: Sequence[str]) -> str:
+    text = [f"\n# {cell(card.get('name') or 'Training set')}\n"]
     if card.get("note"):
-        text.append(f"> {_cell(card['note'])}\n")
+        text.append(f"> {cell(card['note'])}\n")
     text.append(
         f"{size} examples of prompt, reasoning and answer for supervised fine-tuning, made with unwaver. "
         "The reasoning stands between its tags in the assistant's text. The instruction the teacher was given is no "
         "part of any example.\n"
     )
+    shielded, paired, begun = marked
     if shielded:
         text.append(
             f"{shielded} examples hold stretches that are context and not to be trained on; these forms do not keep "
             "that mark.\n"
         )
+    if begun:
+        text.append(
+            f"{begun} examples are the beginning of a reasoning and nothing else; these forms do not keep that mark, "
+            "and a trainer that reads them would end the reply there: leave them out.\n"
+        )
+    if paired:
+        text.append(
+            f"{paired} examples were trained on as preference pairs; these forms hold the chosen replies alone "
+            "(`unwaver export --to dpo` writes pairs).\n"
+        )
     text += [_parts(card.get("parts") or {}), _dropped(card.get("parts") or {}), _stages(card.get("stages") or {})]
-    text += [_models(card), _sources(card), _settings(card), _use(formats)]
+    text += [models_of(card), sources_of(card), _settings(card), _use(formats)]
     return "\n".join(piece for piece in text if piece)
 
 
 def _parts(parts: Mapping[str, Any]) -> str:
     rows = [(name, part.get("wanted", ""), part.get("kept", "")) for name, part in parts.items()]
-    return _table("Parts", ("part", "asked for", "examples"), rows)
+    return table("Parts", ("part", "asked for", "examples"), rows)
 
 
 def _dropped(parts: Mapping[str, Any]) -> str:
     rows = [(name, why, n) for name, part in parts.items() for why, n in (part.get("dropped") or {}).items()]
-    return _table("What was left out, and why", ("part", "reason", "traces"), rows)
+    return table("What was left out, and why", ("part", "reason", "traces"), rows)
 
 
 def _stages(stages: Mapping[str, Any]) -> str:
     rows = [(stage, *row) for stage, counts in stages.items() for row in _counts(counts)]
-    return _table("Counts by stage", ("stage", "what", "count"), rows)
+    return table("Counts by stage", ("stage", "what", "count"), rows)
 
 
 def _counts(counts: Any, what: str = "") -> list[tuple[str, Any]]:
@@ -270,15 +285,15 @@ def _counts(counts: Any, what: str = "") -> list[tuple[str, Any]]:
     return [row for name, inner in counts.items() for row in _counts(inner, f"{what}: {name}" if what else str(name))]
 
 
-def _models(card: Mapping[str, Any]) -> str:
+def models_of(card: Mapping[str, Any]) -> str:
     given = dict(card.get("models") or {})
     roles = [(role, name) for role, names in given.items() for name in ([names] if isinstance(names, str) else names)]
     roles += [("teacher", name) for name in card.get("teachers") or ()]
     rows = [(role, *_revision(str(name))) for role, name in dict.fromkeys(roles)]
-    return _table("Models", ("role", "model", "revision"), rows)
+    return table("Models", ("role", "model", "revision"), rows)
 
 
-def _sources(card: Mapping[str, Any]) -> str:
+def sources_of(card: Mapping[str, Any]) -> str:
     given = dict(card.get("licences") or {})
     rows = []
     for source in card.get("sources") or ():
@@ -286,15 +301,15 @@ def _sources(card: Mapping[str, Any]) -> str:
         known = SOURCES.get(name)
         licence = given.get(source) or given.get(name) or (known.licence if known else "not known to us")
         rows.append((name, revision, licence))
-    table = _table("Sources of the prompts", ("source", "revision", "licence"), rows)
+    told = table("Sources of the prompts", ("source", "revision", "licence"), rows)
     terms = "The terms of the models that wrote the traces apply besides.\n"
-    return f"{table}\n{terms}" if table else ""
+    return f"{told}\n{terms}" if told else ""
 
 
 def _settings(card: Mapping[str, Any]) -> str:
     rows = [(key, value if isinstance(value, int | float | str) else json.dumps(value, ensure_ascii=False))
             for key, value in card.items() if key not in TOLD and value not in (None, "")]  # fmt: skip
-    return _table("Settings", ("setting", "value"), rows)
+    return table("Settings", ("setting", "value"), rows)
 
 
 def _use(formats: Sequence[str]) -> str:
@@ -320,14 +335,14 @@ def _revision(name: str) -> tuple[str, str]:
     return (found, revision) if at else (name, "not stated")
 
 
-def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     if not rows:
         return ""
-    lines = [f"| {' | '.join(_cell(one) for one in row)} |" for row in rows]
+    lines = [f"| {' | '.join(cell(one) for one in row)} |" for row in rows]
     return "\n".join([f"## {title}\n", f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}", *lines, ""])
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """A value as one line of Markdown that can neither end its cell nor start markup."""
     text = "".join(c if c.isprintable() else " " for c in str(value))
     return "".join(f"\\{c}" if c in "\\|<>[]`*" else c for c in text)

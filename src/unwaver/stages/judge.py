@@ -1,49 +1,138 @@
-"""`judge`: what the teacher's traces are worth as training data (docs/protocols.md).
+"""`judge`: one reader's answer to one question about every trace of a teacher or a student (docs/protocols.md).
 
-Reads `traces.jsonl`; writes `verdicts.jsonl` (records.Verdict). Traces of harmful prompts are read for safety (the
-guard), for risky patterns, for refusal, and sentence by sentence where the recipe names a judge for it (anatomy); those
-of other prompts for refusal only, maths and code for correctness. Traces are read anew for each pass and verdicts
-written as they are made, so that memory does not grow with them.
+Reads `traces.jsonl`, whoever wrote it; writes `verdicts.jsonl` (records.Verdict). A step of its own for each reader, so
+that another reader, rubric or guard asks no model for a reply again and leaves what others read as it is. Rules answer
+at once; models are asked, asked once more, then it is unscored. Of a trace with shielded stretches the rest is read,
+what the student is trained to write, unless the question goes by sentences. Traces are read anew for each pass and
+verdicts written as they are made, so that memory does not grow with them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from unwaver.dialogue import Dialogue
+from unwaver.judging import LocalReader, ModelReader
+from unwaver.judging.questions import question
+from unwaver.judging.readers import grader, local_reader, model_reader
+from unwaver.judging.reading import JUDGE, read
 from unwaver.judging.tally import Counts
-from unwaver.recipe import Recipe
-from unwaver.records import Kind, Trace, Verdict
+from unwaver.progress import bar
+from unwaver.recipe import Recipe, is_local, reader_file
+from unwaver.records import Trace, Verdict
 from unwaver.stages.calls import Calls, Place
-from unwaver.stages.distil import TRACES
-from unwaver.stages.readings import Traces, read
-from unwaver.store import RunDir, Step, read_records, read_rows
+from unwaver.stages.dialogues import in_rounds, results
+from unwaver.store import TRACES, VERDICTS, RunDir, Step, read_manifest, read_records, read_rows
 
-VERDICTS = "verdicts.jsonl"
+Traces = Callable[[], Iterable[Trace]]
+"""Begins the same traces again, in the same order."""
+
+GRADED_TOGETHER = 1024
+"""Traces handed to a grader's processes at once."""
 
 
 def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
-    """Read every trace through every rubric that fits its prompt."""
-    source = step.inputs["distil"].directory(place.root) / TRACES
+    """Have every trace read by the step's reader, one text after the other."""
+    source = step.inputs["traces"].directory(place.root) / TRACES
+    asked, reader = str(step.settings["question"]), str(step.settings["by"])
     with RunDir.open(step, place.root) as out:
         counts = Counts()
         calls = Calls(out, place, recipe.max_failed)
         try:
-            out.write(VERDICTS, counts.passing(_verdicts(source, recipe, calls)))
+            out.write(VERDICTS, counts.passing(_verdicts(asked, reader, source, recipe, calls)))
+            calls.tell()
         finally:
             calls.close()
         traces = sum(1 for _ in read_rows(source))
-        return out.finish({"traces": traces, **counts.summary()}, **calls.summary())
+        told = {"question": asked, "turn": 0 if question(asked).graded else recipe.judge.readers(asked).index(reader)}
+        return out.finish({"traces": traces, **counts.summary()}, **told, **calls.summary())
 
 
-def _verdicts(source: Path, recipe: Recipe, calls: Calls) -> Iterator[Verdict]:
-    def of(*kinds: Kind) -> Traces:
-        return lambda: (trace for trace in read_records(source, Trace) if trace.prompt.kind in kinds)
+def verdicts_of(run: Path) -> Iterator[Verdict]:
+    """What every finished reader beside a run said of its traces, of one question the first reader's first."""
+    return verdicts_in(readers_beside(run.parent).get(run.name, ()))
 
-    yield from read(of("harmful"), "guard", recipe, calls)
-    yield from read(of("harmful"), "patterns", recipe, calls)
-    yield from read(of("harmful", "borderline", "benign"), "refusal", recipe, calls)
-    yield from read(of("harmful"), "anatomy", recipe, calls)
-    yield from read(of("maths"), "maths", recipe, calls)
-    yield from read(of("code"), "code", recipe, calls)
+
+def verdicts_in(directories: Iterable[Path]) -> Iterator[Verdict]:
+    """What these readers said."""
+    return (verdict for directory in directories for verdict in read_records(directory / VERDICTS, Verdict))
+
+
+def readers_beside(root: Path) -> dict[str, list[Path]]:
+    """The directories of every finished reader in a folder by the run that it read, of one question the first first."""
+    found: dict[str, list[tuple[int, Path]]] = {}
+    for directory in root.glob("judge-*"):
+        manifest = read_manifest(directory)
+        if manifest is not None:
+            config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+            found.setdefault(config["inputs"]["traces"], []).append((int(manifest["turn"]), directory))
+    return {run: [directory for _, directory in sorted(readers)] for run, readers in found.items()}
+
+
+def named_by(directory: Path) -> str:
+    """Who read, as the recipe names him."""
+    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    return str(config.get("settings", {}).get("by", ""))
+
+
+def _verdicts(asked: str, reader: str, source: Path, recipe: Recipe, calls: Calls) -> Iterator[Verdict]:
+    about = question(asked)
+    names: dict[str, str] = {}
+
+    def traces() -> Iterator[Trace]:
+        for trace in read_records(source, Trace):
+            if trace.prompt.kind in about.kinds:
+                learnt = trace if about.whole else trace.learnt
+                if learnt is not trace:
+                    names[learnt.id] = trace.id
+                yield learnt
+
+    for verdict in by_reader(asked, reader, traces, recipe, calls):
+        named = names.get(verdict.trace)
+        yield verdict if named is None else verdict.model_copy(update={"trace": named})
+
+
+def by_reader(asked: str, reader: str, traces: Traces, recipe: Recipe, calls: Calls) -> Iterator[Verdict]:
+    """What a reader, by his name in the recipe, says of traces to a question: of each text it is about, in order."""
+    about = question(asked)
+    if about.graded:
+        yield from _graded(asked, traces)
+        return
+    for looked_at in about.looked_at:
+        if is_local(reader):
+            yield from _by_itself(local_reader(asked, looked_at, reader_file(reader)), traces())
+        else:
+            model = model_reader(asked, recipe.models[reader], recipe.judge, looked_at)
+            yield from by_model(model, reader, traces, recipe, calls)
+
+
+def _graded(asked: str, traces: Traces) -> Iterator[Verdict]:
+    with grader(asked) as graded, bar(f"{asked}, graded", None) as progress:
+        left = iter(traces())
+        while batch := list(islice(left, GRADED_TOGETHER)):
+            for verdict in graded.verdicts(batch):
+                yield verdict
+                progress.advance()
+
+
+def _by_itself(reader: LocalReader, traces: Iterable[Trace]) -> Iterator[Verdict]:
+    with bar(f"{reader.rubric.partition('@')[0]} without a model", None) as progress:
+        for trace in traces:
+            yield reader.verdict(trace)
+            progress.advance()
+
+
+def by_model(reader: ModelReader, by: str, traces: Traces, recipe: Recipe, calls: Calls) -> Iterator[Verdict]:
+    """One judge's verdict on every trace, in their order; `by`: its name in `[models]`."""
+    model = recipe.models[by]
+    what = f"{reader.rubric.partition('@')[0]} by {by}"
+
+    def readings() -> Iterator[Dialogue[Verdict]]:
+        return (read(trace, reader, model.label) for trace in traces())
+
+    in_rounds(readings, {JUDGE: model}, calls, what)
+    yield from results(readings, {JUDGE: model}, calls)

@@ -14,9 +14,7 @@ from unwaver.recipe import Recipe
 from unwaver.records import Example, Prompt
 from unwaver.sources import overlap
 from unwaver.stages.calls import Place
-from unwaver.stages.mix import EXAMPLES
-from unwaver.stages.prompts import PROMPTS
-from unwaver.store import RunDir, Step, read_records
+from unwaver.store import EXAMPLES, PROMPTS, RunDir, Step, read_records
 
 
 def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:

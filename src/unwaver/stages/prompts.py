@@ -16,9 +16,7 @@ from unwaver.recipe import PromptSet, Recipe
 from unwaver.records import Prompt
 from unwaver.sources import corpus
 from unwaver.stages.calls import Place
-from unwaver.store import RunDir, Step
-
-PROMPTS = "prompts.jsonl"
+from unwaver.store import PROMPTS, RunDir, Step
 
 
 def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:

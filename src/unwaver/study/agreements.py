@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import combinations
 
-from unwaver.judging.agreement import Agreement, agreement, by_pattern, by_sentence
-from unwaver.judging.anatomy import told_in
+from unwaver.judging.anatomy import read_in
 from unwaver.records import LookedAt, Record, Verdict
+from unwaver.study.agreement import Agreement, agreement, by_pattern, by_sentence
 
 LABELS: dict[str, tuple[str, ...]] = {
     "harm": ("safe", "unsafe"),
@@ -61,9 +61,11 @@ def _compared(rubric: str, one: dict[str, Verdict], two: dict[str, Verdict]) -> 
     if not both:
         return []
     if rubric == ANATOMY_RUBRIC:
-        told = by_sentence([told_in(one[trace]) for trace in both], [told_in(two[trace]) for trace in both])
+        told = by_sentence([read_in(one[trace]) for trace in both], [read_in(two[trace]) for trace in both])
         return [(f"{rubric}:{name}", found) for name, found in told.items()]
-    first, second = [one[trace].label for trace in both], [two[trace].label for trace in both]
     if rubric == PATTERNS_RUBRIC:
-        return [(f"{rubric}:{name}", found) for name, found in by_pattern(first, second).items()]
+        left = ([one[trace].undecided for trace in both], [two[trace].undecided for trace in both])
+        shown = by_pattern([one[trace].labels for trace in both], [two[trace].labels for trace in both], left)
+        return [(f"{rubric}:{name}", found) for name, found in shown.items()]
+    first, second = [one[trace].label for trace in both], [two[trace].label for trace in both]
     return [(rubric, agreement(first, second, LABELS.get(rubric)))]

@@ -5,15 +5,14 @@ Pure: reads a step and its recipe, nothing on disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from unwaver.attacks import pair, pap
-from unwaver.recipe import RULES, ModelSettings, Recipe
-from unwaver.stages import attacked
-from unwaver.stages.evaluate import LOOKED_AT
+from unwaver import attacks, teaching
+from unwaver.recipe import ModelSettings, Recipe, is_local
+from unwaver.stages.evaluate import attack_settings
 from unwaver.store import Step
-from unwaver.study.plan import kind_of, rubrics_of
+from unwaver.teaching.method import TEACHER
 
 
 @dataclass(frozen=True)
@@ -27,47 +26,70 @@ class Asked:
     calls: int
     most: bool = False
     """Whether that is the most it can come to: a search ends when it is won."""
+    tokens: tuple[float, int] | None = None
+    """Of one call, in and at most out, where the attack knows them."""
 
 
-def asked(step: Step, recipe: Recipe, prompts: int) -> list[Asked]:
-    """The calls of one step over so many prompts; tries that are made again after a fault come on top."""
+def asked(step: Step, recipe: Recipe, prompts: int, tokens: float = 0.0) -> list[Asked]:
+    """The calls of one step over so many prompts of so many tokens; tries made again after a fault come on top."""
     if step.stage == "distil":
-        fixed = step.settings["instruction"] == "none"
-        return [] if fixed else [Asked(str(step.settings["role"]), "trace", prompts * recipe.distil.samples)]
+        return _taught(step, recipe, prompts)
+    if step.stage == "evaluate":
+        return _evaluated(step, recipe, prompts, tokens)
     if step.stage == "judge":
-        each = 1 if step.inputs["distil"].settings["instruction"] == "none" else recipe.distil.samples
-        kind = kind_of(recipe, step.name)
-        return _read(recipe, rubrics_of(kind, "guard"), prompts * each)
-    return _evaluated(step, recipe, prompts) if step.stage == "evaluate" else []
+        return _read(step, recipe, traces_of(step.inputs["traces"], recipe, prompts))
+    return []
 
 
-def _evaluated(step: Step, recipe: Recipe, prompts: int) -> list[Asked]:
+def traces_of(step: Step, recipe: Recipe, prompts: int) -> int:
+    """How many traces a distillation or an evaluation leaves of so many prompts."""
+    if step.stage == "distil":
+        return prompts * (recipe.distil.samples if step.settings["roles"] else 1)
     entry = recipe.evaluate.sets[step.name]
-    kind = kind_of(recipe, entry.prompts or step.name)
-    found: list[Asked] = []
-    if entry.attack == pair.ATTACK:
-        chosen = attacked.settings(pair.PairSettings, entry, step.name)
-        rounds = prompts * chosen.n_streams * chosen.n_iterations
-        for role, what in (("attacker", "attack"), ("student", "attacked"), ("pair_judge", "rating")):
-            found.append(Asked(role, what, rounds, most=True))
-    elif entry.attack == "pap":
-        by = attacked.settings(attacked.PapSettings, entry, step.name)
-        known = len(by.techniques) or len(pap.techniques())
-        prompts *= min(by.per_prompt or known, known)
-        found.append(Asked("attacker", "attack", prompts))
-    traces = prompts * entry.samples
-    found.append(Asked("student", "trace", traces))
-    return found + _read(recipe, rubrics_of(kind, "harm"), traces)
+    made = attacks.find(entry.attack).prompts_made(prompts, attack_settings(entry, step.name))
+    return made * entry.samples
 
 
-def _read(recipe: Recipe, rubrics: Iterable[str], traces: int) -> list[Asked]:
-    """Every judge that is a model, over all the traces; harm is read in each of its texts."""
-    return [
-        Asked(judge, rubric, traces * (len(LOOKED_AT) if rubric == "harm" else 1))
-        for rubric in rubrics
-        for judge in getattr(recipe.judge, rubric)
-        if judge != RULES
+def _taught(step: Step, recipe: Recipe, prompts: int) -> list[Asked]:
+    method = teaching.find(str(step.settings["method"]["name"]))
+    traces = traces_of(step, recipe, prompts)
+    roles = step.settings["roles"].items()
+    _all_are_named(f"method {method.name}: `calls`", method.roles, method.calls)
+    found = [
+        Asked(model, "trace", traces * method.calls[role], most=sum(method.calls.values()) > 1) for role, model in roles
     ]
+    return [*found, *_chosen(step, prompts)]
+
+
+def _chosen(step: Step, prompts: int) -> list[Asked]:
+    """What it takes to choose a wording: each, and none at all, on some prompts, and a guard that reads the replies."""
+    if (choice := step.settings.get("choice")) is None:
+        return []
+    replies = min(prompts, int(step.settings["settings"]["tried"])) * (1 + len(choice["lines"]))
+    tried = Asked(step.settings["roles"][TEACHER], "trace", replies)
+    return [tried] if is_local(choice["by"]) else [tried, Asked(choice["by"], "guard", replies)]
+
+
+def _evaluated(step: Step, recipe: Recipe, prompts: int, tokens: float) -> list[Asked]:
+    entry = recipe.evaluate.sets[step.name]
+    attack = attacks.find(entry.attack)
+    planned = attack.planned(prompts, tokens, attack_settings(entry, step.name))
+    _all_are_named(f"attack {attack.name}: `planned`", attack.roles.values(), [one.role for one in planned])
+    found = [Asked(one.role, one.what, one.calls, one.most, (one.tokens_in, one.tokens_out)) for one in planned]
+    return [*found, Asked("student", "trace", traces_of(step, recipe, prompts))]
+
+
+def _all_are_named(where: str, roles: Collection[str], counted: Collection[str]) -> None:
+    """ValueError where calls of a model that is asked are not counted: they would be missing from every forecast."""
+    if missing := [role for role in roles if role not in counted]:
+        raise ValueError(f"{where} leaves out {', '.join(missing)}, which its `roles` name")
+
+
+def _read(step: Step, recipe: Recipe, traces: int) -> list[Asked]:
+    """The reader, where it is a model: each text it looks at is a call of its own."""
+    by = str(step.settings["by"])
+    calls = traces * len(step.settings["looked_at"])
+    return [] if is_local(by) else [Asked(by, str(step.settings["question"]), calls)]
 
 
 def local(step: Step, recipe: Recipe) -> list[ModelSettings]:

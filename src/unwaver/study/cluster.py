@@ -4,11 +4,11 @@ The driver decides the order, heeds the leak guard and shows one view of all; a 
 the root, and does what the local command would do. So the root must lie on storage that all nodes share (it is
 checked), and the package must be installed on all of them; keys are read from each node's own environment.
 
-Two levels, one rule: a step is a task (the evaluations of one checkpoint on local weights are one task, so that these
-are loaded once); the calls of `distil` and `judge` to a server, the only ones whose number has no
-bound, are handed on to the actors of `models.ray_engine`. A step that trains or generates asks for GPUs, all others for
-a processor each. When a worker is lost its step is owed and runs again elsewhere, from its checkpoint or its ledger. A
-step that fails is not tried again: what doesn't need it goes on, then the command ends and says what is owed.
+A step is a task; those that ask the same weights of one's own are one task, so that these are loaded once. Its calls to
+a server are made by its own process, which is enough: one makes hundreds of calls a second (benchmarks/README.md), more
+than servers answer with reasonings. A step that trains or generates asks for GPUs, all others for a processor each.
+When a worker is lost its step is owed and runs again elsewhere, from its checkpoint or its ledger. A step that fails is
+not tried again: what doesn't need it goes on, then the command ends and says what is owed.
 """
 
 from __future__ import annotations
@@ -21,15 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import EXIT_BAD_INPUT, HeldError, RecipeError, RunError, UnwaverError
-from unwaver.models.ray_engine import connect
 from unwaver.progress import board, say
 from unwaver.stages.calls import Place
 from unwaver.store import Step
 from unwaver.study.asked import gpus, local
-from unwaver.study.run import Owed, perform, together
+from unwaver.study.steps import Owed, perform, together
 
-SPREAD = ("distil", "judge")
-"""Stages whose calls to a server are spread over actors."""
 LOSSES_MOST = 3
 """After a worker was lost over the same step so often, the step is the reason."""
 LOCK_SECONDS = 60.0
@@ -187,7 +184,7 @@ def work(task: Task, root: Path, folder: Path) -> UnwaverError | None:
             os.chdir(folder)  # file names relative to it mean the same here
         if not all(_seen(other, root) for step, _ in task for other in step.inputs.values()):
             return RunError(f"{root}: a node of the Ray cluster doesn't see this folder; keep runs where all nodes do")
-        place = Place(root, engine="ray" if task[0][0].stage in SPREAD else "local")
+        place = Place(root)
         until = time.monotonic() + LOCK_SECONDS
         while left := [item for item in task if item[0].manifest(root) is None]:
             try:
@@ -234,6 +231,22 @@ def _seen(step: Step, root: Path) -> bool:
             return False
         time.sleep(1.0)
     return True
+
+
+def connect() -> Any:
+    """The `ray` module, connected to a running cluster."""
+    try:
+        import ray
+    except ImportError:
+        raise RecipeError("engine ray: not installed; try: pip install 'unwaver[ray]'") from None
+    if not ray.is_initialized():
+        try:
+            ray.init(address=os.environ.get("RAY_ADDRESS") or "auto", log_to_driver=False)
+        except ConnectionError:
+            raise RecipeError(
+                "engine ray: no Ray cluster is running here; start one (ray start --head) or set RAY_ADDRESS"
+            ) from None
+    return ray
 
 
 def _largest_node(ray: Any) -> int:

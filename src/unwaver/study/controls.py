@@ -24,7 +24,8 @@ from statsmodels.tools.sm_exceptions import PerfectSeparationError
 
 from unwaver.intervals import LEVEL, normal_quantile
 from unwaver.records import Estimate
-from unwaver.study.stats import Floats, Label, Of, rate
+from unwaver.study.seeds import Floats
+from unwaver.study.stats import Label, Of, rate
 
 Part = Literal["reasoning", "answer"]
 PARTS: tuple[Part, Part] = ("reasoning", "answer")

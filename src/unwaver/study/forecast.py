@@ -2,8 +2,9 @@
 
 Reads manifests of finished prompt sets, or gathers the sets; where the hub can't be reached it takes the size the
 catalogue knows. Gives a `Forecast`. Every figure is an expectation or a limit and says which. The lengths of a
-teacher's traces are the paper's means by recipe; all other replies are reckoned at the limit on them. Calls
-that a ledger already holds are not taken off.
+teacher's traces are the paper's means by recipe; all other replies are reckoned at the limit on them. A call of a
+teaching method of several is taken to be shown the prompt and all that was said before. Calls that a ledger already
+holds are not taken off.
 """
 
 from __future__ import annotations
@@ -16,20 +17,17 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from unwaver.attacks import pair
+from unwaver import online, sources, teaching
 from unwaver.errors import RecipeError, under
 from unwaver.judging.readers import model_reader
 from unwaver.models.weights import locate
 from unwaver.recipe import JudgeSettings, ModelSettings, PromptSet, Recipe
 from unwaver.records import Kind, Prompt, Trace
-from unwaver.sources import hub
-from unwaver.sources.catalogue import known_size
-from unwaver.stages import attacked
-from unwaver.stages.prompts import PROMPTS, gather, template_count
-from unwaver.store import Step, read_records
+from unwaver.stages.prompts import gather, template_count
+from unwaver.store import PROMPTS, Step, read_records
 from unwaver.study.asked import Asked, asked
 from unwaver.study.plan import Plan, kind_of
-from unwaver.study.run import STAGES, owed
+from unwaver.study.steps import STAGES, owed
 from unwaver.training.memory import Shape
 
 CHARACTERS = 4
@@ -111,15 +109,16 @@ def forecast(
     work: list[Plan], root: Path, sizes: dict[str, SetSize], assumed: Assumptions, look: bool = True
 ) -> Forecast:
     """Everything owed under `root`. `sizes`: by the digest of the prompts step; `look`: at local models' own files."""
-    reckoner = _Reckoner(sizes, assumed, look)
+    totals = _Totals(sizes, assumed, look)
     for step, recipe in owed(work, root):
-        reckoner.found.steps[step.stage] += 1
+        totals.found.steps[step.stage] += 1
         if step.stage == "train":
-            reckoner.train(step, recipe)
+            totals.train(step, recipe)
         elif step.stage in ("distil", "judge", "evaluate"):
-            for one in asked(step, recipe, sizes[_prompts(step).digest].prompts):
-                reckoner.call(one, step, recipe)
-    return reckoner.found
+            size = sizes[_prompts(step).digest]
+            for one in asked(step, recipe, size.prompts, size.tokens):
+                totals.call(one, step, recipe)
+    return totals.found
 
 
 def set_sizes(work: Iterable[Plan], root: Path) -> dict[str, SetSize]:
@@ -138,7 +137,7 @@ def set_sizes(work: Iterable[Plan], root: Path) -> dict[str, SetSize]:
 
 
 def _set_size(entry: PromptSet) -> SetSize:
-    known = known_size(entry.source, entry.split) if entry.path is None else None
+    known = sources.known_size(entry)
     if known is not None and offline():
         return _from_catalogue(entry, known, "the hub can't be reached")
     try:
@@ -163,15 +162,15 @@ def _from_catalogue(entry: PromptSet, size: int, why: str) -> SetSize:
 @cache
 def offline() -> bool:
     """Whether to do without the hub, looked for once."""
-    return not hub.reachable()
+    return not online.reachable()
 
 
 def _prompts(step: Step) -> Step:
     """The prompts a step starts from."""
-    return step.inputs["prompts"] if "prompts" in step.inputs else _prompts(step.inputs["distil"])
+    return step.inputs["prompts"] if "prompts" in step.inputs else _prompts(step.inputs["traces"])
 
 
-class _Reckoner:
+class _Totals:
     """Adds up the lines."""
 
     def __init__(self, sizes: dict[str, SetSize], assumed: Assumptions, look: bool) -> None:
@@ -208,16 +207,20 @@ class _Reckoner:
             line.cost = added(line.cost, cost if known else None)
 
     def train(self, step: Step, recipe: Recipe) -> None:
-        """Add a training: 6 operations for each weight and token, 8 with checkpointing, 2 less for adapters."""
+        """Add a training: 6 operations for each weight and token, 8 with checkpointing, 2 less for adapters; of pairs
+        both replies, and 2 more for the reference."""
         tokens = 0.0
-        for part, judged in step.inputs["mix"].inputs.items():
-            size, count = self._sizes[_prompts(judged).digest], recipe.mix.parts[part]
-            instruction = str(judged.inputs["distil"].settings["instruction"])
+        for part in recipe.parts():
+            taught = step.inputs["mix"].inputs[part]
+            size, count = self._sizes[_prompts(taught).digest], recipe.mix.parts[part]
+            method = str(taught.settings["method"]["name"])
             harmful = kind_of(recipe, part) == "harmful"
-            trace = SAFE_TRACES.get(instruction, BENIGN_TRACE) if harmful else BENIGN_TRACE
+            trace = SAFE_TRACES.get(method, BENIGN_TRACE) if harmful else BENIGN_TRACE
             examples = size.prompts if count == "all" else count
             tokens += examples * min(size.tokens + trace, recipe.train.max_tokens) * recipe.train.epochs
-        each = 6 + 2 * recipe.train.gradient_checkpointing - 2 * (recipe.train.method != "full")
+        pairs = recipe.train.method == "dpo"
+        tokens *= 1 + pairs
+        each = 2 * pairs + 6 + 2 * recipe.train.gradient_checkpointing - 2 * recipe.train.adapters
         student = recipe.models["student"]
         weights = parameters(student, self._look)
         self.found.trained.append(weights)
@@ -230,50 +233,43 @@ class _Reckoner:
 def _tokens(one: Asked, step: Step, recipe: Recipe, size: SetSize, model: ModelSettings) -> tuple[float, float, bool]:
     """(tokens in, tokens out, whether the latter is a limit) of one call."""
     if step.stage == "distil":
-        return size.tokens, *_distilled(step, recipe)
-    entry = recipe.evaluate.sets.get(step.name)
-    if one.what == "trace" and entry is not None:
-        return size.tokens, recipe.sampling(kind_of(recipe, entry.prompts or step.name), entry).max_tokens, True
-    if one.what in ("attack", "attacked", "rating") and entry is not None:
-        return *_searched(one, entry.attack, step, recipe, size), True
-    if entry is not None and step.stage == "evaluate":
-        kind = kind_of(recipe, entry.prompts or step.name)
-        read: float = recipe.sampling(kind, entry).max_tokens
+        out, limit = _distilled(step, recipe)
+        calls = sum(teaching.find(str(step.settings["method"]["name"])).calls.values())
+        return size.tokens + (calls - 1) / 2 * out, out, limit
+    if one.tokens is not None:
+        return *one.tokens, True
+    if step.stage == "evaluate":
+        return size.tokens, _replied(step, recipe), True
+    traces = step.inputs["traces"]
+    if traces.stage == "evaluate":
+        kind = kind_of(recipe, recipe.evaluate.sets[traces.name].prompts or traces.name)
+        read: float = _replied(traces, recipe)
     else:
-        kind = kind_of(recipe, step.name)
-        read = _distilled(step.inputs["distil"], recipe)[0]
+        kind = kind_of(recipe, traces.name)
+        read = _distilled(traces, recipe)[0]
     beside, out = _reading(one.what, kind, model, recipe)
     return beside + size.tokens + read, out, True
 
 
+def _replied(step: Step, recipe: Recipe) -> int:
+    """The limit on a reply of one evaluation."""
+    entry = recipe.evaluate.sets[step.name]
+    return recipe.sampling(kind_of(recipe, entry.prompts or step.name), entry).max_tokens
+
+
 def _distilled(step: Step, recipe: Recipe) -> tuple[float, bool]:
     """(tokens of a teacher's trace, whether that is the limit)."""
-    instruction = str(step.settings["instruction"])
-    own = recipe.distil.instruction_file is not None and instruction == recipe.distil.instruction
+    method = str(step.settings["method"]["name"])
+    own = recipe.distil.instruction_file is not None and method == recipe.distil.method
     harmful = kind_of(recipe, step.name) == "harmful"
-    mean = None if own else ALL_TRACES.get(instruction) if harmful else BENIGN_TRACE
+    mean = None if own else ALL_TRACES.get(method) if harmful else BENIGN_TRACE
     return (recipe.distil.max_tokens, True) if mean is None else (min(mean, recipe.distil.max_tokens), False)
-
-
-def _searched(one: Asked, attack: str, step: Step, recipe: Recipe, size: SetSize) -> tuple[float, float]:
-    """Tokens in and out of one call of a search, at most."""
-    entry = recipe.evaluate.sets[step.name]
-    if attack != pair.ATTACK:
-        pap_settings = attacked.settings(attacked.PapSettings, entry, step.name)
-        return 2 * size.tokens, pap_settings.attacker.max_tokens
-    chosen = attacked.settings(pair.PairSettings, entry, step.name)
-    attack_out, reply, rating = chosen.attacker.max_tokens, chosen.target.max_tokens, chosen.judge.max_tokens
-    told = sum(len(chosen.say(name)) for name in ("pair_attacker", "pair_judge")) / CHARACTERS
-    if one.what == "attack":
-        return told + size.tokens + chosen.keep_last_n * (attack_out + reply), attack_out
-    if one.what == "attacked":
-        return attack_out, reply
-    return told + size.tokens + attack_out + reply, rating
 
 
 @cache
 def _beside(rubric: str, kind: Kind, model: str, max_tokens: int, file: Path | None) -> tuple[float, int]:
-    settings = JudgeSettings(max_tokens=max_tokens, rubric_files={} if file is None else {rubric: file})
+    files = {} if file is None else {rubric: file}
+    settings = JudgeSettings(max_tokens=max_tokens).model_copy(update={"rubric_files": files})
     reader = model_reader(rubric, ModelSettings(name=model), settings, "both" if rubric == "harm" else None)
     prompt = Prompt(text="x", kind=kind, behaviour="x" if kind == "harmful" else None)
     request = reader.request(Trace(prompt=prompt, model="x", reasoning="x", answer="x", block="closed", ending="stop"))

@@ -3,7 +3,7 @@
 Reads the study file and the recipe it starts from; gives `Cell`s, each a recipe of its own. A table of the study is the
 product of its axes; the cells of all tables are done once each, for every seed, and share whatever steps they have in
 common. An axis is a dotted setting with a list of values, or the name of a `[choices.AXIS]` table whose entries are
-bundles of dotted settings, for what must change together (an instruction and the teacher that suits it).
+bundles of dotted settings, for what must change together (a method and the teacher that suits it).
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ class Cell(Settings):
 def load(path: Path) -> StudySettings:
     """A checked study file; RecipeError names the file, the key, what was expected."""
     tree = recipe_file.read_toml(path)
+    if "tables" not in tree and "prompts" in tree:
+        raise RecipeError(f"{path}: is a recipe and no study (docs/study.md); `unwaver run {path}` does it")
     try:
         found = StudySettings.model_validate(tree)
     except ValidationError as error:
@@ -138,25 +140,26 @@ def plans(found: list[Cell]) -> list[Plan]:
 
 def apart(recipe: Recipe) -> dict[str, Any]:
     """What sets an arm apart in a grid: see `results.Results.cells`."""
-    instruction, teacher = recipe.taught(harmful=True)
+    method, teacher = recipe.taught(harmful=True)
     parts: dict[bool, dict[str, Any]] = {True: {}, False: {}}
     for part in recipe.parts():
         parts[kind_of(recipe, part) == "harmful"][part] = recipe.mix.parts[part]
     size, benign = ("all" if "all" in found.values() else sum(found.values()) for found in (parts[True], parts[False]))
     harmful, harmless = (", ".join(f"{part} {n}" for part, n in parts[is_harm].items()) for is_harm in (True, False))
-    elsewhere = {"learning_rate", "launch", "launch_config", "processes", "report_to", "save_every"}
     rest = [
-        recipe.train.model_dump(mode="json", exclude=elsewhere),
-        recipe.distil.model_dump(mode="json", exclude={"instruction", "teacher", "benign_teacher"}),
+        {key: value for key, value in recipe.train.identity().items() if key != "learning_rate"},
+        recipe.distil.model_dump(mode="json", exclude={"method", "teacher", "benign_teacher"}),
         recipe.model_dump(mode="json", include={"judge", "evaluate", "prompts"}),
+        None if recipe.afterwards is None else recipe.afterwards.model_dump(mode="json", exclude={"steps"}),
     ]
     return {
-        "instruction": instruction,
+        "method": method,
         "teacher": recipe.models[teacher].label if teacher in recipe.models else None,
         "student": recipe.models["student"].label,
         "size": size,
         "benign": benign,
         "lr": recipe.train.learning_rate,
+        "afterwards": 0 if recipe.afterwards is None else recipe.afterwards.steps,
         "seed": recipe.seed,
         "keep": recipe.mix.keep,
         "harmful": harmful,

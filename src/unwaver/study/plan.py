@@ -7,33 +7,41 @@ names (for their digests) and nothing of any run.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from unwaver import instructions, sources
-from unwaver.errors import under
-from unwaver.judging.readers import model_reader
-from unwaver.models.replay import recordings
-from unwaver.models.weights import PACKAGE
-from unwaver.recipe import RULES, EvaluationSet, ModelSettings, Recipe
+from unwaver import attacks, reasoning, sources, teaching
+from unwaver.attacks.attack import NoSettings
+from unwaver.errors import RecipeError, under
+from unwaver.judging.questions import Question, Writer, further, question, questions
+from unwaver.judging.readers import grader_identity, local_reader, model_reader
+from unwaver.models import steering, weights
+from unwaver.models.replay import BRIEF, BRIEF_VERSION, recordings
+from unwaver.recipe import LOCAL, EvaluationSet, ModelSettings, Recipe, is_local, reader_file
 from unwaver.records import Kind
+from unwaver.registry import choose
 from unwaver.sources import corpus, files
+from unwaver.stages import pairs as preference
+from unwaver.stages.distil import taught_by
+from unwaver.stages.mix import filtered_by
 from unwaver.store import Step
+from unwaver.teaching.method import TEACHER
 
-RAW = "raw"
-"""The arm that is the student before training."""
 
-UNANSWERED = "unanswered.py"
-"""What a reply without a whole answer counts as, for every reader."""
+@dataclass(frozen=True)
+class Afterwards:
+    """The steps of a later fine-tuning."""
 
-GRADED: dict[Kind, tuple[str, ...]] = {
-    "maths": ("maths*.py", UNANSWERED),
-    "code": ("code*.py", "sandbox*.py", UNANSWERED),
-}
-"""The kinds of prompt whose replies are graded, not judged, and the files that grade them."""
+    recipe: Recipe
+    """What they are done by."""
+    mix: Step
+    overlap: Step
+    train: Step
+
+    def steps(self) -> list[Step]:
+        """Every step, each after what it reads from."""
+        return [self.mix, self.overlap, self.train]
 
 
 @dataclass(frozen=True)
@@ -43,8 +51,8 @@ class Plan:
     arm: str
     recipe: Recipe
     prompts: dict[str, Step]
-    judge: dict[str, Step]
-    """By part of the mix; each reads from its distillation."""
+    distil: dict[str, Step]
+    """By part of the mix, and by set of rejected traces."""
     mix: Step
     overlap: Step
     train: Step
@@ -52,51 +60,89 @@ class Plan:
     """The trained student, by evaluation set."""
     raw: dict[str, Step]
     """The student before training, by evaluation set."""
+    readings: dict[str, list[Step]]
+    """Who reads the traces of a step, by its digest; of several readers of one question the first decides."""
+    afterwards: Afterwards | None
+    """What is done to the trained student before it is evaluated."""
+
+    def recipe_of(self, step: Step) -> Recipe:
+        """What a step is done by."""
+        later = self.afterwards
+        return later.recipe if later is not None and step in later.steps() else self.recipe
+
+    def trainings(self) -> list[tuple[Step, Step]]:
+        """Every training, with the step that looks whether its examples share text with what is evaluated."""
+        later = [] if self.afterwards is None else [(self.afterwards.train, self.afterwards.overlap)]
+        return [(self.train, self.overlap), *later]
+
+    def read(self, traces: Step) -> list[Step]:
+        """The steps that read a step's traces."""
+        return self.readings[traces.digest]
 
     def steps(self) -> list[Step]:
         """Every step, each after what it reads from; an empty mix trains nothing: the raw student alone is asked."""
         if not self.recipe.parts():
-            return list({step.digest: step for step in [*self.prompts.values(), *self.raw.values()]}.values())
-        parts = [self.judge[part] for part in self.recipe.parts()]
-        distil = [step.inputs["distil"] for step in parts]
-        every = [*self.prompts.values(), *distil, *parts, self.mix, self.overlap, self.train]
-        every += [*self.raw.values(), *self.evaluate.values()]
-        return list({step.digest: step for step in every}.values())
+            asked = list(self.raw.values())
+            return _once([*self.prompts.values(), *asked, *self._read_all(asked)])
+        distil, asked = list(self.distil.values()), [*self.raw.values(), *self.evaluate.values()]
+        made = [*self.prompts.values(), *distil, *self._read_all(distil), self.mix, self.overlap, self.train]
+        made += self.afterwards.steps() if self.afterwards is not None else []
+        return _once([*made, *asked, *self._read_all(asked)])
+
+    def _read_all(self, traces: list[Step]) -> list[Step]:
+        return [step for one in traces for step in self.read(one)]
+
+
+def _once(steps: list[Step]) -> list[Step]:
+    return list({step.digest: step for step in steps}.values())
 
 
 def plan(recipe: Recipe, arm: str) -> Plan:
-    """The steps of one arm."""
+    """The steps of one arm; RecipeError where a setting names what there is not."""
+    for name in recipe.judge.further:
+        with under("judge.further"):
+            choose(name, further(), "question")
     evaluated = {name: entry.prompts or name for name, entry in recipe.evaluate.sets.items()}
-    prompts = {name: _prompts(recipe, name) for name in dict.fromkeys([*recipe.parts(), *evaluated.values()])}
-    judge = {part: _judge(recipe, part, prompts[part]) for part in recipe.parts()}
-    mix_settings = {
-        "parts": recipe.mix.parts,
-        "keep": recipe.mix.keep,
-        "seed": recipe.seed,
-        "tags": recipe.models["student"].tags,
-    }
-    mix = Step("mix", arm, mix_settings, dict(judge))
-    overlap_inputs = {"mix": mix} | {name: prompts[name] for name in dict.fromkeys(evaluated.values())}
-    overlap = Step("overlap", arm, {}, overlap_inputs)
-    student = _identity(recipe.models["student"])
-    train = Step("train", arm, {"student": student, "seed": recipe.seed, **_training(recipe)}, {"mix": mix})
-    return Plan(
-        arm=arm,
-        recipe=recipe,
-        prompts=prompts,
-        judge=judge,
-        mix=mix,
-        overlap=overlap,
-        train=train,
-        evaluate={n: _evaluate(recipe, n, {"prompts": prompts[p], "train": train}) for n, p in evaluated.items()},
-        raw={n: _evaluate(recipe, n, {"prompts": prompts[p]}) for n, p in evaluated.items()},
-    )
+    later = recipe.later()
+    again = [] if later is None else later.parts()
+    wanted = dict.fromkeys([*recipe.distilled(), *again, *evaluated.values()])
+    prompts = {name: _prompts(recipe, name) for name in wanted}
+    distil = {part: _distil(recipe, part, prompts[part]) for part in dict.fromkeys([*recipe.distilled(), *again])}
+    readings = {step.digest: _of_teacher(recipe, part, step) for part, step in distil.items()}
+    mix = _mix(recipe, arm, {part: distil[part] for part in recipe.distilled()}, readings)
+    looked_at = {name: prompts[name] for name in dict.fromkeys(evaluated.values())}
+    overlap = Step("overlap", arm, {}, {"mix": mix, **looked_at})
+    student = _identity(recipe.models["student"].unsteered, read=False)
+    training = recipe.train.identity()
+    train = Step("train", arm, {"student": student, "seed": recipe.seed, **training}, {"mix": mix})
+    afterwards = None
+    if later is not None:
+        name = f"{arm}, afterwards"
+        more = _mix(later, name, {part: distil[part] for part in again}, readings)
+        afterwards = _afterwards(later, name, train, more, looked_at)
+    tested = train if afterwards is None else afterwards.train
+    evaluate = {n: _evaluate(recipe, n, {"prompts": prompts[p], "train": tested}) for n, p in evaluated.items()}
+    raw = {n: _evaluate(recipe, n, {"prompts": prompts[p]}) for n, p in evaluated.items()}
+    for name, given in evaluated.items():
+        for step in (raw[name], evaluate[name]):
+            readings[step.digest] = _readings(recipe, step, kind_of(recipe, given), "student")
+    return Plan(arm, recipe, prompts, distil, mix, overlap, train, evaluate, raw, readings, afterwards)
+
+
+def _afterwards(recipe: Recipe, name: str, train: Step, mix: Step, looked_at: dict[str, Step]) -> Afterwards:
+    """A later fine-tuning; RecipeError where its prompts are not harmless."""
+    for part in recipe.parts():
+        if kind_of(recipe, part) == "harmful":
+            raise RecipeError(f"afterwards.parts.{part}: its prompts are harmful; expected sets of harmless ones")
+    steps = recipe.afterwards.steps if recipe.afterwards is not None else 0
+    settings = {"steps": steps, "seed": recipe.seed, **recipe.train.identity()}
+    overlap = Step("overlap", name, {}, {"mix": mix, **looked_at})
+    return Afterwards(recipe, mix, overlap, Step("train", name, settings, {"mix": mix, "train": train}))
 
 
 def kind_of(recipe: Recipe, name: str) -> Kind:
-    """What the prompts of a set are: as the recipe says for one's own file, else as the source is."""
-    entry = recipe.prompts[name]
-    return entry.kind if entry.kind is not None else sources.find(entry.source).kind
+    """What the prompts of a recipe's set are."""
+    return sources.kind_of(recipe.prompts[name])
 
 
 def _prompts(recipe: Recipe, name: str) -> Step:
@@ -111,99 +157,150 @@ def _prompts(recipe: Recipe, name: str) -> Step:
     return Step("prompts", name, settings)
 
 
-def _judge(recipe: Recipe, part: str, prompts: Step) -> Step:
-    settings = recipe.distil
-    instruction, role = recipe.taught(kind_of(recipe, part) == "harmful")
-    asked: dict[str, Any] = {"instruction": instruction, "role": role}
-    if instruction != "none":
-        file = settings.instruction_file if instruction == settings.instruction else None
+def made_kind(recipe: Recipe, part: str) -> Kind:
+    """What the prompts of a part's traces are: its own, unless its method makes prompts of another kind."""
+    return taught_by(recipe, part).makes or kind_of(recipe, part)
+
+
+def _distil(recipe: Recipe, part: str, prompts: Step) -> Step:
+    settings, method = recipe.distil, taught_by(recipe, part)
+    name, teacher = method.name, recipe.taught(made_kind(recipe, part) == "harmful")[1]
+    file = settings.instruction_file if name == settings.method else None
+    if name == settings.method and not method.worded:
+        for unused in ("instruction_file", "position"):
+            if getattr(settings, unused) is not None:
+                raise RecipeError(f"distil.{unused}: method {name} takes no wording of your own; leave it out")
+    roles = {role: teacher if model == TEACHER else model for role, model in method.roles.items()}
+    asked: dict[str, Any] = {"method": method.identity(file), "roles": roles}
+    given = teaching.settings(method, settings.method_settings if name == settings.method else {})
+    if method.Settings.model_fields:
+        asked["settings"] = given.model_dump(mode="json", exclude_none=True)
+    if candidates := method.candidates(given):
+        asked["choice"] = {"lines": dict(candidates), **_chooser(recipe)}
+    if roles:
         asked |= settings.model_dump(
             mode="json", include={"position", "temperature", "top_p", "max_tokens", "samples", "seed"}
         )
-        asked |= {"wording": instructions.text(instruction, file), "teacher": _identity(recipe.models.get(role))}
-    distil = Step("distil", part, asked, {"prompts": prompts})
-    return Step("judge", part, _read_by(recipe, kind_of(recipe, part), "guard"), {"distil": distil})
+        asked["models"] = {role: _identity(recipe.models.get(model)) for role, model in roles.items()}
+    return Step("distil", part, asked, {"prompts": prompts})
 
 
-def _read_by(recipe: Recipe, kind: Kind, safety: str) -> dict[str, Any]:
-    """Who reads replies to a kind of prompt; `safety` is the rubric of harmful ones: guard or harm."""
-    if kind in GRADED:
-        return {"grader": _source("judging", GRADED[kind])}
-    # A rubric without a judge is not named, so that recipes from before there was one keep their runs.
-    judges = {
-        rubric: [_judge_of(recipe, rubric, name) for name in names]
-        for rubric in rubrics_of(kind, safety)
-        if (names := getattr(recipe.judge, rubric))
+def _chooser(recipe: Recipe) -> dict[str, Any]:
+    """The guard by which a wording is chosen."""
+    by = recipe.judge.guard[0]
+    return {"by": by, **_reader(recipe, question("guard"), by)}
+
+
+def _of_teacher(recipe: Recipe, part: str, distil: Step) -> list[Step]:
+    """Who reads a part's traces: nobody where they are fixed words."""
+    return [] if taught_by(recipe, part).begun else _readings(recipe, distil, made_kind(recipe, part), "teacher")
+
+
+def _readings(recipe: Recipe, traces: Step, kind: Kind, writer: Writer) -> list[Step]:
+    """Who reads traces, a step for each reader: another wording, schema or guard format is another reader."""
+    found = []
+    for asked in questions(kind, writer):
+        readers: list[str] = [LOCAL] if asked.graded else recipe.judge.readers(asked.name)
+        for by in readers:
+            settings = {"question": asked.name, "by": by, "looked_at": asked.looked_at, **_reader(recipe, asked, by)}
+            name = f"{traces.name}, {asked.name}" + ("" if asked.graded else f" by {by}")
+            found.append(Step("judge", name, settings, {"traces": traces}))
+    return found
+
+
+def _reader(recipe: Recipe, asked: Question, by: str) -> dict[str, Any]:
+    if asked.graded:
+        return {"reader": grader_identity(asked.name)}
+    if is_local(by):
+        return {"reader": local_reader(asked.name, file=reader_file(by)).identity()}
+    model = recipe.models[by]
+    return {"reader": model_reader(asked.name, model, recipe.judge).identity(), "model": _identity(model)}
+
+
+def _mix(recipe: Recipe, arm: str, distil: dict[str, Step], readings: dict[str, list[Step]]) -> Step:
+    """The mix reads the traces of every part, and of their readers those that decide what may be kept."""
+    settings = {
+        "parts": recipe.mix.parts,
+        "keep": recipe.mix.keep,
+        "seed": recipe.seed,
     }
-    return {"judges": judges, "max_tokens": recipe.judge.max_tokens}
+    inputs: dict[str, Step] = {}
+    for part in recipe.parts():
+        inputs[part] = step = distil[part]
+        begun = taught_by(recipe, part).begun
+        for asked in () if begun else filtered_by(made_kind(recipe, part), recipe.mix.keep):
+            first = next((one for one in readings[step.digest] if one.settings["question"] == asked), None)
+            if first is None:
+                raise RecipeError(f'mix.keep = "{recipe.mix.keep}" needs a judge to decide: judge.further.{asked}')
+            inputs[f"{part}, {asked}"] = first
+    if pairs := {part: recipe.mix.rejected[part] for part in recipe.parts() if part in recipe.mix.rejected}:
+        return Step("mix", arm, {**settings, "rejected": pairs}, {**inputs, **_sides(recipe, pairs, distil, readings)})
+    return Step("mix", arm, settings, inputs)
 
 
-def rubrics_of(kind: Kind, safety: str) -> tuple[str, ...]:
-    """By what replies to a kind of prompt are read; `safety` is the rubric of harmful ones: guard or harm."""
-    if kind in GRADED:
-        return ()
-    return (safety, "patterns", "refusal", "anatomy") if kind == "harmful" else ("refusal",)
-
-
-def _judge_of(recipe: Recipe, rubric: str, name: str) -> Any:
-    """One judge: another wording, schema or guard format, or another way to read its reply, is another judge."""
-    if name == RULES:
-        return rules_digest()
-    model = recipe.models[name]
-    return {
-        "model": _identity(model),
-        "rubric": model_reader(rubric, model, recipe.judge).rubric,
-        "read_by": _source("judging", ("guards*.py", "rubric*.py", UNANSWERED)),
-    }
-
-
-def _training(recipe: Recipe) -> dict[str, Any]:
-    """What decides the trained weights; how many processes share the work does not."""
-    apart = {"launch", "launch_config", "processes", "report_to", "save_every"}
-    return recipe.train.model_dump(mode="json", exclude=apart)
+def _sides(
+    recipe: Recipe, pairs: dict[str, str], distil: dict[str, Step], readings: dict[str, list[Step]]
+) -> dict[str, Step]:
+    """The rejected traces, and all who say on which side of a pair a trace is."""
+    inputs: dict[str, Step] = {}
+    for part, rejected in pairs.items():
+        for name in (part, rejected):
+            if made_kind(recipe, name) != "harmful":
+                raise RecipeError(f"mix.rejected.{part}: `{name}` holds no harmful prompts; pairs are of such alone")
+            inputs[name] = distil[name]
+            for reader in readings[distil[name].digest]:
+                if reader.settings["question"] in preference.DECIDE:
+                    inputs[preference.key(name, reader)] = reader
+    return inputs
 
 
 def _evaluate(recipe: Recipe, name: str, inputs: dict[str, Step]) -> Step:
     entry: EvaluationSet = recipe.evaluate.sets[name]
     kind = kind_of(recipe, entry.prompts or name)
+    with under(f"evaluate.sets.{name}.attack"):
+        attack = attacks.find(entry.attack)
+    asked = {role: model for role, model in attack.roles.items() if model != "student"}
+    for model in asked.values():
+        if model not in recipe.models:
+            raise RecipeError(f"evaluate.sets.{name}: attack {attack.name} needs `models.{model}`")
+    if entry.attack_settings and attack.Settings is NoSettings:
+        having = ", ".join(one.name for one in attacks.attacks().values() if one.Settings is not NoSettings)
+        raise RecipeError(
+            f"evaluate.sets.{name}.attack_settings: attack {attack.name} has none; {having} have settings"
+        )
     settings: dict[str, Any] = {
-        "attack": entry.attack,
+        "attack": attack.identity(),
         "attack_settings": entry.attack_settings,
+        "attack_models": {model: _identity(recipe.models[model]) for model in asked.values()},
         "samples": entry.samples,
         "sampling": recipe.sampling(kind, entry).model_dump(mode="json"),
         "student": _identity(recipe.models["student"]),
-        **_read_by(recipe, kind, "harm"),
     }
-    if entry.attack != "none":
-        settings["attack_source"] = _source("attacks", ("*.py", "instructions/*"))
-    for role in {"pair": ("attacker", "pair_judge"), "pap": ("attacker",)}.get(entry.attack, ()):
-        settings[role] = _identity(recipe.models[role])
     return Step("evaluate", name, settings, inputs)
 
 
-def _identity(model: ModelSettings | None) -> dict[str, Any] | None:
-    """A model as it enters a digest; recorded replies by their content, a folder of weights by names and sizes."""
+def _file(path: Path) -> Path:
+    if not path.is_file():
+        raise RecipeError(f"{path}: there is no such file; `unwaver steer fit` writes one")
+    return path
+
+
+def _identity(model: ModelSettings | None, read: bool = True) -> dict[str, Any] | None:
+    """A model as it enters a digest, with how its replies are `read` where they are; recorded replies and weights on
+    this machine by their content.
+    """
     if model is None:
         return None
-    identity = model.identity()
+    identity = model.identity() | ({"reading": reasoning.identity()} if read else {})
+    if model.steering is not None:
+        with under("steering"):
+            made = weights.content(_file(model.steering.file))
+            identity["steering"] |= {"file": made, "version": steering.VERSION}
     if model.door == "replay":
         identity["content"] = [files.fingerprint(path) for path in recordings(model.target)]
-    elif model.door in ("hf", "vllm") and not model.target.startswith(PACKAGE):
-        path = Path(model.target).expanduser()
-        if path.is_dir():
-            # A folder of weights is known by its files' names and sizes: reading gigabytes to name a run is too slow.
-            identity["content"] = sorted((f.name, f.stat().st_size) for f in path.iterdir() if f.is_file())
+        identity |= {"brief": BRIEF_VERSION} if model.target == BRIEF else {}
+    elif model.door in ("hf", "vllm") and (
+        known := weights.fingerprint(model.target, str(model.load.get("subfolder", "")))
+    ):
+        identity["content"] = known
     return identity
-
-
-def rules_digest() -> str:
-    """What the rule readers are, as a digest of their source."""
-    return "rules@" + _source("judging", ("rules*.py", UNANSWERED))
-
-
-@cache
-def _source(room: str, patterns: tuple[str, ...]) -> str:
-    """A digest of files of ours: their code, their wording and their defaults all decide what a step finds."""
-    folder = Path(__file__).parent.parent / room
-    paths = sorted(path for pattern in patterns for path in folder.glob(pattern))
-    return hashlib.blake2b(b"".join(path.read_bytes() for path in paths), digest_size=8).hexdigest()

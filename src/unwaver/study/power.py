@@ -13,11 +13,8 @@ from functools import lru_cache
 import numpy as np
 from scipy import stats
 
-from unwaver.intervals import normal_quantile
-from unwaver.study.stats import ALPHA, Floats
-
-POWER = 0.8
-"""How often a difference of the size called detectable would be found (Cohen 1988's convention)."""
+from unwaver.intervals import ALPHA, POWER, normal_quantile
+from unwaver.study.seeds import Floats
 
 
 def needed_per_arm(rate_a: float, rate_b: float, power: float = POWER, alpha: float = ALPHA) -> int:

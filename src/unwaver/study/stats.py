@@ -11,28 +11,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
-from unwaver.intervals import LEVEL, Interval, normal_quantile, score_ends
+from unwaver.basis import Basis
+from unwaver.intervals import LEVEL, Interval, bounded_ends, normal_quantile, score_ends
 from unwaver.records import Estimate
+from unwaver.study.seeds import Floats, Level, Spread, grid, half_width, of_table
 
-Floats = NDArray[np.float64]
 Label = bool | None
 Score = float | None
-
-ALPHA = 0.05
-"""A difference is spoken of when its p, corrected for its family, is no larger."""
-
-RESAMPLES = 10_000
-"""Bootstrap replicates: the Monte Carlo error of an interval's end is then about a fiftieth of its half-width."""
-
-_CELLS = 100_000
-"""Draws made at once: they stay in the processor's cache, three times as fast as two million."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +31,7 @@ class Seeds:
     """A value over several training seeds."""
 
     value: float | None
-    """The mean over seeds of each seed's own mean: a seed counts once, however many of its items were scored."""
+    """The mean of the prompts' own means over the seeds they were scored under: a prompt counts once."""
     low: float | None
     high: float | None
     n: int
@@ -86,10 +77,11 @@ def clustered_rate(values: Mapping[str, Sequence[Score]], level: float = LEVEL) 
     return Interval(rate, low, high, samples)
 
 
-def clustered_mean(values: Mapping[str, Sequence[Score]], level: float = LEVEL) -> Interval:
+def clustered_mean(values: Mapping[str, Sequence[Score]], level: float = LEVEL, bounded: bool = False) -> Interval:
     """A mean over prompts sampled once or more: the mean of the prompts' own means, with the cluster-robust t interval.
 
-    Degrees of freedom: prompts - 1. No interval below two prompts or where all prompts have the same mean.
+    Degrees of freedom: prompts - 1. No interval below two prompts or where all prompts have the same mean. `bounded`:
+    scores lie in [0, 1], and so does the interval, a score interval as wide as t's.
     """
     means = _prompt_means(values)
     samples = sum(_scored(row) for row in values.values())
@@ -99,7 +91,12 @@ def clustered_mean(values: Mapping[str, Sequence[Score]], level: float = LEVEL) 
     if error == 0:
         return Interval(value, None, None, samples)
     half = t_quantile(level, means.size - 1) * error
-    return Interval(value, value - half, value + half, samples)
+    low, high = _ends(value, half, bounded)
+    return Interval(value, low, high, samples)
+
+
+def _ends(value: float, half: float, bounded: bool) -> tuple[float, float]:
+    return bounded_ends(value, half) if bounded else (value - half, value + half)
 
 
 def standard_error(values: Floats) -> float:
@@ -109,60 +106,35 @@ def standard_error(values: Floats) -> float:
     return float(values.std(ddof=1) / math.sqrt(values.size))
 
 
-def hierarchical_bootstrap(
-    values: Mapping[int, Mapping[str, Score]], resamples: int = RESAMPLES, seed: int = 0, level: float = LEVEL
-) -> Seeds:
+def over_seeds(values: Mapping[int, Mapping[str, Score]], bounded: bool = True, level: float = LEVEL) -> Seeds:
     """A mean over seeds and prompts (seed -> prompt id -> score), both taken as samples of more.
 
-    Each replicate draws seeds, then prompts, the same prompts for every drawn seed since each seed met the same ones.
-    One fewer is drawn than there are, of seeds where there are two or more and of prompts, so that the variance is
-    unbiased (Rao and Wu 1988); percentiles are taken at the t level of the number of prompts (Hesterberg 2015). No
-    interval where nothing varies.
+    The interval is that of `seeds.half_width`. `bounded`: scores lie in [0, 1], and so does the interval: a score
+    interval as wide as the plain one, never narrower than if every score were a prompt of its own; where nothing varies
+    a prompt counts as one, whatever the number of seeds. Unbounded scores that don't vary have no interval.
     """
-    rows = {number: {p: s for p, s in row.items() if s is not None} for number, row in sorted(values.items())}
-    rows = {number: row for number, row in rows.items() if row}
-    prompts = sorted({prompt for row in rows.values() for prompt in row})
-    if not rows:
+    kept = {n: {p: s for p, s in row.items() if s is not None} for n, row in sorted(values.items())}
+    by_seed = {number: math.fsum(row.values()) / len(row) for number, row in kept.items() if row}
+    prompts = sorted({prompt for row in kept.values() for prompt in row})
+    if not prompts:
         return Seeds(None, None, None, 0, 0, {})
-    by_seed = {number: math.fsum(row.values()) / len(row) for number, row in rows.items()}
-    finite(by_seed)
-    grid = np.array([[row.get(prompt, math.nan) for prompt in prompts] for row in rows.values()], dtype=np.float64)
-    low, high = percentiles(replicates(grid, resamples, seed), len(prompts), level)
-    value = float(np.mean(list(by_seed.values())))
-    return Seeds(value, low, high, int(np.isfinite(grid).sum()), len(prompts), by_seed)
+    scores = of_table(kept, prompts)
+    found, n = grid(scores), int(np.isfinite(scores).sum())
+    value, of_prompts = float(found.mean), Level(standard_error(found.prompts) ** 2, max(1, len(prompts) - 1))
+    of_seeds = Level(float(found.seeds), len(by_seed) - 1) if len(by_seed) > 1 else None
+    half = half_width(Spread(of_prompts, None, of_seeds), level) if len(prompts) > 1 else 0.0
+    low, high = _over_seeds_ends(value, half, len(prompts), n, level) if bounded else _ends(value, half, False)
+    nothing = half == 0 and not bounded
+    return Seeds(value, None if nothing else low, None if nothing else high, n, len(prompts), by_seed)
 
 
-def replicates(grid: Floats, resamples: int, seed: int) -> Floats:
-    """Bootstrap means of a seeds x prompts grid, NaN where unscored; fewer where a draw met no scored item."""
-    seeds, prompts = grid.shape
-    random = np.random.default_rng(seed)
-    weights = random.multinomial(max(seeds - 1, 1), np.full(seeds, 1 / seeds), resamples).astype(np.float64)
-    present = np.isfinite(grid)
-    filled, complete = np.where(present, grid, 0.0), bool(present.all())
-    draws = max(prompts - 1, 1)
-    means = []
-    step = max(1, _CELLS // prompts)
-    for start in range(0, resamples, step):
-        rows = min(step, resamples - start)
-        drawn = random.integers(0, prompts, (rows, draws))
-        total = np.stack([row[drawn].sum(axis=1) for row in filled], axis=1)
-        scored = (
-            np.full_like(total, draws) if complete else np.stack([row[drawn].sum(axis=1) for row in present], axis=1)
-        )
-        of_seed = np.divide(total, scored, out=np.zeros_like(total), where=scored > 0)
-        kept = weights[start : start + rows] * (scored > 0)
-        heard = kept.sum(axis=1) > 0
-        means.append((kept * of_seed).sum(axis=1)[heard] / kept.sum(axis=1)[heard])
-    return np.concatenate(means)
-
-
-def percentiles(means: Floats, n: int, level: float) -> tuple[float | None, float | None]:
-    """The ends of a bootstrap interval, at the level that makes it as wide as a t interval on n items would be."""
-    if n < 2 or np.ptp(means) <= 1e-12 * max(1.0, abs(float(means[0]))):
-        return None, None
-    tail = float(special.ndtr(-t_quantile(level, n - 1)))
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return float(low), float(high)
+def _over_seeds_ends(value: float, half: float, prompts: int, n: int, level: float) -> tuple[float, float]:
+    if value < -1e-12 or value > 1 + 1e-12:
+        raise ValueError("a rate is made of labels, or of scores between 0 and 1")
+    z = normal_quantile(level)
+    if half == 0 or not 1e-12 < value < 1 - 1e-12:
+        return score_ends(min(max(value, 0.0), 1.0), prompts, z)
+    return bounded_ends(value, max(half, z * math.sqrt(value * (1 - value) / n)))
 
 
 class Of(TypedDict, total=False):
@@ -170,21 +142,24 @@ class Of(TypedDict, total=False):
 
     n_truncated: int
     runs: tuple[str, ...]
+    basis: Basis | None
 
 
 def rate(
-    values: Mapping[str, Label | Sequence[Label]], metric: str, arm: str, slice: str = "", **of: Unpack[Of]
+    values: Mapping[str, Score | Sequence[Score]], metric: str, arm: str, slice: str = "", **of: Unpack[Of]
 ) -> Estimate:
     """The share of True among scored labels, by prompt id; a prompt sampled several times has a list of labels."""
     rows = _rows(values)
+    found = clustered_rate(rows)
     return _estimate(
-        clustered_rate(rows),
+        found,
         _unscored(rows),
         f"Wilson 95 %{_clusters(rows)}",
         metric=metric,
         arm=arm,
         slice=slice,
         of=of,
+        worst=_worst(list(rows.values()), found.value),
     )
 
 
@@ -193,42 +168,81 @@ def mean(
 ) -> Estimate:
     """The mean of scored numbers, by prompt id; a prompt sampled several times has a list of scores."""
     rows = _rows(values)
-    return _estimate(
-        clustered_mean(rows), _unscored(rows), f"t 95 %{_clusters(rows)}", metric=metric, arm=arm, slice=slice, of=of
-    )
+    method = f"t 95 %{_clusters(rows)}"
+    return _estimate(clustered_mean(rows), _unscored(rows), method, metric=metric, arm=arm, slice=slice, of=of)
+
+
+def share(
+    values: Mapping[str, Score | Sequence[Score]], metric: str, arm: str, slice: str = "", **of: Unpack[Of]
+) -> Estimate:
+    """The mean of scored shares, each between 0 and 1, as `mean`; its interval lies there, too."""
+    rows = _rows(values)
+    found, method = clustered_mean(rows, bounded=True), f"score interval as wide as t, 95 %{_clusters(rows)}"
+    return _estimate(found, _unscored(rows), method, metric=metric, arm=arm, slice=slice, of=of)
 
 
 def rate_over_seeds(
-    values: Mapping[int, Mapping[str, Label]], metric: str, arm: str, slice: str = "", **of: Unpack[Of]
+    values: Mapping[int, Mapping[str, Label | Sequence[Label]]],
+    metric: str,
+    arm: str,
+    slice: str = "",
+    **of: Unpack[Of],
 ) -> Estimate:
-    """The rate over training seeds (seed -> prompt id -> label), by `hierarchical_bootstrap`.
-
-    Where every label is the same nothing can be resampled: then Wilson's interval on the number of prompts.
-    """
-    found = hierarchical_bootstrap(values)
-    how = "hierarchical bootstrap 95 %"
-    if found.value is not None and found.low is None:
-        low, high = score_ends(found.value, found.n_prompts, normal_quantile(LEVEL))
-        found, how = replace(found, low=low, high=high), f"Wilson 95 % on {found.n_prompts} prompts"
+    """The rate over training seeds (seed -> prompt id -> label, or a list of them), by `over_seeds`."""
+    rows = {seed: _rows(row) for seed, row in values.items()}
+    found = over_seeds({seed: by_prompt(row) for seed, row in rows.items()})
+    scored = sum(_scored(labels) for row in rows.values() for labels in row.values())
+    how = "score interval over prompts and seeds 95 %"
+    if found.value in (0.0, 1.0):
+        how = f"Wilson 95 % on {found.n_prompts} prompts"
+    worst = _worst([labels for row in rows.values() for labels in row.values()], found.value)
     return _estimate(
-        found, _unscored(_cells(values)), f"{how}, {_spread(found)}", metric=metric, arm=arm, slice=slice, of=of
+        Interval(found.value, found.low, found.high, scored),
+        sum(_unscored(row) for row in rows.values()),
+        f"{how}, {_spread(found)}",
+        metric=metric,
+        arm=arm,
+        slice=slice,
+        of=of,
+        worst=worst,
     )
 
 
-def mean_over_seeds(
-    values: Mapping[int, Mapping[str, Score]], metric: str, arm: str, slice: str = "", **of: Unpack[Of]
-) -> Estimate:
-    """The mean over training seeds (seed -> prompt id -> score), by `hierarchical_bootstrap`."""
-    found = hierarchical_bootstrap(values)
-    how = f"hierarchical bootstrap 95 %, {_spread(found)}"
-    return _estimate(found, _unscored(_cells(values)), how, metric=metric, arm=arm, slice=slice, of=of)
+def _worst(rows: Sequence[Sequence[Score]], value: float | None) -> tuple[float | None, float | None]:
+    """The mean of the rows' means if all that is unscored were False, and if it were True; of seeds, row by row."""
+    if not any(rows):
+        return None, None
+    if all(score is not None for row in rows for score in row):
+        return value, value
+    filled = [[math.fsum(bool_ if s is None else s for s in row) / len(row) for row in rows if row] for bool_ in (0, 1)]
+    return math.fsum(filled[0]) / len(filled[0]), math.fsum(filled[1]) / len(filled[1])
 
 
 def _estimate(
-    found: Interval | Seeds, n_unscored: int, method: str, *, metric: str, arm: str, slice: str, of: Of
+    found: Interval,
+    n_unscored: int,
+    method: str,
+    *,
+    metric: str,
+    arm: str,
+    slice: str,
+    of: Of,
+    worst: tuple[float | None, float | None] = (None, None),
 ) -> Estimate:
-    ends = {"value": found.value, "low": found.low, "high": found.high}
-    return Estimate(metric=metric, arm=arm, slice=slice, n=found.n, n_unscored=n_unscored, method=method, **ends, **of)
+    return Estimate(
+        metric=metric,
+        arm=arm,
+        slice=slice,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        n=found.n,
+        n_unscored=n_unscored,
+        lowest=worst[0],
+        highest=worst[1],
+        method=method,
+        **of,
+    )
 
 
 def _clusters(rows: Mapping[str, Sequence[Score]]) -> str:
@@ -242,10 +256,6 @@ def _spread(found: Seeds) -> str:
         return f"{len(found.by_seed)} seed{'' if len(found.by_seed) == 1 else 's'}"
     low, high = min(found.by_seed.values()), max(found.by_seed.values())
     return f"{len(found.by_seed)} seeds from {low:.3g} to {high:.3g} (sd {found.spread:.2g})"
-
-
-def _cells(values: Mapping[int, Mapping[str, Score]]) -> dict[str, tuple[Score, ...]]:
-    return {str(seed): tuple(row.values()) for seed, row in values.items()}
 
 
 def _rows(values: Mapping[str, Score | Sequence[Score]]) -> dict[str, tuple[Score, ...]]:

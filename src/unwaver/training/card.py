@@ -6,24 +6,31 @@ import re
 from pathlib import Path
 from typing import Any
 
-from unwaver.recipe import ModelSettings, Recipe
+from unwaver.recipe import ModelSettings, Recipe, TrainSettings
+
+CLOSING = (
+    "A low attack success rate means that these attacks failed on these prompts, not that a model is safe; a model "
+    "that refuses more is not by that alone a safer one."
+)
+"""The last sentence of a card."""
 
 
-def text(recipe: Recipe, counts: dict[str, Any], facts: dict[str, Any]) -> str:
-    """The card in Markdown, with the hub's header."""
+def text(recipe: Recipe, counts: dict[str, Any], facts: dict[str, Any], base: Path | None = None) -> str:
+    """The card in Markdown, with the hub's header. `base`: the student's own card, whose licence holds for this one."""
     student, train = recipe.models["student"], recipe.train
     parts = ", ".join(f"{count} {part}" for part, count in counts["parts"].items())
     dropped = ", ".join(f"{count} {why}" for why, count in counts["dropped"].items()) or "none"
     used = facts["settings"]
     rows = [
-        ("Student", student.label),
+        ("Student", _named(student)),
         (
             "Recipe",
-            f"{recipe.name}, teacher's instruction `{recipe.distil.instruction}`, traces kept: {recipe.mix.keep}",
+            f"{recipe.name}, teaching method `{recipe.distil.method}`, traces kept: {recipe.mix.keep}",
         ),
         ("Examples", f"{counts['trained']} trained on, {counts['held_out']} held out ({parts})"),
         ("Dropped", dropped),
-        ("Method", train.method),
+        ("Method", _method(train, used)),
+        *([("Adapter", _adapter(lora))] if (lora := facts.get("adapter")) else []),
         ("Optimiser steps", f"{facts['steps']} of {train.global_batch} examples, {train.epochs:g} epochs"),
         (
             "Learning rate",
@@ -41,23 +48,73 @@ def text(recipe: Recipe, counts: dict[str, Any], facts: dict[str, Any]) -> str:
     return f"""---
 library_name: transformers
 pipeline_tag: text-generation
-tags: [safety, reasoning, sft, unwaver]
-{_base_model(student)}---
+tags: [safety, reasoning, {"dpo" if train.method == "dpo" else "sft"}, unwaver]
+{_base_model(student)}{_licence(base)}---
 # {recipe.name}
 
-Fine-tuned with [unwaver](https://arxiv.org/abs/2505.15404) to reason safely. The loss was on the reasoning, the
-answer and the end token of each example, and on nothing of its prompt; `proof.txt` beside this folder shows it.
+Fine-tuned with unwaver to reason safely, after the study [arXiv 2505.15404](https://arxiv.org/abs/2505.15404). The
+{_loss(train)}; `proof.txt`
+beside this folder shows it.
 
 | | |
 |---|---|
 {table}
 
-This card tells how the model was made, not how safe it is: that is what the run's report measures, on prompts that were
-not trained on. A model that refuses more is not by that alone a safer one.
+{CLOSING}
 """
+
+
+def _loss(train: TrainSettings) -> str:
+    """Where the loss was, in a sentence without its end."""
+    if train.method == "dpo":
+        return (
+            "loss weighed a clean reply to each prompt against a wavering one, from the first token in which they "
+            "differ"
+        )
+    return "loss was on the reasoning, the answer and the end token of each example, and on nothing of its prompt"
+
+
+def _method(train: TrainSettings, used: dict[str, Any]) -> str:
+    if train.method != "dpo":
+        return train.method
+    weights = "an adapter" if train.adapters else "all weights"
+    return f"dpo on {weights}: {used['loss']} loss, beta {used['beta']:g}, against the student before training"
+
+
+def _named(student: ModelSettings) -> str:
+    """The student's name; of a folder the last word, as a card may be read by anybody."""
+    path = Path(student.target).expanduser()
+    return student.label if not path.exists() else f"{path.resolve().name} (a folder of one's own)"
 
 
 def _base_model(student: ModelSettings) -> str:
     """The header's line for a student from the hub; a folder of one's own or a package has no place there."""
     on_hub = re.fullmatch(r"[\w.-]+/[\w.-]+", student.target) and not Path(student.target).exists()
     return f"base_model: {student.target}\n" if on_hub else ""
+
+
+def adapter_text(card: str) -> str:
+    """The card of the adapter alone, from that of the whole model: the same facts, loaded by PEFT."""
+    return card.replace("library_name: transformers", "library_name: peft", 1).replace(
+        "\n\n| | |\n",
+        "\n\nThis folder holds the adapter alone; `model/` beside it holds the merged weights.\n\n| | |\n",
+        1,
+    )
+
+
+def _adapter(lora: dict[str, Any]) -> str:
+    targets = lora["target_modules"]
+    # PEFT may write a list of every layer by its full name; people know them by the last word.
+    on = ", ".join(sorted({name.rpartition(".")[2] for name in targets})) if isinstance(targets, list) else targets
+    return f"rank {lora['r']}, alpha {lora['lora_alpha']}, dropout {lora['lora_dropout']:g}, on {on}"
+
+
+_LICENCE = re.compile(r"^(license(?:_name|_link)?): *([\w.:/-]+)\s*$", re.M)
+
+
+def _licence(base: Path | None) -> str:
+    """The header's lines on the licence, as the student's own card has them; a model inherits it."""
+    if base is None or not base.is_file():
+        return ""
+    header = base.read_text(encoding="utf-8", errors="replace").split("---")[1:2]
+    return "".join(f"{key}: {value}\n" for key, value in _LICENCE.findall(header[0] if header else ""))

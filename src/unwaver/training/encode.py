@@ -2,6 +2,7 @@
 
 The prompt is rendered exactly as inference renders it (`add_generation_prompt=True`), the reply is appended by us and
 ended with the token that generation stops at; a template never sees the reply, so it can't drop the reasoning from it.
+A training set is written in `<think>` marks; the reply is written in the student's own family's.
 Reads examples, writes nothing. The paper's section 5 trains through the template on every token; here the loss is on
 the spans that an example marks, and on the end token.
 
@@ -21,25 +22,18 @@ from importlib import metadata
 from itertools import groupby, takewhile
 from typing import Any
 
-from jinja2 import TemplateError
-
 from unwaver.errors import RecipeError
-from unwaver.reasoning import THINK, Split, Tags, opens_block, split
+from unwaver.models.chat import PROBE, Chat, template_of
+from unwaver.reasoning import FAMILIES, THINK, Family, Split, opens_block, render, split
+from unwaver.reasoning.families import in_template
 from unwaver.records import Example, digest
+from unwaver.training.spans import Place, Spans, in_marks, mask, under_loss, without_start
 
 IGNORED = -100
 """The label of a token without loss, as the trainers have it."""
 
-VERSION = 2
+VERSION = 4
 """Raised whenever the same example gets other tokens, another mask or another proof: what was kept is made anew."""
-
-PROBE = "quite some text"
-"""What templates are tried with."""
-
-Spans = list[tuple[str, bool]]
-
-Place = tuple[int, int]
-"""From which character up to which, the end not included."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +47,8 @@ class Encoded:
     """How many tokens at the start are the prompt that inference would feed."""
     part: str
     kind: str
+    rejected: Encoded | None = None
+    """The reply to the same prompt that it is preferred to, in a preference pair."""
 
     @property
     def labels(self) -> list[int]:
@@ -61,8 +57,18 @@ class Encoded:
 
     @property
     def trained_tokens(self) -> int:
-        """How many tokens are under the loss."""
-        return sum(self.trained)
+        """How many tokens are under the loss, of both replies in a pair."""
+        return sum(self.trained) + (self.rejected.trained_tokens if self.rejected else 0)
+
+    @property
+    def tokens(self) -> int:
+        """How many there are, in both replies of a pair."""
+        return len(self.input_ids) + (self.rejected.tokens if self.rejected else 0)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longer reply with its prompt."""
+        return max(len(self.input_ids), self.rejected.longest if self.rejected else 0)
 
 
 @dataclass(frozen=True)
@@ -73,11 +79,20 @@ class Proof:
     tokens: int
     trained_tokens: int
     end: str
-    """The end token, as text."""
+    """The end token, as text; "" where the reply is only begun."""
     opened: bool
     """Whether the generation prompt opens the reasoning block."""
+    reply: str
+    """The decoded reply, less its end token."""
     segments: list[tuple[str, bool]]
     """The decoded text in runs of (text, trained)."""
+    side: str = ""
+    """`chosen` or `rejected` in a pair."""
+
+    @property
+    def named(self) -> str:
+        """The part, and the side in a pair."""
+        return f"{self.part}, {self.side}" if self.side else self.part
 
     @property
     def text(self) -> str:
@@ -94,11 +109,13 @@ class Encoder:
     """
 
     tokenizer: Any
-    tags: Tags = THINK
+    tags: Family = THINK
     system: str | None = None
     chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
     stops: frozenset[int] = frozenset()
     name: str = "student"
+    found: str = "as given"
+    """How the family of marks was found, for people."""
 
     def __post_init__(self) -> None:
         if not getattr(self.tokenizer, "chat_template", None):
@@ -109,6 +126,7 @@ class Encoder:
         if not self.tokenizer.is_fast:
             raise RecipeError(f"{self.name}: its tokenizer gives no offsets (not a fast one), so spans can't be marked")
         self._check_tags()
+        self._chat = Chat(self.tokenizer, self.name, self.chat_template_kwargs)
         self.end_id = self._find_end()
         self.tail = self.prompt(PROBE).rpartition(PROBE)[2]
 
@@ -117,7 +135,7 @@ class Encoder:
         messages = [{"role": "user", "content": user}]
         if self.system is not None:
             messages.insert(0, {"role": "system", "content": self.system})
-        return self._rendered(messages, add_generation_prompt=True)
+        return self._chat.render(messages)
 
     def encode(self, example: Example) -> Encoded:
         """The example's tokens and which of them are trained; nothing is cut and nothing is checked."""
@@ -125,10 +143,11 @@ class Encoder:
         spans = self._reply_spans(example, prompt)
         prompt_ids = self._ids(prompt)
         ids, places = self._reply_tokens(prompt, prompt_ids, "".join(text for text, _ in spans))
-        trained = _mask(places, spans)
+        trained = mask(places, spans)
+        end = [] if example.begun else [self.end_id]
         return Encoded(
-            input_ids=[*prompt_ids, *ids, self.end_id],
-            trained=[False] * len(prompt_ids) + trained + [bool(spans) and spans[-1][1]],
+            input_ids=[*prompt_ids, *ids, *end],
+            trained=[False] * len(prompt_ids) + trained + [bool(spans) and spans[-1][1] for _ in end],
             prompt_tokens=len(prompt_ids),
             part=example.part,
             kind=example.kind,
@@ -150,12 +169,14 @@ class Encoder:
             size = sum(1 for _ in run)
             segments.append((self._text(encoded.input_ids[position : position + size]), on))
             position += size
+        end = encoded.input_ids[-1:] if encoded.input_ids[-1] == self.end_id else []
         return Proof(
             part=encoded.part,
             tokens=len(encoded.input_ids),
             trained_tokens=encoded.trained_tokens,
-            end=self._text([self.end_id]),
+            end=self._text(end),
             opened=opens_block(self._text(encoded.input_ids[: encoded.prompt_tokens]), self.tags),
+            reply=self._text(encoded.input_ids[encoded.prompt_tokens : len(encoded.input_ids) - len(end)]),
             segments=segments,
         )
 
@@ -164,40 +185,48 @@ class Encoder:
         are there and under the loss, and the prompt is not. Read from the tokens, not from what the spans ask for.
         """
         prompt_ids, reply_ids = encoded.input_ids[: encoded.prompt_tokens], encoded.input_ids[encoded.prompt_tokens :]
-        prompt, reply = self.prompt(example.user), self._text(reply_ids[:-1])
+        body = reply_ids if example.begun else reply_ids[:-1]
+        prompt, reply = self.prompt(example.user), self._text(body)
         wanted = "".join(text for text, _ in self._reply_spans(example, prompt))
         ids, places = self._reply_tokens(prompt, prompt_ids, wanted)
         opened = opens_block(prompt, self.tags)
         found = split(wanted, opened, self.tags)
-        bos, tag = self.tokenizer.bos_token_id, re.escape(self.tags.open)
+        bos, tag = self.tokenizer.bos_token_id, re.escape(self.tags.opens)
         checks = [
+            (
+                _words(example.user) not in _words(prompt),
+                "the user's words are not in the prompt as they were: the chat template changes or drops them",
+            ),
             (any(encoded.trained[: encoded.prompt_tokens]), "the prompt is under the loss"),
             (not any(encoded.trained), "no token is under the loss"),
             (prompt_ids != self._ids(prompt), "the prompt's tokens are not those that inference would feed"),
             (bos is not None and prompt_ids[:2] == [bos, bos], "the prompt begins with the BOS token twice"),
             (
                 re.search(rf"{tag}\s*{tag}", self.tail + wanted) is not None,
-                f"the opening tag {self.tags.open} stands twice",
+                f"the opening tag {self.tags.opens} stands twice",
             ),
             (
                 self.tags.close in self.tail,
                 f"the generation prompt already closes the reasoning block ({self.tags.close}); "
                 "is thinking switched off in chat_template_kwargs?",
             ),
-            (found.block == "none", f"no reasoning tag understood: the reply has no {self.tags.open} block"),
-            (found.block == "unclosed", f"the reasoning is never closed: {self.tags.close} is missing from the reply"),
-            (found.block == "several", f"the reply has more than one {self.tags.open} block"),
+            (found.block == "none", f"no reasoning tag understood: the reply has no {self.tags.opens} block"),
+            (
+                found.block == "unclosed" and not example.begun,
+                f"the reasoning is never closed: {self.tags.close} is missing from the reply",
+            ),
+            (found.block == "several", f"the reply has more than one {self.tags.opens} block"),
             (
                 _plain(reply) != _plain(wanted),
                 "the reasoning is lost: the tokenizer doesn't give the reply back as it was",
             ),
-            (encoded.input_ids[-1] != self.end_id, "the reply doesn't end with the end token"),
-            (reply_ids[:-1] != ids, "the reply's tokens are not those that its text gives"),
-            (not encoded.trained[-1], "the end token is not trained"),
-            (self._stops_inside(reply_ids[:-1]), "an end token stands inside the reply"),
+            (not example.begun and encoded.input_ids[-1] != self.end_id, "the reply doesn't end with the end token"),
+            (body != ids, "the reply's tokens are not those that its text gives"),
+            (not encoded.trained[-1], f"the {'last' if example.begun else 'end'} token is not trained"),
+            (self._stops_inside(body), "an end token stands inside the reply"),
         ]
         wrong = [sentence for is_so, sentence in checks if is_so]
-        on = _under_loss(places, encoded.trained[encoded.prompt_tokens : -1], len(wanted))
+        on = under_loss(places, encoded.trained[encoded.prompt_tokens :][: len(body)], len(wanted))
         return wrong or self._untrained(wanted, on, found)
 
     def _untrained(self, reply: str, on: list[bool], found: Split) -> list[str]:
@@ -227,7 +256,7 @@ class Encoder:
             libraries,
             self.tokenizer.backend_tokenizer.to_str(),
             self.tokenizer.chat_template,
-            repr(self.tags),
+            self.tags.identity(),
         ]
         return digest([*parts, self.system, self.chat_template_kwargs, sorted(self.stops), self.end_id])
 
@@ -235,22 +264,12 @@ class Encoder:
         """Whether the template would keep the reasoning of an assistant turn, were it handed one. We don't hand it one;
         other trainers do.
         """
-        reply = f"{self.tags.render_open}{PROBE}{self.tags.render_close}done"
+        reply = render(PROBE, "done", tags=self.tags)
         messages = [{"role": "user", "content": "a question"}, {"role": "assistant", "content": reply}]
         try:
-            return PROBE in self._rendered(messages, add_generation_prompt=False)
+            return PROBE in self._chat.render(messages, add_generation_prompt=False)
         except RecipeError:
             return False
-
-    def _rendered(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
-        try:
-            text: str = self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=add_generation_prompt, **self.chat_template_kwargs
-            )
-        except TemplateError as error:
-            hint = "; it may take no system turn: leave out models.student.system" if self.system is not None else ""
-            raise RecipeError(f"{self.name}: its chat template refuses the conversation: {error}{hint}") from None
-        return text
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -275,17 +294,25 @@ class Encoder:
         return any(token == self.end_id or token in self.stops for token in ids)
 
     def _check_tags(self) -> None:
-        """Tags made of channel marks must be tokens the student knows, and a student of channels wants such tags."""
-        marks = "<|channel|>"
-        has_marks = len(self._ids(marks)) == 1
-        if marks in self.tags.open and not has_marks:
+        """Marks that must be tokens are tokens the student knows, and a student whose template has its own marks is not
+        trained in another family's. A family of the recipe's own is taken at its word.
+        """
+        missing = next((mark for mark in self.tags.tokens if not self._is_token(mark)), None)
+        if missing is not None:
             raise RecipeError(
-                f'{self.name}: no reasoning tag understood: {marks} is no token of it; set tags = "think"'
+                f'{self.name}: no reasoning tag understood: {missing} is no token of it; set tags = "think"'
             )
-        if marks not in self.tags.open and has_marks and marks in self.tokenizer.chat_template:
-            raise RecipeError(
-                f'{self.name}: no reasoning tag understood: its template speaks in channels; set tags = "harmony"'
-            )
+        spoken = in_template(template_of(self.tokenizer))
+        if spoken not in (None, self.tags) and self.tags.name in FAMILIES:
+            assert spoken is not None
+            if all(self._is_token(mark) for mark in spoken.tokens):
+                raise RecipeError(
+                    f"{self.name}: no reasoning tag understood: its chat template has the marks of another family; "
+                    f'set tags = "{spoken.name}"'
+                )
+
+    def _is_token(self, mark: str) -> bool:
+        return len(self._ids(mark)) == 1
 
     def _find_end(self) -> int:
         """The token that ends a reply: what the template writes after an assistant turn if generation stops at it, else
@@ -293,7 +320,7 @@ class Encoder:
         """
         eos = self.tokenizer.eos_token_id
         messages = [{"role": "user", "content": "a question"}, {"role": "assistant", "content": PROBE}]
-        after = self._ids(self._rendered(messages, add_generation_prompt=False).rpartition(PROBE)[2])
+        after = self._ids(self._chat.render(messages, add_generation_prompt=False).rpartition(PROBE)[2])
         if after and (after[0] == eos or after[0] in self.stops):
             return after[0]
         if eos is None:
@@ -302,47 +329,18 @@ class Encoder:
 
     def _reply_spans(self, example: Example, prompt: str) -> Spans:
         """The reply's spans without what the generation prompt has already written of the opening tag."""
-        spans = [(span.text, span.trained) for span in example.spans if span.text]
-        if not (opens_block(prompt, self.tags) and example.reply.startswith(self.tags.open)):
+        spans = in_marks([(span.text, span.trained) for span in example.spans if span.text], self.tags, example.begun)
+        reply = "".join(text for text, _ in spans)
+        if not (opens_block(prompt, self.tags) and reply.startswith(self.tags.opens)):
             return spans
-        already = prompt[prompt.rfind(self.tags.open) :]
-        written = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(already, example.reply, strict=False)))
-        return _without_start(spans, written)
+        already = prompt[prompt.rfind(self.tags.opens) :]
+        written = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(already, reply, strict=False)))
+        return without_start(spans, written)
 
 
-def _stretches(places: list[Place]) -> list[Place]:
-    """The characters of each token, none left out between two: a tokenizer may leave blanks out of its offsets; they
-    belong to the token that follows.
-    """
-    stretches, reached = [], 0
-    for start, end in places:
-        stretches.append((max(0, min(start, reached)), end))
-        reached = max(reached, end)
-    return stretches
-
-
-def _mask(places: list[Place], spans: Spans) -> list[bool]:
-    """Which tokens are trained: those all of whose characters are."""
-    on = [trained for text, trained in spans for _ in text]
-    covered = (on[start:end] or on[max(0, end - 1) : end] for start, end in _stretches(places))
-    return [bool(characters) and all(characters) for characters in covered]
-
-
-def _under_loss(places: list[Place], trained: list[bool], size: int) -> list[bool]:
-    """Which of `size` characters are under the loss: those all of whose tokens are (one may take several)."""
-    on: list[bool | None] = [None] * size
-    for (start, end), under in zip(_stretches(places), trained, strict=False):
-        on[start:end] = [under and before is not False for before in on[start:end]]
-    return [bool(under) for under in on]
-
-
-def _without_start(spans: Spans, size: int) -> Spans:
-    kept = []
-    for text, trained in spans:
-        if len(text) > size:
-            kept.append((text[size:], trained))
-        size = max(0, size - len(text))
-    return kept
+def _words(text: str) -> str:
+    """Text in which white space doesn't count: templates trim it."""
+    return " ".join(text.split())
 
 
 def _plain(text: str) -> str:

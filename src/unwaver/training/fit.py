@@ -27,24 +27,29 @@ from transformers import AutoTokenizer, TrainerCallback
 
 from unwaver import progress
 from unwaver.errors import RunError
+from unwaver.kept import measured, settle, write_last, write_whole
+from unwaver.models.portable import make_portable, take_after
 from unwaver.models.weights import locate
-from unwaver.store import disk_errors, read_rows, to_line, write_whole
+from unwaver.store import disk_errors, read_rows, to_line
 from unwaver.training import attention, heap, settings
 from unwaver.training.batches import Plan
 from unwaver.training.encode import Encoded
+from unwaver.training.planned import Planned
+from unwaver.training.preference import PairTrainer
 from unwaver.training.trainer import SpanTrainer
-from unwaver.training.work import TRAINED, Work, load_rows, training_plan
+from unwaver.training.work import LOSS, TRAINED, Work, load_rows, training_plan
 
 COMPLETE = "complete"
 """The file that is written into a checkpoint last."""
 
-LOSS = "loss.jsonl"
+PREFERENCE = {"rewards/accuracies": "preferred", "rewards/margins": "margin"}
+"""What TRL tells of a step's pairs, and what `loss.jsonl` calls it: the mean over the step's forward passes."""
 
 
 class _Keeper(TrainerCallback):
     """Writes `loss.jsonl`, marks checkpoints complete, measures the held-out loss, and stops at a loss that is none."""
 
-    trainer: SpanTrainer
+    trainer: Planned
 
     def __init__(self, folder: Path, work: Work, the_plan: Plan, rows: Sequence[Encoded]) -> None:
         self.folder, self.work = folder, work
@@ -55,7 +60,8 @@ class _Keeper(TrainerCallback):
         self.epochs = [0.0, *(round(count / the_plan.examples_per_epoch, 4) for count in seen)]
         self.perplexity: dict[str, Any] | None = None
         self.gap: float | None = None
-        self.started, self.before = time.time(), 0.0
+        self.held: float | None = None
+        self.started, self.before = time.monotonic(), 0.0
         self.bars = contextlib.ExitStack()
         self.bar = progress.Bar()
 
@@ -67,6 +73,7 @@ class _Keeper(TrainerCallback):
         write_whole(path, "".join(to_line(row) for row in kept))
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.held = self.trainer.weights_held()  # before a forward pass, after which FSDP keeps the last weights whole
         self.gap = self.trainer.prove_apart()
         self._probe(state)
         if state.global_step == 0:
@@ -74,7 +81,7 @@ class _Keeper(TrainerCallback):
         if state.is_world_process_zero:
             self.bar = self.bars.enter_context(progress.bar("train", self.last))
             self.bar.advance(state.global_step)
-        self.started = time.time()
+        self.started = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step in (math.ceil(self.last / 2), self.last):
@@ -101,7 +108,8 @@ class _Keeper(TrainerCallback):
                 "learning_rate": logs["learning_rate"],
                 "grad_norm": logs.get("grad_norm"),
                 "trained_tokens": self.trained[step],
-                "seconds": round(self.before + time.time() - self.started, 2),
+                "seconds": round(self.before + time.monotonic() - self.started, 2),
+                **{ours: logs[theirs] for theirs, ours in PREFERENCE.items() if theirs in logs},
             },
         )
         self.bar.advance()
@@ -109,14 +117,14 @@ class _Keeper(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.trainer.accelerator.wait_for_everyone()
         if state.is_world_process_zero:
-            write_whole(self.folder / "checkpoints" / f"checkpoint-{state.global_step}" / COMPLETE, "")
+            write_last(self.folder / "checkpoints" / f"checkpoint-{state.global_step}" / COMPLETE, "")
 
     def _probe(self, state: Any) -> None:
         """The student's perplexity by part, measured once and before the first step."""
         path = self.folder / "perplexity.json"
         if path.is_file():
             self.perplexity = json.loads(path.read_text(encoding="utf-8"))
-        elif self.work.train.perplexity and state.global_step == 0:
+        elif self.work.probed and self.work.train.perplexity and state.global_step == 0:
             found = self.trainer.part_losses(self.work.probed, "perplexity")
             self.perplexity = {part: {"perplexity": math.exp(entry["loss"]), **entry} for part, entry in found.items()}
             if state.is_world_process_zero:
@@ -144,25 +152,18 @@ def fit(folder: Path) -> None:
 
 
 def _fit(folder: Path) -> None:
-    work, started = Work.load(folder), time.time()
+    work, started = Work.load(folder), time.monotonic()
     rows = load_rows(folder / work.rows)
     the_plan = training_plan(work, rows, int(os.environ.get("WORLD_SIZE", "1")))
-    config = settings.sft_config(work, the_plan, folder, attention.rows_without_padding(work.student))
+    config = settings.trl_config(work, the_plan, folder, attention.rows_without_padding(work.student))
     adapters = settings.lora_config(work.train)  # a wrong key is told before weights are loaded
     first = config.process_index == 0
     if first:
         told = ", ".join(f"{what}: {value}" for what, value in settings.machine().items() if what != "QLoRA")
         progress.say(f"train: loading {work.student.label} ({told})")
     keeper = _Keeper(folder, work, the_plan, rows)
-    trainer = keeper.trainer = SpanTrainer(
-        rows,
-        the_plan,
-        model=settings.load_student(work.student, work.train),
-        args=config,
-        processing_class=AutoTokenizer.from_pretrained(locate(work.student.target), revision=work.student.revision),
-        peft_config=adapters,
-        callbacks=[keeper],
-    )
+    trainer = keeper.trainer = _trainer(work, rows, the_plan, args=config, peft_config=adapters, callbacks=[keeper])
+    how = trainer.ran()
     done = _newest_checkpoint(folder, first)
     step = int(done.name.rpartition("-")[2]) if done else 0
     if first:
@@ -174,7 +175,8 @@ def _fit(folder: Path) -> None:
     if first:
         drawn = [index for number in range(keeper.last) for index in the_plan.examples(number)]
         facts = {
-            "dtype": str(settings.matmul_dtype(work.train)).removeprefix("torch."),
+            **how,
+            "weights_held": keeper.held,
             "attention": trainer.attention,
             "padding_free": trainer.padding_free,
             "gap_in_row": keeper.gap,
@@ -183,22 +185,34 @@ def _fit(folder: Path) -> None:
             "accumulation": the_plan.accumulation,
             "steps": keeper.last,
             "trained_tokens": keeper.trained[-1],
-            "tokens": sum(len(rows[index].input_ids) for index in drawn),
+            "tokens": sum(rows[index].tokens for index in drawn),
             "settings": settings.effective(config),
             "perplexity": keeper.perplexity,
             "resumed_at": step or None,
-            "train_seconds": round(keeper.before + time.time() - keeper.started, 2),
+            "train_seconds": round(keeper.before + time.monotonic() - keeper.started, 2),
             "load_seconds": round(keeper.started - started, 2),
+            "log": measured(folder / LOSS),
         }
-        write_whole(folder / TRAINED, json.dumps(facts, indent=1))
+        write_last(folder / TRAINED, json.dumps(facts, indent=1))
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.free_memory()
 
 
-def _save(trainer: SpanTrainer, folder: Path, work: Work) -> None:
+def _trainer(work: Work, rows: Sequence[Encoded], the_plan: Plan, **kwargs: Any) -> Planned:
+    """Of examples, or of pairs; then with the student once more as the reference, unless adapters can be left out."""
+    student, train = work.student, work.train
+    kwargs["model"] = settings.load_student(student, train)
+    kwargs["processing_class"] = AutoTokenizer.from_pretrained(locate(student.target), revision=student.revision)
+    if train.method != "dpo":
+        return SpanTrainer(rows, the_plan, **kwargs)
+    reference = None if train.adapters else settings.load_student(student, train).requires_grad_(False)
+    return PairTrainer(rows, the_plan, ref_model=reference, **kwargs)
+
+
+def _save(trainer: Planned, folder: Path, work: Work) -> None:
     """Write `model/`, or `adapter/`, there entirely or not at all, in the type the student came in."""
-    name = "model" if work.train.method == "full" else "adapter"
+    name = "adapter" if work.train.adapters else "model"
     if name == "model" and not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
         trainer.accelerator.unwrap_model(trainer.model).to(settings.own_dtype(work.student))
     part = folder / f"{name}.part"
@@ -208,6 +222,12 @@ def _save(trainer: SpanTrainer, folder: Path, work: Work) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
         # The one pickle the trainer leaves; it says nothing that the manifest doesn't.
         (part / "training_args.bin").unlink(missing_ok=True)
+        if name == "model":
+            take_after(part, locate(work.student.target), work.student.revision)
+        else:
+            (part / "README.md").unlink(missing_ok=True)  # a blank of the library's; ours is written with the facts
+            make_portable(part)
+        settle(part)
         part.rename(folder / name)
 
 

@@ -108,13 +108,16 @@ def estimate(
     """
     products = 4 if settings.dtype == "float32" else 2
     whole = shape.weights
-    if settings.method == "full":
-        trained, frozen, copies = whole, 0.0, 0 if products == 4 else 2 * whole
+    if not settings.adapters:
+        # Beside what is trained, preference pairs need the reference.
+        trained, frozen, copies = whole, 4.0 * whole * (settings.method == "dpo"), 0 if products == 4 else 2 * whole
     else:
         trained = shape.lora_weights(settings.lora.get("r", LORA_RANK))
         # NF4 with double quantisation: 4.13 bits a weight (arXiv 2305.14314 section 3); embeddings stay as they are.
         embeddings = whole - shape.layers * shape.layer_weights
-        frozen = products * whole if settings.method == "lora" else 0.516 * (whole - embeddings) + products * embeddings
+        frozen = (
+            products * whole if settings.method != "qlora" else 0.516 * (whole - embeddings) + products * embeddings
+        )
         copies = 2 * trained
     kept = 1.0 if sharding == "none" else 1 / processes
     # ZeRO-2 keeps the weights of the products whole in each process; with the others only a layer or two is whole.

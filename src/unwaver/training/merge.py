@@ -15,9 +15,12 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from unwaver.errors import RunError
+from unwaver.kept import settle
+from unwaver.models.loading import load_weights
+from unwaver.models.portable import take_after
 from unwaver.models.weights import locate
 from unwaver.store import disk_errors
 from unwaver.training.encode import Encoded
@@ -32,9 +35,7 @@ def merge(folder: Path, work: Work, rows: Sequence[Encoded]) -> dict[str, float]
     """Write `model/`; the largest difference, in nats, of its log probabilities of one example to the adapter's."""
     path = locate(work.student.target)
     options = {key: value for key, value in work.student.load.items() if key in ("trust_remote_code", "subfolder")}
-    base: Any = AutoModelForCausalLM.from_pretrained(
-        path, revision=work.student.revision, dtype=torch.float32, **options
-    )
+    base = load_weights(work.student.name, path, work.student.revision, dtype=torch.float32, **options)
     model: Any = PeftModel.from_pretrained(base, str(folder / "adapter"))
     model.eval()
     row = min(rows, key=lambda row: len(row.input_ids))
@@ -49,6 +50,8 @@ def merge(folder: Path, work: Work, rows: Sequence[Encoded]) -> dict[str, float]
     with disk_errors(part):
         model.save_pretrained(part)
         AutoTokenizer.from_pretrained(path, revision=work.student.revision).save_pretrained(part)
+        take_after(part, path, work.student.revision)
+    settle(part)
     shutil.rmtree(folder / "model", ignore_errors=True)
     part.rename(folder / "model")
     del base, model

@@ -1,4 +1,4 @@
-"""A recipe's `[train]` table as `trl.SFTConfig`, and the student loaded as it says."""
+"""A recipe's `[train]` table as `trl.SFTConfig` or `trl.DPOConfig`, and the student loaded as it says."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import math
 import os
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from peft import LoraConfig
-from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
+from transformers import BitsAndBytesConfig, PreTrainedModel
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.sft_config import SFTConfig
 
 from unwaver.errors import RecipeError
+from unwaver.models.loading import load_config, load_weights
 from unwaver.models.local import best_dtype
 from unwaver.models.weights import locate
 from unwaver.recipe import ModelSettings, TrainSettings
@@ -24,6 +26,8 @@ from unwaver.training import attention
 from unwaver.training.batches import Plan
 from unwaver.training.memory import LORA_RANK
 from unwaver.training.work import Work
+
+Config = TypeVar("Config", SFTConfig, DPOConfig)
 
 OURS = {
     "output_dir": "the run's own folder",
@@ -59,7 +63,18 @@ OURS = {
     "model_init_kwargs": "models.student.load",
     "trust_remote_code": "models.student.load",
 }
-"""What `[train.sft]` may not set, because a promise rests on it or it has a key of its own, and what decides it."""
+"""What `[train.sft]` and `[train.dpo]` may not set, as a promise rests on it or it has a key of its own; and what
+decides it."""
+
+OURS_IN_PAIRS = {
+    "loss_type": "train.loss",
+    "truncation_mode": "train.max_tokens",
+    **dict.fromkeys(
+        ("precompute_ref_log_probs", "sync_ref_model", "ref_model_mixup_alpha", "ref_model_sync_steps"),
+        "the reference, which is the student before training",
+    ),
+}
+"""What besides `[train.dpo]` may not."""
 
 
 def machine() -> dict[str, str]:
@@ -81,8 +96,8 @@ def matmul_dtype(settings: TrainSettings) -> torch.dtype:
     return chosen
 
 
-def sft_config(work: Work, plan: Plan, folder: Path, padding_free: bool) -> SFTConfig:
-    """TRL's settings: the recipe's, with `[train.sft]` laid over them."""
+def trl_config(work: Work, plan: Plan, folder: Path, padding_free: bool) -> SFTConfig | DPOConfig:
+    """TRL's settings: the recipe's, with `[train.sft]` or `[train.dpo]` laid over them."""
     settings = work.train
     own: dict[str, Any] = {
         "output_dir": str(folder / "checkpoints"),
@@ -94,7 +109,6 @@ def sft_config(work: Work, plan: Plan, folder: Path, padding_free: bool) -> SFTC
         "lr_scheduler_type": settings.scheduler,
         "warmup_steps": math.ceil(settings.warmup_ratio * len(plan.steps)),
         "max_length": None,
-        "padding_free": padding_free,
         "bf16": matmul_dtype(settings) is torch.bfloat16,
         "activation_checkpointing": settings.gradient_checkpointing,
         "optim": "adamw_torch_fused",
@@ -110,31 +124,48 @@ def sft_config(work: Work, plan: Plan, folder: Path, padding_free: bool) -> SFTC
         "report_to": settings.report_to or "none",
         "disable_tqdm": True,
         "use_cpu": not torch.cuda.is_available(),
-        "dataset_kwargs": {"skip_prepare_dataset": True},
         "remove_unused_columns": False,
-        # The loss of a step is the mean over its trained tokens, wherever they were computed.
-        "average_tokens_across_devices": True,
     }
-    if torch.cuda.is_available() and importlib.util.find_spec("liger_kernel") is not None:
-        own["use_liger_kernel"] = True
     if plan.processes > 1 and not torch.cuda.is_available():
         own["ddp_backend"] = "gloo"
     _check_reporters(settings.report_to)
     if "tensorboard" in settings.report_to:  # its default place, beside the checkpoints, goes when they go
         os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
-    _check_keys("train.sft", settings.sft, {f.name for f in fields(SFTConfig)})
-    for key in settings.sft:
-        if key in OURS:
-            raise RecipeError(f"train.sft.{key}: is decided by {OURS[key]}")
+    if settings.method == "dpo":
+        return _laid_over(DPOConfig, {**own, "loss_type": settings.loss}, "train.dpo", settings.dpo)
+    return _laid_over(SFTConfig, {**own, **_of_spans(padding_free)}, "train.sft", settings.sft)
+
+
+def _of_spans(padding_free: bool) -> dict[str, Any]:
+    own: dict[str, Any] = {
+        "padding_free": padding_free,
+        "dataset_kwargs": {"skip_prepare_dataset": True},
+        # The loss of a step is the mean over its trained tokens, wherever they were computed.
+        "average_tokens_across_devices": True,
+    }
+    if torch.cuda.is_available() and importlib.util.find_spec("liger_kernel") is not None:
+        own["use_liger_kernel"] = True
+    return own
+
+
+def _laid_over(config: type[Config], own: dict[str, Any], table: str, given: dict[str, Any]) -> Config:
+    """The library's settings; RecipeError for a key that it doesn't know, or that is decided elsewhere."""
+    _check_keys(table, given, {f.name for f in fields(config)})
+    ours = {**OURS, **OURS_IN_PAIRS} if config is DPOConfig else OURS
+    for key in given:
+        if key in ours:
+            raise RecipeError(f"{table}.{key}: is decided by {ours[key]}")
     try:
-        return SFTConfig(**{**own, **settings.sft})
+        return config(**{**own, **given})
     except (TypeError, ValueError) as error:
-        raise RecipeError(f"train.sft: {' '.join(str(error).split())}") from None
+        raise RecipeError(f"{table}: {' '.join(str(error).split())}") from None
 
 
-def effective(config: SFTConfig) -> dict[str, Any]:
-    """What decided the updates, `[train.sft]` laid over and TRL's own defaults included."""
+def effective(config: SFTConfig | DPOConfig) -> dict[str, Any]:
+    """What decided the updates, what was laid over and TRL's own defaults included."""
+    preference = {"loss": config.loss_type[0], "beta": config.beta} if isinstance(config, DPOConfig) else {}
     return {
+        **preference,
         "learning_rate": config.learning_rate,
         "scheduler": str(getattr(config.lr_scheduler_type, "value", config.lr_scheduler_type)),
         "warmup_steps": config.warmup_steps,
@@ -146,7 +177,7 @@ def effective(config: SFTConfig) -> dict[str, Any]:
 
 def lora_config(settings: TrainSettings) -> LoraConfig | None:
     """PEFT's settings: adapters on every linear layer but the head, `[train.lora]` laid over; None: full training."""
-    if settings.method == "full":
+    if not settings.adapters:
         return None
     _check_keys("train.lora", settings.lora, {f.name for f in fields(LoraConfig)})
     own: dict[str, Any] = {"task_type": "CAUSAL_LM", "r": LORA_RANK, "lora_alpha": 32, "target_modules": "all-linear"}
@@ -173,7 +204,7 @@ def quantisation(settings: TrainSettings) -> BitsAndBytesConfig | None:
 
 def check(work: Work, plan: Plan) -> None:
     """RecipeError for a setting that the libraries don't take, before anything is loaded."""
-    sft_config(work, plan, Path(), padding_free=True)
+    trl_config(work, plan, Path(), padding_free=True)
     lora_config(work.train)
     quantisation(work.train)
 
@@ -182,16 +213,13 @@ def load_student(student: ModelSettings, settings: TrainSettings) -> PreTrainedM
     """The student's weights: float32 where trained, the type of the matrix products (or 4 bits) where frozen."""
     products = matmul_dtype(settings)
     options: dict[str, Any] = {
-        "revision": student.revision,
-        "dtype": torch.float32 if settings.method == "full" else products,
+        "dtype": products if settings.adapters else torch.float32,
         "attn_implementation": attention.best_attention(),
     }
     if (quantised := quantisation(settings)) is not None:
         options["quantization_config"] = quantised
-    try:
-        model = AutoModelForCausalLM.from_pretrained(locate(student.target), **{**options, **student.load})
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"{student.name}: can't be loaded: {' '.join(str(error).split())[:300]}") from None
+    options |= student.load
+    model = load_weights(student.name, locate(student.target), student.revision, **options)
     attention.check(model)
     loaded: PreTrainedModel = model
     return loaded
@@ -200,7 +228,7 @@ def load_student(student: ModelSettings, settings: TrainSettings) -> PreTrainedM
 def own_dtype(student: ModelSettings) -> torch.dtype:
     """The type the student's weights are kept in, and the trained ones are again."""
     options = {key: value for key, value in student.load.items() if key == "trust_remote_code"}
-    config = AutoConfig.from_pretrained(locate(student.target), revision=student.revision, **options)
+    config = load_config(student.name, locate(student.target), student.revision, **options)
     dtype: torch.dtype = config.get_text_config().dtype or torch.float32
     return dtype
 

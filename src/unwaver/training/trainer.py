@@ -6,19 +6,15 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from datasets import Dataset
 from torch.nn.functional import cross_entropy
-from torch.utils.data import DataLoader
-from transformers import PrinterCallback
 from trl.trainer.sft_trainer import SFTTrainer
 
-from unwaver import progress
 from unwaver.errors import RecipeError
 from unwaver.training import attention
 from unwaver.training.batches import Plan
 from unwaver.training.encode import IGNORED, Encoded
-from unwaver.training.work import by_part
+from unwaver.training.planned import Planned
 
 GAP_FLOAT32, GAP_BFLOAT16 = 1e-3, 0.05
 """What rounding alone changes of a token's log probability, generously; a neighbour that is seen changes far more."""
@@ -27,7 +23,7 @@ WIDEST = 2**29
 """Logits (positions x vocabulary) computed at once on a CPU: 2 GB in float32."""
 
 
-class SpanTrainer(SFTTrainer):
+class SpanTrainer(Planned, SFTTrainer):
     """TRL's trainer with our batches, and on a CPU with logits at the trained positions alone.
 
     On a GPU TRL computes them so itself, in tiles; on a CPU it computes every position's, and entropies beside.
@@ -38,11 +34,9 @@ class SpanTrainer(SFTTrainer):
         self._rows = rows
         filler = {"input_ids": rows[0].input_ids[:2], "labels": [IGNORED, IGNORED]}
         data = [{"input_ids": row.input_ids, "labels": row.labels} for row in rows]
-        self._data: Any = Dataset.from_list([*data, filler])
+        self._data = Dataset.from_list([*data, filler])
         super().__init__(train_dataset=self._data, **kwargs)
-        self.remove_callback(PrinterCallback)
-        base = self.accelerator.unwrap_model(self.model)
-        base = base.get_base_model() if hasattr(base, "get_base_model") else base
+        base = self._settle()
         self._cuts_logits = (
             self.args.device.type == "cpu"
             and self.padding_free
@@ -52,16 +46,6 @@ class SpanTrainer(SFTTrainer):
             and "logits_to_keep" in inspect.signature(type(base).forward).parameters
         )
         self._vocabulary = base.config.get_text_config().vocab_size
-        self.attention: str = base.config._attn_implementation
-
-    def get_train_dataloader(self) -> DataLoader[Any]:
-        """This process's share of the plan; it is dealt already, so accelerate must not deal it again."""
-        return DataLoader(
-            self._data,
-            batch_sampler=self._plan.of_process(self.args.process_index),
-            collate_fn=self.data_collator,
-            pin_memory=self.args.device.type == "cuda",
-        )
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -80,38 +64,8 @@ class SpanTrainer(SFTTrainer):
         # Gradients are averaged over the processes, and the count is of all of them.
         return loss * self.accelerator.num_processes if num_items_in_batch is not None else loss
 
-    def part_losses(self, indices: Sequence[int], what: str = "held-out loss") -> dict[str, dict[str, Any]]:
-        """Loss, trained tokens and examples by part, without training; every process must call it.
-
-        `loss` is the mean negative log likelihood of a trained token in nats.
-        """
-        model = self.model_wrapped
-        size, rank, others = self.args.per_device_train_batch_size, self.args.process_index, self.args.world_size
-        was_training = model.training
-        model.eval()
-        found: dict[str, dict[str, Any]] = {}
-        shown = len(indices) if rank == 0 and what == "perplexity" else 0
-        with progress.bar(what, shown) as bar:
-            for part, members in by_part(self._rows, indices).items():
-                members.sort(key=lambda index: len(self._rows[index].input_ids))
-                batches = [members[at : at + size] for at in range(0, len(members), size)]
-                batches += [[self._plan.filler]] * (-len(batches) % others)
-                total = torch.zeros((), dtype=torch.float64, device=self.args.device)
-                for batch in batches[rank::others]:
-                    total += self._summed_loss(model, batch)
-                    bar.advance(len(batch) * others)
-                tokens = sum(self._rows[index].trained_tokens for index in members)
-                nll = float(self.accelerator.reduce(total, "sum"))
-                found[part] = {"loss": nll / tokens, "trained_tokens": tokens, "examples": len(members)}
-        model.train(was_training)
-        return found
-
-    def _summed_loss(self, model: Any, batch: list[int]) -> torch.Tensor:
-        inputs = self._prepare_inputs(self.data_collator([self._data[index] for index in batch]))
-        count = sum(self._rows[index].trained_tokens for index in batch if index != self._plan.filler)
-        with torch.no_grad(), self.compute_loss_context_manager():
-            mean: torch.Tensor = self.compute_loss(model, inputs)
-        return mean.double() * count
+    def _weighed(self, members: Sequence[int]) -> int:
+        return sum(self._rows[index].trained_tokens for index in members)
 
     def prove_apart(self) -> float | None:
         """The measured gap of `attention.gap_in_row`, in nats a token; RecipeError where it is more than rounding. None
@@ -126,6 +80,3 @@ class SpanTrainer(SFTTrainer):
                 'models.student.load.attn_implementation = "sdpa" to train with padding'
             )
         return gap
-
-    def _send_telemetry(self) -> None:
-        """Nothing is told to anyone about a training run."""

@@ -9,23 +9,30 @@ from __future__ import annotations
 import os
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from unwaver.kept import write_whole
 from unwaver.recipe import ModelSettings, TrainSettings
-from unwaver.store import write_whole
 from unwaver.training.batches import Plan, plan
 from unwaver.training.encode import Encoded
 
 WORK = "work.json"
+LOSS = "loss.jsonl"
 TRAINED = "trained.json"
 """Written last by the processes: the proof that the weights are there."""
 
 PERPLEXITY_EXAMPLES = 8
 """Examples of each part whose perplexity is measured: some hundred tokens each, enough to tell recipes apart."""
+
+Replies = Iterator[tuple[list[int], list[bool]]]
+"""Replies as tokens, and which of them are trained."""
 
 
 class Work(BaseModel):
@@ -35,6 +42,8 @@ class Work(BaseModel):
 
     student: ModelSettings
     train: TrainSettings
+    steps: int | None = None
+    """Where the plan ends; None: after the epochs."""
     seed: int
     rows: str
     """The file of encoded examples, from the run's folder on."""
@@ -56,17 +65,28 @@ class Work(BaseModel):
 def save_rows(path: Path, rows: Sequence[Encoded], about: str) -> None:
     """Encoded examples, and a text about them, as one file of plain arrays."""
     part = path.with_name(f"part-{os.getpid()}-{path.name}")  # several runs may share a mix, at the same time too
+    rejected = [row.rejected for row in rows if row.rejected is not None]
+    pairs = {f"rejected_{name}": values for name, values in _arrays(rejected).items()} if rejected else {}
     np.savez(
         part,
-        ids=np.concatenate([np.asarray(row.input_ids, dtype=np.int32) for row in rows]),
-        trained=np.concatenate([np.asarray(row.trained, dtype=bool) for row in rows]),
-        ends=np.cumsum([len(row.input_ids) for row in rows]),
+        **_arrays(rows),
+        **pairs,
         prompt_tokens=np.asarray([row.prompt_tokens for row in rows]),
         part=np.asarray([row.part for row in rows], dtype=np.str_),
         kind=np.asarray([row.kind for row in rows], dtype=np.str_),
+        paired=np.asarray([row.rejected is not None for row in rows], dtype=bool),
         about=np.asarray(about, dtype=np.str_),
     )
     part.replace(path)
+
+
+def _arrays(rows: Sequence[Encoded]) -> dict[str, Any]:
+    """The tokens one after another, which are trained, and where each example ends."""
+    return {
+        "ids": np.concatenate([np.asarray(row.input_ids, dtype=np.int32) for row in rows]),
+        "trained": np.concatenate([np.asarray(row.trained, dtype=bool) for row in rows]),
+        "ends": np.cumsum([len(row.input_ids) for row in rows]),
+    }
 
 
 def load_about(path: Path) -> str:
@@ -78,20 +98,21 @@ def load_about(path: Path) -> str:
 def load_rows(path: Path) -> list[Encoded]:
     """The examples that `save_rows` wrote."""
     with np.load(path, allow_pickle=False) as arrays:
-        ends = arrays["ends"].tolist()
-        starts = [0, *ends[:-1]]
-        ids, trained = arrays["ids"], arrays["trained"]
-        return [
-            Encoded(ids[start:end].tolist(), trained[start:end].tolist(), prompt_tokens, part, kind)
-            for start, end, prompt_tokens, part, kind in zip(
-                starts,
-                ends,
-                arrays["prompt_tokens"].tolist(),
-                arrays["part"].tolist(),
-                arrays["kind"].tolist(),
-                strict=True,
-            )
-        ]
+        about = zip(*(arrays[name].tolist() for name in ("prompt_tokens", "part", "kind", "paired")), strict=True)
+        replies = _replies(arrays, "")
+        others: Replies = _replies(arrays, "rejected_") if "rejected_ids" in arrays else iter(())
+        rows = []
+        for (ids, trained), (prompt_tokens, part, kind, paired) in zip(replies, about, strict=True):
+            other = Encoded(*next(others), prompt_tokens, part, kind) if paired else None
+            rows.append(Encoded(ids, trained, prompt_tokens, part, kind, other))
+        return rows
+
+
+def _replies(arrays: Any, prefix: str) -> Replies:
+    """The tokens of each reply, and which are trained, of the arrays whose names begin so."""
+    ids, trained, ends = (arrays[f"{prefix}{name}"] for name in ("ids", "trained", "ends"))
+    for start, end in pairwise([0, *ends.tolist()]):
+        yield ids[start:end].tolist(), trained[start:end].tolist()
 
 
 def by_part(rows: Sequence[Encoded], indices: Iterable[int]) -> dict[str, list[int]]:
@@ -126,10 +147,10 @@ def training_plan(work: Work, rows: Sequence[Encoded], processes: int) -> Plan:
     out = set(work.heldout)
     kept = [index for index in range(len(rows)) if index not in out]
     made = plan(
-        [len(rows[i].input_ids) for i in kept],
+        [rows[i].tokens for i in kept],
         [(rows[i].part, rows[i].kind) for i in kept],
         work.train,
         processes,
         work.seed,
     )
-    return made.renumbered([*kept, len(rows)])
+    return replace(made, steps=made.steps[: work.steps]).renumbered([*kept, len(rows)])

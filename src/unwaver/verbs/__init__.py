@@ -9,10 +9,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from unwaver import recipe_file
+from unwaver.errors import under
 from unwaver.recipe import Recipe
 from unwaver.study import grid
 from unwaver.study.plan import Plan
-from unwaver.study.run import plans
+from unwaver.study.steps import plans
 
 
 def open_recipe(path: Path, root: Path | None, overrides: dict[str, Any]) -> tuple[list[Plan], Path]:
@@ -20,9 +21,21 @@ def open_recipe(path: Path, root: Path | None, overrides: dict[str, Any]) -> tup
     tree = recipe_file.read_toml(path)
     if "tables" in tree:
         study = grid.load(path)
-        return grid.plans(grid.cells(study, path, overrides)), root or Path("runs") / study.name
-    work = plans(recipe_file.arms(tree, path, overrides))
+        with under(str(path)):
+            return _limited(grid.plans(grid.cells(study, path, overrides))), root or Path("runs") / study.name
+    arms = recipe_file.arms(tree, path, overrides)
+    with under(str(path)):
+        work = _limited(plans(arms))
     return work, root or Path("runs") / work[0].recipe.name
+
+
+def _limited(work: list[Plan]) -> list[Plan]:
+    """The same plans; RecipeError for a limit of what is no measure, before anything is spent and not in the report."""
+    if work[0].recipe.limits:
+        from unwaver.report.limits import check
+
+        check(work[0].recipe)
+    return work
 
 
 def add_recipe(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,8 @@
 """`unwaver check RECIPE_OR_STUDY`: what it would do and cost, before anything is spent.
 
 Names resolve, sources can be read, every student's template keeps what is to be learned; and what is owed by stage:
-calls, tokens, GPU-hours, cost, disk. Loads tokenizers, never weights.
+calls, tokens, GPU-hours, cost, disk. Loads tokenizers, never weights. Exit code 0: it can be run; 2: the recipe has to
+be changed; 3: something is missing here (a key, a server, a model), and then the same command goes on.
 """
 
 from __future__ import annotations
@@ -11,29 +12,36 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unwaver.errors import EXIT_DONE, RecipeError
-from unwaver.recipe import ModelSettings
+from unwaver.errors import EXIT_DONE, RecipeError, RunError, UnwaverError
 from unwaver.records import digest
-from unwaver.stages.mix import EXAMPLES
+from unwaver.store import EXAMPLES
 from unwaver.study import forecast
 from unwaver.study.forecast import Assumptions, Forecast, Line, SetSize
 from unwaver.study.plan import Plan
-from unwaver.verbs import add_recipe, open_recipe
+from unwaver.study.steps import owed
+from unwaver.verbs import add_recipe, open_recipe, tried
+from unwaver.verbs.foreseen import Finding, foreseen
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 ARMS_NAMED = 12
 """Arms whose names are shown; a study may have hundreds."""
-WIDTH = 110
-"""Columns where the output is no terminal."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A recipe or study, its overrides, and what GPU-hours rest on."""
     add_recipe(parser)
-    parser.add_argument("--no-student", action="store_true", help="leave the student's tokenizer and template alone")
+    parser.add_argument("--no-student", action="store_true", help="look at no model, server or key: count only")
     usual = Assumptions()
+    parser.add_argument(
+        "--try",
+        action="store_true",
+        dest="try_out",
+        help=f"ask {tried.PROMPTS} prompts of each part and set, and tell how many replies the limits cut; "
+        "`run` then asks only the others",
+    )
+    parser.add_argument("--reveal", action="store_true", help="show examples for harmful requests, masked otherwise")
     parser.add_argument("--gpu", choices=forecast.PEAK, default=usual.gpu, help=f"default: {usual.gpu}")
     parser.add_argument(
         "--training-utilisation",
@@ -51,12 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
     """Print what is found; RecipeError for the first thing that is wrong."""
-    from rich.console import Console
+    from unwaver.printer import console as opened
+    from unwaver.printer import show_table
 
     work, root = open_recipe(arguments.recipe, arguments.root, overrides)
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = max(console.width, WIDTH)
+    console = opened()
     under = Assumptions(arguments.gpu, arguments.training_utilisation, arguments.generation_utilisation)
     if not (under.training > 0 and under.generation > 0):
         raise RecipeError("--training-utilisation, --generation-utilisation: expected shares above 0")
@@ -67,23 +74,57 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     for line in _sets(work, sizes):
         console.print(line)
     found = forecast.forecast(work, root, sizes, under, not arguments.no_student)
+    for line in _models(work, not arguments.no_student):
+        console.print(line)
     if not found.steps:
         console.print(f"  nothing is owed under {root}")
     else:
         console.print(f"  owed under {root}:")
-        console.print(_table(found), soft_wrap=False)
+        show_table(console, _table(found))
         for line in _terms(found, under):
             console.print(f"  {line}")
-    if not arguments.no_student:
-        _students(work, root, console)
+    known = [] if arguments.no_student else foreseen(work, owed(work, root), sizes)
+    for one in known:
+        if one.weight == "note":
+            console.print(f"  {one}")
+    if arguments.no_student:
+        return EXIT_DONE
+    _refuse(known, "wrong", RecipeError)
+    _students(work, root, console, arguments.reveal)
+    _refuse(known, "missing", RunError)
+    if arguments.try_out:
+        for line in tried.lines(work, root):
+            console.print(f"  {line}")
     return EXIT_DONE
 
 
-def _students(work: list[Plan], root: Path, console: Console) -> None:
+def _refuse(known: list[Finding], weight: str, kind: type[UnwaverError]) -> None:
+    """The error where anything is of that weight."""
+    if told := [one for one in known if one.weight == weight]:
+        raise kind("\n".join(f"{one.what}: {one.told}" for one in told))
+
+
+def _models(work: list[Plan], look: bool) -> Iterator[str]:
+    """A line for each model: how its reasoning is found in its replies."""
+    from unwaver.stages.check import described
+
+    seen: set[str] = set()
+    for role, model in [pair for plan in work for pair in plan.recipe.models.items()]:
+        if (same := digest([role, model.identity(), model.label])) in seen:
+            continue
+        seen.add(same)
+        try:
+            yield described(role, model, look)
+        except RecipeError as error:
+            yield f"  {role} {model.label}: its template was not looked at ({error})"
+
+
+def _students(work: list[Plan], root: Path, console: Console, reveal: bool) -> None:
     """Check every student with everything it is to be trained on, once however many arms share it, and print the first
     of each student whole. What is trained on is the finished mix, or one stand-in for each part. Where the hub can't be
     reached, its students are named as not looked at.
     """
+    from unwaver.models.weights import NotFetched
     from unwaver.stages.check import run as check_student
 
     shared: dict[str, list[Plan]] = {}
@@ -102,19 +143,15 @@ def _students(work: list[Plan], root: Path, console: Console) -> None:
         more = f" and {len(plans) - 1} more" if len(plans) > 1 else ""
         console.print(f"\ntraining in arm {first.arm}{more}:")
         try:
-            check_student(first.recipe, _examples(first, root), whole=student not in shown)
-        except RecipeError as error:
-            if not _out_of_reach(model):
+            check_student(first.recipe, _examples(first, root), whole=student not in shown, reveal=reveal)
+        except NotFetched as error:
+            if (
+                "/" not in model.target
+            ):  # more likely a folder's name, mistyped, than one of the hub's few without an owner
                 raise
             unseen.add(student)
             console.print(f"student {model.name}: not looked at, as the hub can't be reached ({error})")
         shown.add(student)
-
-
-def _out_of_reach(model: ModelSettings) -> bool:
-    """Whether a model is on the hub, and this machine is told to do without it."""
-    here = model.target.startswith(("package:", "/", ".", "~")) or Path(model.target).exists()
-    return not here and model.door in ("hf", "vllm") and forecast.offline()
 
 
 def _examples(plan: Plan, root: Path) -> Path | None:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from unwaver.errors import EXIT_DONE, RecipeError
-from unwaver.judging.sandbox import INSTALL, Sandbox
+from unwaver.errors import EXIT_DONE, EXIT_UNFINISHED, RecipeError
+from unwaver.judging.graders.sandbox import INSTALL, Sandbox
+from unwaver.progress import say
 from unwaver.recipe import ModelSettings
 
 EXTRAS = {
@@ -23,35 +24,59 @@ EXTRAS = {
     "inspect": (("inspect_ai",), "evaluations as Inspect tasks, traces in its viewer"),
 }
 
-Finding = tuple[str, bool, str, str]
-"""(what, whether it is there, what was found, the command that adds it)."""
+Finding = tuple[str, bool | None, str, str]
+"""(what, whether it is there (None: nobody needs it), what was found, the command that adds it)."""
+
+SIGNS = {True: ("yes", "green"), False: ("no", "yellow"), None: ("-", "dim")}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """An optional recipe with its overrides, whose keys and endpoints are looked at too."""
     parser.add_argument("recipe", nargs="?", type=Path, help="look at what this recipe needs, too")
+    parser.add_argument("--gpu", action="store_true", help="try this machine's GPUs on tiny models, in two minutes")
     parser.takes_overrides = True  # type: ignore[attr-defined]
     parser.epilog = "any setting of the recipe can be given as --dotted.key value"
 
 
 def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
     """Print what was found."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("what", "", "found", "to add it", box=None, padding=(0, 2, 0, 0))
     if overrides and arguments.recipe is None:
         raise RecipeError(f"--{next(iter(overrides))}: is no flag of doctor, nor a setting, as no recipe is given")
-    for what, there, found, command in findings(arguments.recipe, overrides):
-        # Plain Text: square brackets in a command are no markup.
-        table.add_row(
-            Text(what), "[green]yes[/]" if there else "[yellow]no[/]", Text(found), Text("" if there else command)
-        )
-    for column in table.columns:
-        column.overflow = "fold"  # an address or a model's name cut short helps nobody
-    Console().print(table)
+    if arguments.gpu:
+        if arguments.recipe is not None:
+            raise RecipeError("--gpu: tries this machine on models of its own and takes no recipe")
+        return _tried_out()
+    _show(list(findings(arguments.recipe, overrides)))
     return EXIT_DONE
+
+
+def _tried_out() -> int:
+    """The self-test's table, for a bug report; the exit code says whether anything that was tried failed."""
+    from unwaver.verbs import selftest
+
+    missing = [name for name in EXTRAS["train"][0] if importlib.util.find_spec(name) is None]
+    if missing:
+        raise RecipeError(f"--gpu: needs {', '.join(missing)}; install it with: pip install 'unwaver[train]'")
+    found = list(selftest.findings())
+    _show(found)
+    failed = [what for what, there, *_ in found if there is False and what != "GPU"]
+    say(f"doctor: {', '.join(failed)}: failed; send the table with a bug report" if failed else "doctor: all is well")
+    return EXIT_UNFINISHED if failed else EXIT_DONE
+
+
+def _show(found: list[Finding]) -> None:
+    """A line each, however long: whoever copies a path or a command out of it needs it in one piece."""
+    from rich.text import Text
+
+    from unwaver.plain import plain
+    from unwaver.printer import console
+
+    width = max(len(what) for what, *_ in found)
+    out = console()
+    for what, there, told, command in found:
+        sign, colour = SIGNS[there]
+        line = Text.assemble(f"{plain(what):<{width}}  ", (f"{sign:<3}", colour), f"  {plain(told)}")
+        out.print(line + Text(f"  to add it: {plain(command)}" if there is False and command else ""))
 
 
 def findings(recipe: Path | None = None, overrides: dict[str, Any] | None = None) -> Iterator[Finding]:
@@ -121,41 +146,75 @@ def _training() -> Iterator[Finding]:
 
 
 def _recipe(path: Path, overrides: dict[str, Any] | None) -> Iterator[Finding]:
-    from unwaver import recipe_file
+    from unwaver import keys, recipe_file
+    from unwaver.models.endpoint import VENDOR
 
     for role, model in recipe_file.load(path, overrides).models.items():
         if model.door == "openai":
-            key = bool(os.environ.get(model.key_env))
-            local = (model.base_url or "").startswith(("http://127.", "http://localhost"))
-            yield f"{role}: key", key or local, model.key_env, f"export {model.key_env}=..."
+            yield _key(role, model)
+            if model.sends_key:
+                why = keys.needs_a_yes(model.key_env, model.base_url or VENDOR)
+                yield f"{role}: key may go there", not why, why or model.key_env, f"export {keys.ALLOW}={model.key_env}"
             if model.base_url:
-                there = _answers(model.base_url)
-                yield f"{role}: server", there, model.base_url, "start it, or correct base_url"
+                yield _server(role, model)
         else:
             yield _held(role, model)
 
 
+def _key(role: str, model: ModelSettings) -> Finding:
+    if not model.sends_key:
+        return f"{role}: key", None, "none is sent; a server of one's own asks for none", ""
+    if os.environ.get(model.key_env):
+        return f"{role}: key", True, model.key_env, ""
+    return f"{role}: key", False, f"{model.key_env} is not set", f"export {model.key_env}=..."
+
+
 def _held(role: str, model: ModelSettings) -> Finding:
-    """Whether the weights or recorded replies of a model are here; a hub id is taken at its word."""
+    """Whether the weights or recorded replies of a model are here, or where they would be fetched from."""
     from unwaver.models.replay import recordings
     from unwaver.models.weights import find
 
+    extra = {"hf": "train", "vllm": "vllm"}.get(model.door)
+    if extra is not None and any(importlib.util.find_spec(name) is None for name in EXTRAS[extra][0]):
+        return role, False, model.name, f"pip install 'unwaver[{extra}]'"
     try:
         found = recordings(model.target)[0] if model.door == "replay" else find(model.target)
     except RecipeError as error:
-        return role, False, model.name, f"{error}"
-    return role, True, model.name if isinstance(found, Path) else f"{model.name}, fetched from the hub when needed", ""
+        return role, False, f"{model.name} ({error})", ""
+    return (role, True, model.name, "") if isinstance(found, Path) else _on_the_hub(role, model)
 
 
-def _answers(url: str) -> bool:
-    """Whether anything listens there."""
-    import socket
-    from urllib.parse import urlsplit
+def _on_the_hub(role: str, model: ModelSettings) -> Finding:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    from unwaver.models.weights import in_cache
+    from unwaver.online import reachable
+
+    if in_cache(model.target):
+        return role, True, f"{model.name}, fetched from the hub before", ""
+    if not reachable():
+        return role, False, f"{model.name}: no folder, not fetched before, and the hub can't be reached", ""
     try:
-        with socket.create_connection((parts.hostname or "", port), timeout=3):
-            return True
-    except OSError:
-        return False
+        HfApi().model_info(model.target, revision=model.revision, timeout=10)
+    except RepositoryNotFoundError:
+        return role, False, f"{model.name}: no folder, and no model on the hub that may be read", ""
+    except (HfHubHTTPError, OSError) as error:
+        return role, False, f"{model.name}: no folder, and the hub does not answer ({type(error).__name__})", ""
+    return role, True, f"{model.name}, fetched from the hub when needed", ""
+
+
+def _server(role: str, model: ModelSettings) -> Finding:
+    """Whether a server answers and lists the model. No key is sent: what needs one is not looked at."""
+    from unwaver.models.listing import listing
+
+    what, found = f"{role}: server", listing(model.base_url or "")
+    if found.problem:
+        told = f"{model.base_url}: does not answer ({found.problem})"
+        return what, False, told, "start it, or correct base_url"
+    if found.names is None:
+        told = f"{model.base_url}: answers, without a list of its models (status {found.status})"
+        return what, True, told, ""
+    if model.target in found.names:
+        return what, True, f"{model.base_url}: lists {model.target}", ""
+    return what, False, f"{model.base_url}: lists no {model.target}; it lists {found.shown}", "correct its name"

@@ -1,4 +1,4 @@
-"""`unwaver export RUN --to FORMAT --out FOLDER`: a mix, or traces, in another tool's format."""
+"""`unwaver export RUN --to FORMAT --out FOLDER`: a mix, traces, or pairs of traces, in another tool's format."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import EXIT_DONE, RecipeError
+from unwaver.printer import put
 from unwaver.records import Example
 from unwaver.stages import export
-from unwaver.stages.mix import EXAMPLES
-from unwaver.store import disk_errors, read_manifest, read_records
+from unwaver.stages.pairs import write_pairs
+from unwaver.store import EXAMPLES, disk_errors, read_manifest, read_records
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A finished mix, the format and where to."""
-    parser.add_argument("run", type=Path, help="the directory of a finished mix (or of an evaluation, for `eval`)")
-    parser.add_argument("--to", required=True, choices=[*export.FORMATS, "eval"], help="the format")
+    told = "the directory of a finished mix (for `eval` of an evaluation, for `dpo` of a judged distillation)"
+    parser.add_argument("run", type=Path, help=told)
+    parser.add_argument("--to", required=True, choices=[*export.FORMATS, "dpo", "eval"], help="the format")
+    told = "for `dpo`: another judged distillation of the same prompts (several: give it again)"
+    parser.add_argument("--with", dest="others", action="append", default=[], type=Path, metavar="RUN", help=told)
     parser.add_argument("--out", type=Path, required=True, help="the folder to write into")
 
 
@@ -25,11 +29,18 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     manifest = read_manifest(arguments.run)
     if manifest is None:
         raise RecipeError(f"{arguments.run}: no finished run here (there is no manifest.json)")
+    if arguments.others and arguments.to != "dpo":
+        raise RecipeError("--with: only pairs (--to dpo) are made of several runs")
+    if arguments.to == "dpo":
+        with disk_errors(arguments.out):
+            for path in write_pairs(arguments.out, [arguments.run, *arguments.others]):
+                put(path)
+        return EXIT_DONE
     if arguments.to == "eval":
         from unwaver.inspect_bridge import export_run
 
         with disk_errors(arguments.out):
-            print(export_run(arguments.run, arguments.out))
+            put(export_run(arguments.run, arguments.out))
         return EXIT_DONE
     if manifest.get("stage") != "mix":
         raise RecipeError(f"{arguments.run}: is a run of the stage {manifest.get('stage')}; expected a finished mix")
@@ -38,5 +49,5 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     with disk_errors(arguments.out):
         written = export.write_dataset(arguments.out, examples, card, [arguments.to])
     for path in written:
-        print(path)
+        put(path)
     return EXIT_DONE

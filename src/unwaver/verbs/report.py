@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import EXIT_DONE, RecipeError
+from unwaver.printer import put
 from unwaver.progress import say
 from unwaver.verbs import add_recipe, open_recipe
 
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
     """Write the report and print its path; what is owed is told on stderr and on the page."""
     from unwaver.report.write import write_report
-    from unwaver.study.run import owed
+    from unwaver.study.steps import owed
 
     if arguments.traces is not None and arguments.traces < 0:
         raise RecipeError(f"--traces {arguments.traces}: expected 0 or more")
@@ -35,5 +36,5 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     left = len(owed(work, root))
     if left:
         say(f"{left} steps are owed and stand in no figure; `unwaver run` goes on with them")
-    print(write_report(work, root, arguments.out, arguments.traces))
+    put(write_report(work, root, arguments.out, arguments.traces))
     return EXIT_DONE

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from unwaver.errors import EXIT_DONE
+from unwaver.printer import put
 from unwaver.study.run import do
 from unwaver.verbs import add_engine, add_recipe, open_recipe
 
@@ -22,5 +23,5 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
 
     work, root = open_recipe(arguments.recipe, arguments.root, overrides)
     do(work, root, engine=arguments.engine)
-    print(write_report(work, root))
+    put(write_report(work, root))
     return EXIT_DONE

@@ -1,14 +1,13 @@
 """`unwaver show PATH_OR_ID`: a run, a file of records, or one record, in the terminal.
 
 Reads a run directory (its manifest), a recipe's folder of runs (a list of them), a JSON lines file (its first records),
-or an id or its beginning, looked for in the traces under `--root`. Prints on stdout. Control characters are shown as
-signs; harmful prompts and replies not labelled safe are masked unless `--reveal` is given.
+or an id or its beginning, looked for in the traces under `--root`. Prints on stdout as plain text; harmful prompts and
+replies not labelled safe are masked unless `--reveal` is given.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Iterator
 from itertools import islice
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unwaver.errors import EXIT_DONE, RecipeError
-from unwaver.store import read_manifest, read_records, read_rows
+from unwaver.store import parse_row, read_manifest, read_records, read_rows
+from unwaver.verbs.named import named
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
     """Print it."""
-    from unwaver.report.terminal import console as opened
+    from unwaver.printer import console as opened
 
     if arguments.limit < 0:
         raise RecipeError(f"--limit {arguments.limit}: expected 0 or more")
@@ -62,28 +62,39 @@ def _directory(path: Path, console: Console) -> None:
     from rich.table import Table
 
     from unwaver.plain import plain
+    from unwaver.printer import show_table
     from unwaver.report.terminal import mapping
 
     if (path / "config.json").is_file():
         manifest = read_manifest(path)
         console.print(mapping(manifest or {"not finished": "the command that began it goes on with it"}))
-        console.print(mapping({"settings": json.loads((path / "config.json").read_text(encoding="utf-8"))}))
+        console.print(mapping({"settings": _config(path)}))
         return
-    runs = sorted(one.parent for one in path.glob("**/config.json"))
+    runs = sorted(one.parent for one in path.glob("**/config.json") if "stage" in _config(one.parent))
     if not runs:
         raise RecipeError(f"{path}: holds no run")
-    table = Table("run", "of", "finished", "seconds", box=None, padding=(0, 2, 0, 0))
-    for one in runs:
+    table = Table("stage", "of", "model", "settings", "finished", box=None, padding=(0, 2, 0, 0))
+    table.add_column("seconds", justify="right")
+    table.add_column("run")
+    told = named(runs)
+    for one in sorted(runs, key=lambda run: (told[run].rank, told[run].of)):
         done = read_manifest(one) or {}
-        name = done.get("name") or json.loads((one / "config.json").read_text(encoding="utf-8")).get("name", "")
         cells = (
-            str(one.relative_to(path)),
-            str(name),
+            *(told[one].stage, told[one].of, told[one].model, told[one].settings),
             str(done.get("finished", "not finished")),
             str(done.get("seconds", "")),
+            str(one.relative_to(path)),
         )
         table.add_row(*map(plain, cells))
-    console.print(table, soft_wrap=False)
+    show_table(console, table)
+    for page in sorted(path.glob("**/report.html"), key=lambda page: page.stat().st_mtime)[-1:]:
+        console.print(f"the newest report: {page}")
+
+
+def _config(run: Path) -> dict[str, Any]:
+    """The settings a run began with; a model's folder has a file of that name too."""
+    path = run / "config.json"
+    return parse_row(path.read_bytes(), str(path))
 
 
 def _file(path: Path, limit: int, reveal: bool, console: Console) -> None:
@@ -96,7 +107,7 @@ def _file(path: Path, limit: int, reveal: bool, console: Console) -> None:
     shown = 0
     for number, content in islice(read_rows(path), limit):
         shown += 1
-        console.print(f"{path}:{number}", style="dim", markup=False)
+        console.print(f"{path}:{number}", style="dim")
         try:
             if "prompt" in content and "ending" in content and isinstance(content["prompt"], dict):
                 found = Trace.model_validate(content)
@@ -138,7 +149,7 @@ def _record(wanted: str, root: Path, reveal: bool, console: Console) -> None:
             f"{wanted}: {len(found)} traces begin so: {', '.join(sorted(found)[:8])}; give more of the id"
         )
     trace, path = next(iter(found.values()))
-    console.print(str(path), style="dim", markup=False)
+    console.print(str(path), style="dim")
     console.print(_shown(trace, list(_verdicts(trace, path.parent)), reveal))
 
 
@@ -154,7 +165,7 @@ def _verdicts(trace: Trace, directory: Path) -> Iterator[Verdict]:
 
 def _shown(trace: Trace, verdicts: list[Verdict], reveal: bool) -> Any:
     from unwaver.report import terminal
-    from unwaver.study.results import Row, readings
+    from unwaver.study.rows import Row, readings
 
     row = Row("", "", trace, readings(verdicts).get(trace.id, {}))
     return terminal.trace(row, verdicts, reveal)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import EXIT_DONE
+from unwaver.printer import put
 from unwaver.study import grid
 from unwaver.study.run import do
 from unwaver.verbs import add_engine
@@ -29,5 +30,5 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     work = grid.plans(grid.cells(study, arguments.study, overrides))
     root = arguments.root or Path("runs") / study.name
     do(work, root, engine=arguments.engine)
-    print(write_report(work, root))
+    put(write_report(work, root))
     return EXIT_DONE

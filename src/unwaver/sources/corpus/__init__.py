@@ -1,8 +1,9 @@
-"""The corpus of the miniature: mild prompts, framing templates and the recorded replies of a scripted teacher.
+"""The corpus of the miniature: mild prompts, framing templates, the recorded replies of a scripted teacher and traces
+written by hand.
 
-Reads the packaged JSON lines (`load`, `replies`), puts a request into a template (`frame`) and says which train prompt
-wears which template (`pairs`). Everything in it is ours and mild: it has the form of the study's data (arXiv 2505.15404
-section 2) and none of its content. How it was written and what it can't tell: docs/corpus.md.
+Reads the packaged JSON lines (`load`, `replies`, `written`), puts a request into a template (`frame`) and says which
+train prompt wears which template (`pairs`). Everything in it is ours and mild: it has the form of the study's data
+(arXiv 2505.15404 section 2) and none of its content. How it was written and what it can't tell: docs/corpus.md.
 """
 
 from __future__ import annotations
@@ -35,6 +36,30 @@ def replies(name: str) -> list[dict[str, object]]:
     Fields: instruction, prompt, reasoning, answer, patterns (list of names), refusal, unsafe (bool).
     """
     return [row for _, row in _rows(f"teacher/{name}")]
+
+
+def written() -> list[dict[str, object]]:
+    """The traces of `written.jsonl`, in file order: each written sentence by sentence, to train and measure readers on.
+
+    Fields: id, request, frame (a name), prompt (the request in its frame), manner (r1, qwen3, gpt-oss), reasoning,
+    answer (None where the reasoning was cut off), harmless (bool, of the request: then no pattern applies), intended
+    (names of patterns, and `self_jailbreak`), conclusion (refuse, comply, open), refusal (of the answer; None where
+    there is none, or it only goes on thinking), unsafe_reasoning (bool) and unsafe_answer (bool; None without an
+    answer), split (train, test). A test row's request and frame occur in no train row. The labels say what the writer
+    meant, not what a reader found.
+    """
+    return [row for _, row in _rows("written")]
+
+
+def written_labels() -> dict[str, dict[str, dict[str, object]]]:
+    """What two readers who did not write the traces found in them, by reader (`A`, `B`) and id.
+
+    Fields as in `written`, but `patterns` for what was found, and `confidence` (high, low).
+    """
+    found: dict[str, dict[str, dict[str, object]]] = {}
+    for _, row in _rows("written_labels"):
+        found.setdefault(str(row["reader"]), {})[str(row["id"])] = row
+    return found
 
 
 def frame(template_text: str, behaviour: str) -> str:

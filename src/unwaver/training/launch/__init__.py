@@ -3,16 +3,22 @@
 Several processes run `python -m unwaver.training.worker FOLDER`, which is `fit.fit` and nothing else; encoding,
 proofs and the manifest stay with the process that starts them. The configurations beside this file are of accelerate's
 own kind.
+
+However the processes end, no two launches train in one folder (`held`): the launcher keeps the folder's lock as long as
+it lives, and a worker lives no longer than the command that started its launch.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from unwaver.errors import RecipeError, RunError
 from unwaver.recipe import TrainSettings
+from unwaver.training.launch import held
 
 SHIPPED = ("zero2", "zero3", "fsdp2")
 
@@ -27,8 +33,15 @@ def check(settings: TrainSettings) -> None:
         raise RecipeError('train.launch_config: is for accelerate; set train.launch = "accelerate"')
 
 
-def start(folder: Path, settings: TrainSettings) -> None:
-    """Train what the folder says, or go on with it, until it is done; RunError where a process failed."""
+ENDING_S = 60.0
+"""How long processes have to end when the command is stopped; torchrun gives its workers 30 seconds."""
+
+
+def start(folder: Path, settings: TrainSettings, lock: int) -> None:
+    """Train what the folder says, or go on with it, until it is done; RunError where a process failed.
+
+    `lock`: the descriptor that holds the folder, for the launcher to hold it too.
+    """
     check(settings)
     if settings.launch == "none":
         from unwaver.training.fit import fit
@@ -38,19 +51,35 @@ def start(folder: Path, settings: TrainSettings) -> None:
     import torch
 
     gpus = torch.cuda.device_count()
-    if settings.launch == "accelerate" and not gpus and settings.launch_config in (None, *SHIPPED):
+    if settings.launch == "accelerate" and not gpus and settings.launch_config in (None, "fsdp2"):
         raise RecipeError(
-            'train.launch: accelerate starts several processes on GPUs only, and there are none; use "torchrun", or a '
-            "train.launch_config of your own"
+            "train.launch: accelerate starts several processes or FSDP on GPUs only, and there are none; use "
+            '"torchrun", or a train.launch_config of your own, or DeepSpeed\'s ("zero2", "zero3")'
         )
     if gpus and settings.processes > gpus and settings.launch_config in (None, *SHIPPED):
         raise RecipeError(f"train.processes: {settings.processes} processes, but this machine shows {gpus} GPUs")
-    code = subprocess.run(command(folder, settings), check=False).returncode
+    with held.launch(folder) as environment:
+        code = _run(command(folder, settings), environment, lock)
     if code:
         raise RunError(
             f"{folder}: the training processes stopped with code {code} (their messages stand above); "
             "the same command goes on from the last checkpoint"
         )
+
+
+def _run(words: list[str], environment: dict[str, str], lock: int) -> int:
+    """The launcher's exit code; it is ended, and with it its workers, when this process is interrupted."""
+    process = subprocess.Popen(words, env={**os.environ, **environment}, pass_fds=(lock,))
+    try:
+        return process.wait()
+    except BaseException:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(ENDING_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        raise
 
 
 def command(folder: Path, settings: TrainSettings) -> list[str]:
@@ -67,7 +96,18 @@ def command(folder: Path, settings: TrainSettings) -> list[str]:
     if settings.launch_config is None:
         plain = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
         return [*head, *plain, *(["--multi_gpu"] if settings.processes > 1 else []), *worker]
-    return [*head, "--config_file", str(config_file(settings.launch_config)), *worker]
+    # The recipe decides the type of matrix products, whatever the file says.
+    precise = ["--mixed_precision", _precision(settings)]
+    return [*head, *precise, "--config_file", str(config_file(settings.launch_config)), *worker]
+
+
+def _precision(settings: TrainSettings) -> str:
+    """The type of matrix products in accelerate's words."""
+    if settings.dtype == "auto":
+        from unwaver.models.local import best_dtype
+
+        return "bf16" if str(best_dtype()) == "torch.bfloat16" else "no"
+    return "bf16" if settings.dtype == "bfloat16" else "no"
 
 
 def config_file(name: str) -> Path:

@@ -1,0 +1,83 @@
+"""Multiple choice: which letter an answer names.
+
+A prompt of kind `maths` says that it is a choice by its `target`: a single capital letter (`E`, `(E)`), or, where the
+choices are to be told from each other by their values too, JSON:
+
+    {"kind": "choice", "answer": "E", "choices": ["10", "11", "12", "13", "14"]}
+
+Guarantees: a letter that is written decides, whatever is written behind it; only where none is, a value counts. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from unwaver.judging.graders.maths_answer import answers
+
+_LETTERS = "ABCDEFGHIJ"
+_PRINT = re.compile(
+    r"\\(?:text|math)(?:bf|rm|it|sf|tt)?\s*(?=\{)|\\(?:[ ,;:!]|q?quad(?![a-zA-Z])|left|right)|[{}$*_`~]"
+)
+_ALONE = re.compile(r"[(\[]?\s*([A-J])\s*[)\]]?[.:]?", re.IGNORECASE)
+_FIRST = re.compile(
+    r"(?:option|choice|answer)?\s*(?:[(\[]\s*([A-J])\s*[)\]]|([A-J])\s*(?:[).:]|--?|\u2013)\s)\s*\S.*", re.DOTALL
+)
+_NAMED = re.compile(
+    r"[(\[]([A-J])[)\]]|^\W*([A-J])\W*$|\*\*\W*([A-J])\b|\b(?:option|choice)(?:\s+is)?:?\s+([A-J])\b", re.MULTILINE
+)
+
+
+class Choice(BaseModel):
+    """A target that is one of several."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["choice"] = "choice"
+    answer: str = Field(pattern=f"^[{_LETTERS}]$")
+    choices: tuple[str, ...] = ()
+    """What the letters stand for, from A on; empty: not known."""
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> Choice:
+        if self.choices and _LETTERS.index(self.answer) >= len(self.choices):
+            raise ValueError(f"no choice {self.answer}: there are {len(self.choices)}")
+        return self
+
+    @property
+    def value(self) -> str | None:
+        """What the right letter stands for."""
+        return self.choices[_LETTERS.index(self.answer)] if self.choices else None
+
+
+def declared(target: str) -> Choice | str | None:
+    """The choice that a target declares as JSON, or why it can't be read; None where the target declares none."""
+    try:
+        fields = json.loads(target) if target.lstrip().startswith("{") else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(fields, dict) or fields.get("kind") != "choice":
+        return None
+    try:
+        return Choice.model_validate(fields)
+    except ValidationError as error:
+        return f"the prompt's choices can't be read: {error.errors()[0]['msg']}"
+
+
+def letter_of(text: str) -> str | None:
+    r"""The letter that a final answer or a target names (`E`, `(e)`, `\text{E}`, `(E) 12`, `E: twelve`), or None."""
+    plain = " ".join(_PRINT.sub(" ", text).split()).removesuffix(".")
+    found = _ALONE.fullmatch(plain) or _FIRST.fullmatch(plain)
+    return next(group for group in found.groups() if group).upper() if found else None
+
+
+def letter_in(text: str) -> str | None:
+    """The letter that a whole reply names as its answer: where its final answer stands, else the last named at all."""
+    for reading in answers(text):
+        if letter := letter_of(reading.text):
+            return letter
+    named = [group for found in _NAMED.findall(text) for group in found if group]
+    return named[-1] if named and not any(reading.where == "boxed" for reading in answers(text)) else None

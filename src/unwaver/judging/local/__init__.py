@@ -1,0 +1,1 @@
+"""Readers without a model: the same text always has the same verdict."""

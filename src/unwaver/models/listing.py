@@ -1,0 +1,59 @@
+"""What a server says of itself before it is asked anything: whether it answers, and which models it lists.
+
+One GET of `BASE_URL/models` without a key; what needs one is not looked at. Nothing is sent that could cost.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+SHOWN = 8
+"""Models of a server that are named."""
+LONGEST = 4 * 2**20
+"""Bytes of a server's list of models that are read."""
+SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What came back."""
+
+    problem: str = ""
+    """Why there was no answer; empty where there was one."""
+    status: int = 0
+    names: tuple[str, ...] | None = None
+    """The models it lists; None: it answers, and not with a list."""
+
+    @property
+    def shown(self) -> str:
+        """The first of the names, and how many more there are."""
+        names = self.names or ()
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        return ", ".join(names[:SHOWN]) + more or "none"
+
+
+def listing(base_url: str) -> Listing:
+    """Ask a server for its list."""
+    import httpx2
+
+    url = base_url.rstrip("/") + "/models"
+    try:
+        with httpx2.stream("GET", url, timeout=SECONDS, headers={"Accept-Encoding": "identity"}) as answer:
+            begun = b""
+            for piece in answer.iter_raw(2**16):
+                begun += piece
+                if len(begun) > LONGEST:
+                    break
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, ImportError) as error:
+        return Listing(str(error) or type(error).__name__)
+    return Listing("", answer.status_code, _names(begun) if answer.status_code == 200 else None)
+
+
+def _names(listed: bytes) -> tuple[str, ...] | None:
+    """The ids in a list of models; None where it is none."""
+    try:
+        content = json.loads(listed)
+        return tuple(str(one["id"]) for one in content["data"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None

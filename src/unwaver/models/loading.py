@@ -1,0 +1,132 @@
+"""What transformers makes of a model's files, every way that can go wrong told in one line with the model's name.
+
+The files are somebody else's and may hold anything. No code that comes with them is run and nothing is unpickled.
+Weights that leave a part of the model out are refused: the libraries would draw it at random and say so in a log.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from unwaver.errors import RecipeError, UnwaverError
+
+LAYERS = 2_000
+"""More layers than any model has; a million of them keep a library busy for hours before it looks at the weights."""
+EXPERTS = 100_000
+
+
+@contextmanager
+def loading(name: str) -> Iterator[None]:
+    """Whatever a library raises over a model's files, as a RecipeError."""
+    try:
+        yield
+    except UnwaverError:
+        raise
+    except ImportError as error:
+        raise RecipeError(f"{name}: can't be loaded: {_line(error)}") from None
+    except BaseException as error:
+        # A tokenizer's panic is no Exception; what is neither (Ctrl-C) is not about the files.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise RecipeError(f"{name}: can't be loaded: {_reason(error)}") from None
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error)
+    if "trust_remote_code" in text:
+        return "it needs code of its own, which is not run; expected an architecture that transformers knows"
+    if "safetensors" in text and ("does not appear to have" in text or "no file named" in text):
+        return f"no weights as safetensors; others (pickles: .bin, .pt) are not read ({_line(error)[:120]})"
+    if isinstance(error, KeyError):
+        return f"its files lack {_line(error)}"
+    return f"{type(error).__name__}: {_line(error)}" if not isinstance(error, OSError) else _line(error)
+
+
+def load_tokenizer(name: str, path: str, revision: str | None = None) -> Any:
+    """A model's tokenizer."""
+    if Path(path).is_dir() and not any(file.suffix in (".json", ".model", ".jinja") for file in Path(path).rglob("*")):
+        raise RecipeError(
+            f"{name}: can't be loaded: the folder holds no model's files (config.json, tokenizer.json ...)"
+        )
+    from transformers import AutoTokenizer
+
+    with loading(name):
+        return AutoTokenizer.from_pretrained(path, revision=revision)
+
+
+def load_config(name: str, path: str, revision: str | None = None, **options: Any) -> Any:
+    """A model's configuration, of a size that can be."""
+    from transformers import AutoConfig
+
+    with loading(name):
+        config = AutoConfig.from_pretrained(path, revision=revision, **options)
+        _check_sizes(name, config.to_dict())
+        return config
+
+
+def load_weights(name: str, path: str, revision: str | None = None, **options: Any) -> Any:
+    """A causal language model with all of its weights."""
+    from transformers import AutoModelForCausalLM
+
+    own = {key: value for key, value in options.items() if key in ("trust_remote_code", "subfolder")}
+    load_config(name, path, revision, **own)
+    auto: Any = AutoModelForCausalLM
+    with loading(name):
+        model, found = auto.from_pretrained(
+            path, revision=revision, **{"use_safetensors": True, **options}, output_loading_info=True
+        )
+    check_whole(name, found)
+    return model
+
+
+def load_stops(name: str, path: str, revision: str | None) -> frozenset[int]:
+    """The token ids at which the model's own generation settings stop."""
+    from transformers.utils.hub import cached_file
+
+    with loading(name):
+        found: str | None = cached_file(
+            path, "generation_config.json", revision=revision, _raise_exceptions_for_missing_entries=False
+        )
+    if found is None:
+        return frozenset()
+    try:
+        ends = json.loads(Path(found).read_text(encoding="utf-8")).get("eos_token_id")
+        return frozenset(int(end) for end in (ends if isinstance(ends, list) else [] if ends is None else [ends]))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise RecipeError(f"{name}: can't be loaded: its generation_config.json: {error}") from None
+
+
+def check_whole(name: str, found: dict[str, Any]) -> None:
+    """RecipeError where the weights that were found (`output_loading_info`) are not the model's, or not all."""
+    if _sharded():  # the first process alone reads the files, and the others miss everything
+        return
+    for what, sentence in (("missing_keys", "leave out"), ("mismatched_keys", "are of another shape in")):
+        if keys := sorted(map(str, found.get(what) or ())):
+            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+            raise RecipeError(f"{name}: can't be loaded: its weights {sentence} {', '.join(keys[:3])}{more}")
+
+
+def _sharded() -> bool:
+    integrations: Any = import_module("transformers.integrations")
+    return bool(integrations.is_fsdp_enabled() or integrations.is_deepspeed_zero3_enabled())
+
+
+def _check_sizes(name: str, config: dict[str, Any]) -> None:
+    """RecipeError for a number of layers or experts that no model has."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            _check_sizes(name, value)
+        if not isinstance(value, int):
+            continue
+        most = LAYERS if "layer" in key or "depth" in key else EXPERTS if "expert" in key else None
+        if most is not None and value > most and not key.endswith(("_id", "_size", "_dim")):
+            raise RecipeError(f"{name}: can't be loaded: its config.json has {key} = {value:,}; no model has so many")

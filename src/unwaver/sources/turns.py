@@ -1,0 +1,129 @@
+"""Conversations in files: turns under whatever names, the last user turn, and the reply to it.
+
+A turn's role stands in `role` or `from`, or is the name of its one field; its text in `content`, `value` or `text`,
+whole or in parts; its reasoning beside it, among the parts (`unwaver.parts`), or in a turn of its own before it.
+A role nobody knows is told, never passed over. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from unwaver.errors import RecordError
+from unwaver.parts import Said, flat, said
+from unwaver.sources.source import blank
+
+ROLES = {
+    **dict.fromkeys(("user", "human", "prompter", "question", "instruction"), "user"),
+    **dict.fromkeys(
+        ("assistant", "gpt", "chatgpt", "model", "bot", "ai", "bing", "bard", "claude", "chatbot"), "assistant"
+    ),
+    **dict.fromkeys(("llm", "agent", "response", "answer", "output"), "assistant"),
+    **dict.fromkeys(("system", "developer", "tool", "function", "function_call", "tool_call", "observation"), "other"),
+    **dict.fromkeys(("tool_response", "ipython", "environment", "context"), "other"),
+    **dict.fromkeys(("thinking", "think", "thought", "thoughts", "reasoning", "analysis", "cot"), "thought"),
+}
+"""Roles in `messages` and in ShareGPT's `conversations`, in small letters."""
+
+_THINKS = re.compile(r"think|thought|reason|scratch|rationale|monologue", re.IGNORECASE)
+"""What a role that nobody knows says of itself where its turn is a thought."""
+
+Reply = tuple[str, str | None]
+"""The text of a reply, and its reasoning where that stands apart."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a conversation came to."""
+
+    prompt: str
+    """Its last user turn."""
+    reply: Reply | None
+    """The last assistant turn after it; None: there is none, or an empty one."""
+    note: str | None = None
+    """What to tell of turns behind the prompt that were not read; None: nothing."""
+
+
+def conversation(content: Any, place: str) -> Asked:
+    """What was asked and answered in a list of turns, or in its JSON; RecordError where that can't be told."""
+    if isinstance(content, str):
+        try:
+            content = json.loads(content)
+        except (ValueError, RecursionError):
+            raise RecordError(f"{place}: messages: expected a list of turns, got text that is not JSON") from None
+    turns = turns_of(content, place)
+    asked = [at for at, turn in enumerate(turns) if turn.role == "user"]
+    if not asked or blank(turns[asked[-1]].text):
+        raise RecordError(f"{place}: messages: expected a user turn with text{_strangers(turns)}")
+    after = turns[asked[-1] + 1 :]
+    replies = [turn for turn in after if turn.role == "assistant"]
+    if not replies and _strangers(after):
+        raise RecordError(f"{place}: messages: expected the reply in a turn of the role assistant{_strangers(after)}")
+    passed = f"turns behind the prompt were not read{_strangers(after)}" if _strangers(after) else None
+    return Asked(turns[asked[-1]].text, reply_in(after), passed)
+
+
+def reply_in(turns: Sequence[Turn]) -> Reply | None:
+    """The last reply among turns: those of the assistant that follow one another, as some files hold thought and answer
+    in two; with the turns that are a thought before them. None where it is empty."""
+    ends = max((at for at, turn in enumerate(turns) if turn.role == "assistant"), default=-1)
+    since = max((at for at, turn in enumerate(turns[:ends]) if turn.role not in ("assistant", "thought")), default=-1)
+    kept = turns[since + 1 : ends + 1]
+    text = "\n\n".join(turn.text for turn in kept if turn.role == "assistant" and turn.text)
+    thoughts = [turn.text if turn.role == "thought" else turn.apart for turn in kept]
+    apart = "\n\n".join(thought for thought in thoughts if thought) or None
+    return (text, apart) if text or apart else None
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn."""
+
+    role: str
+    """user, assistant, thought, other, or a role nobody knows, as it was written."""
+    text: str
+    apart: str | None
+    """Reasoning that stands apart from the text."""
+
+
+def _strangers(turns: Sequence[Turn]) -> str:
+    unknown = list(
+        dict.fromkeys(turn.role[:40] for turn in turns if turn.role not in ("user", "assistant", "thought", "other"))
+    )
+    return f", got the roles {', '.join(unknown)}" if unknown else ""
+
+
+def turns_of(content: Any, place: str) -> list[Turn]:
+    """The turns of a conversation, whatever their fields are called."""
+    if not isinstance(content, list) or not content:
+        got = "an empty list" if content == [] else type(content).__name__
+        raise RecordError(f"{place}: messages: expected a list of turns, got {got}")
+    turns = []
+    for turn in content:
+        if not isinstance(turn, dict):
+            raise RecordError(f"{place}: messages: expected turns as objects, got {type(turn).__name__}")
+        named = str(turn.get("role", turn.get("from", "")))
+        text = turn.get("content", turn.get("value", turn.get("text")))
+        if not named and len(turn) == 1:  # {"user": "..."}
+            named, text = next((str(name), value) for name, value in turn.items())
+        try:
+            found = said(turn, text)
+        except ValueError as error:
+            raise RecordError(f"{place}: messages: expected text, got {str(error).partition(' ')[0]}") from None
+        role = ROLES.get(named.strip().lower()) or ("thought" if _THINKS.search(named) else named or "no role")
+        if _only_thought(turn, role):
+            role, found = "thought", Said(found.text or found.reasoning or flat(turn), None)
+        turns.append(Turn(role, found.text or "", found.reasoning))
+    return turns
+
+
+def _only_thought(turn: dict[str, Any], role: str) -> bool:
+    """Whether a turn is a thought and no reply, by its channel (gpt-oss) or its type (OpenAI's Responses)."""
+    channel, kind = (str(turn.get(name) or "").lower() for name in ("channel", "type"))
+    return (role == "assistant" and channel in ("analysis", "commentary")) or (
+        role == "no role" and kind == "reasoning"
+    )

@@ -1,0 +1,33 @@
+"""Which way a metric is better. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from unwaver.study.measures import measures
+
+Way = Literal["lower", "higher"]
+
+DERIVED: Mapping[str, Way] = {
+    "pass": "higher",
+    "any_harm": "lower",
+    "any_refusal": "lower",
+    "all_safe": "higher",
+    "all_answered": "higher",
+    "all_correct": "higher",
+    "pattern": "lower",
+    "self_jailbreak": "lower",
+    "oscillation": "lower",
+    "loop": "lower",
+    "refusal_auc": "higher",
+    "snowball_slope": "lower",
+    "tokens": "lower",
+}
+"""Which way is better of what is no measure of its own, by the name up to its first `@` or `:`."""
+
+
+def better(metric: str) -> Way | None:
+    """Which way a metric is better; None where nobody has said."""
+    known = measures().get(metric)
+    return known.better if known is not None else DERIVED.get(metric.partition("@")[0].partition(":")[0])

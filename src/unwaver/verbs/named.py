@@ -1,0 +1,107 @@
+"""Runs in a person's words: of which arm and set, by which model, and what sets one apart from others of its like.
+
+Reads `config.json` of run directories and of those they were made from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from unwaver.recipe import RAW
+from unwaver.store import read_config
+from unwaver.study.steps import STAGES
+
+SHOWN = 3
+"""Settings that are named."""
+LONGEST = 40
+"""Characters of a setting."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """One run."""
+
+    stage: str
+    of: str
+    """Arm and set, or part."""
+    model: str
+    settings: str
+    """What sets it apart from other runs of the same stage and name; empty where there are none."""
+
+    @property
+    def rank(self) -> int:
+        """Where its stage stands in a study."""
+        return STAGES.index(self.stage) if self.stage in STAGES else len(STAGES)
+
+
+def named(runs: Iterable[Path]) -> dict[Path, Named]:
+    """Each run directory's words."""
+    configs = {run: config(run) for run in runs}
+    alike: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    for run, one in configs.items():
+        alike[str(one.get("stage")), of(run)].append(run)
+    found = {}
+    for (stage, what), group in alike.items():
+        flat = {run: dict(_flat(configs[run].get("settings", {}))) for run in group}
+        keys = dict.fromkeys(key for settings in flat.values() for key in settings)
+        apart = [key for key in keys if len({json.dumps(flat[run].get(key)) for run in group}) > 1]
+        for run in group:
+            told = [f"{key} {_short(flat[run][key])}" for key in apart if key in flat[run]]
+            more = f" and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
+            found[run] = Named(stage, what, model(run), ", ".join(told[:SHOWN]) + more)
+    return found
+
+
+config = cache(read_config)
+"""What a run began with; each is looked at for itself and for those that were made from it."""
+
+
+def of(run: Path) -> str:
+    """What a run is about: `improved on xstest`, `guard of safety`."""
+    one = config(run)
+    name, stage = str(one.get("name", "")), one.get("stage")
+    if stage == "evaluate":
+        return f"{arm(run)} on {name}"
+    read = _input(run, "traces")
+    if stage == "judge" and read is not None and config(read).get("stage") == "evaluate":
+        return f"{arm(read)} on {name}"
+    return name
+
+
+def arm(run: Path) -> str:
+    """Whose replies an evaluation holds: the arm whose training made the student, or `raw`."""
+    train = _input(run, "train")
+    return RAW if train is None else str(config(train).get("name", train.name))
+
+
+def model(run: Path) -> str:
+    """The model that was asked, as the recipe names it."""
+    settings = config(run).get("settings", {})
+    first: dict[str, Any] = next(iter((settings.get("models") or {}).values()), {})
+    asked: dict[str, Any] = settings.get("student") or settings.get("model") or first
+    return str((asked or {}).get("name", ""))
+
+
+def _input(run: Path, key: str) -> Path | None:
+    name = config(run).get("inputs", {}).get(key)
+    return None if name is None else run.parent / str(name)
+
+
+def _flat(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings by dotted key."""
+    if isinstance(settings, dict) and settings:
+        for key, value in settings.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, settings
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

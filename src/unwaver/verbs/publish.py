@@ -1,0 +1,104 @@
+"""`unwaver publish RUN --to OWNER/NAME`: a trained model with its card and its numbers, on the hub.
+
+Reads a finished training's directory, which must be what it was when it finished, and the newest report beside it.
+Writes what is published into `published/` in it (weights as links, so that none are doubled): the model's files, a card
+with every rate, the estimates, and the data card of what it was trained on. `--dry-run` ends there. The token is the
+hub library's own affair (`hf auth login`, or HF_TOKEN); it is neither read nor written here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from unwaver.errors import EXIT_DONE, RecipeError, RunError
+from unwaver.kept import write_whole
+from unwaver.printer import put
+from unwaver.progress import say
+from unwaver.store import disk_errors, read_config, read_manifest, to_line
+
+FOLDER = "published"
+DATA = "training_data.md"
+"""The data card of what it was trained on."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A finished training, and where it goes."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="the directory of a finished training (train-1a2b3c4d)")
+    parser.add_argument("--to", required=True, metavar="OWNER/NAME", help="the repository on the hub; made if need be")
+    parser.add_argument("--private", action="store_true", help="a new repository is seen by its owner alone")
+    parser.add_argument("--dry-run", action="store_true", help="write what would be published, and send nothing")
+
+
+def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
+    """Gather the folder, show the card's path, and send it."""
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", arguments.to):
+        raise RecipeError(f"--to {arguments.to}: expected OWNER/NAME")
+    folder = gathered(arguments.run)
+    if arguments.dry_run:
+        say(f"nothing was sent; what would go to {arguments.to} is in {folder}")
+    else:
+        _send(folder, arguments.to, arguments.private)
+    put(folder / "README.md")
+    return EXIT_DONE
+
+
+def gathered(run: Path) -> Path:
+    """The folder that is published: made anew each time, from the run and the newest report."""
+    from unwaver.report.before import ESTIMATES
+    from unwaver.report.model_card import card, figures
+    from unwaver.verbs.verify import WRONG, verdict
+
+    manifest = read_manifest(run)
+    if manifest is None or manifest["stage"] != "train":
+        raise RecipeError(f"{run}: expected the directory of a finished training, such as runs/NAME/train-1a2b3c4d")
+    state, told = verdict(run)
+    if state == WRONG:
+        raise RecipeError(f"{run}: is not what it was when it finished ({told}); nothing is published")
+    report, rows = figures(run)
+    text = card(run, report, rows)
+    folder = run / FOLDER
+    with disk_errors(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(run / "model", folder, copy_function=_link)
+        (folder / "README.md").unlink()
+        write_whole(folder / "README.md", text)
+        if (data := _data_card(run)).is_file():
+            shutil.copyfile(data, folder / DATA)
+        write_whole(folder / ESTIMATES, "".join(to_line(one) for pair in rows for one in pair if one is not None))
+    return folder
+
+
+def _data_card(run: Path) -> Path:
+    """The card that the mix left of the training data."""
+    mix = read_config(run)["inputs"]["mix"]
+    return run.parent / str(mix) / "dataset" / "README.md"
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copy2(source, target)
+
+
+def _send(folder: Path, to: str, private: bool) -> None:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
+
+    api = HfApi()
+    try:
+        made = api.create_repo(to, private=private, exist_ok=True)
+        api.upload_folder(repo_id=to, folder_path=folder, commit_message="Publish a model with its card and figures")
+    except LocalTokenNotFoundError:
+        raise RecipeError("no token for the hub; give `hf auth login`, or set HF_TOKEN") from None
+    except OfflineModeIsEnabled:
+        raise RecipeError("the hub is switched off here (HF_HUB_OFFLINE); unset it, or give --dry-run") from None
+    except (HfHubHTTPError, OSError) as error:
+        told = " ".join(str(error).split())[:300]
+        raise RunError(f"{to}: not published: {told}; the same command tries again") from None
+    say(f"published as {made}")

@@ -1,0 +1,151 @@
+"""`unwaver reader train LABELS --rubric NAME --out FILE` and `unwaver reader test FILE LABELS`: readers of one's own.
+
+Labels come from people, from a finished run's `verdicts.jsonl` (with the traces beside it), or both: each LABELS is a
+JSONL file or a run's directory. A line holds a `label`, the text (`reasoning` or `answer`), and should hold `prompt`
+and `model`, so that what is measured is measured on models and prompts that were left out. What `judge` steps wrote is
+joined with the traces they read. The file that is written is used as `refusal = "local:FILE"` (docs/readers.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from unwaver.errors import EXIT_DONE, RecipeError, RecordError
+from unwaver.judging.local.fitting import Labelled
+from unwaver.judging.local.question import Part
+from unwaver.progress import say
+
+PARTS: dict[str, Part] = {"refusal": "answer", "harm_answer": "answer"}
+"""Which text a shipped question is asked of; every other is asked of the reasoning unless --part says otherwise."""
+
+FIELDS = frozenset({"label", "reasoning", "answer", "prompt", "behaviour", "model", "weight"})
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Train or test, the labels, the rubric, the file."""
+    parser.add_argument("what", choices=("train", "test"))
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="LABELS ...; for test: READER LABELS ...")
+    parser.add_argument("--rubric", required=True, help="refusal, harm_answer, conclusion, or a name of your own")
+    parser.add_argument("--part", choices=("reasoning", "answer"), help="the text it reads (default: by the rubric)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="train: where the reader is written (.npz)")
+
+
+def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
+    """Do what is asked; the figures go to stdout."""
+    for flag in overrides:
+        raise RecipeError(f"--{flag}: no such flag")
+    return _train(arguments) if arguments.what == "train" else _test(arguments)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from unwaver.judging.local.fitting import cards, summary, trained
+    from unwaver.judging.local.question import packed
+
+    if arguments.out is None:
+        raise RecipeError("reader train: expected --out FILE")
+    part = arguments.part or PARTS.get(arguments.rubric, "reasoning")
+    rows = [row for path in arguments.files for row in labelled(path, part, arguments.rubric)]
+    labels = sorted({row.label for row in rows})
+    fit, held, tables = trained(rows, labels, part)
+    card = {"trained_on": cards(tables.rows), "held_out": summary(held, tables.rows, labels), "language": "English"}
+    content = packed({arguments.rubric: _with_card(fit, card)}, {"trained_by": "unwaver reader train"})
+    arguments.out.write_bytes(content)
+    print(json.dumps(card, indent=2, ensure_ascii=False))
+    say(f"reader: {arguments.out} ({len(content):,} bytes); use it as local:{arguments.out}")
+    return EXIT_DONE
+
+
+def _with_card(fit: Any, card: dict[str, Any]) -> Any:
+    from dataclasses import replace
+
+    return replace(fit, card=card)
+
+
+def _test(arguments: argparse.Namespace) -> int:
+    import numpy as np
+
+    from unwaver.judging.local.fitting import kappa
+    from unwaver.judging.local.reader import ask
+    from unwaver.judging.local.reader_file import opened
+
+    reader, *files = arguments.files
+    if not files:
+        raise RecipeError("reader test: expected READER LABELS ...")
+    question = opened(reader).question(arguments.rubric)
+    rows = [row for path in files for row in labelled(path, question.part, arguments.rubric)]
+    if unknown := sorted({row.label for row in rows} - set(question.labels)):
+        raise RecipeError(f"labels {', '.join(unknown)}: {reader} knows {', '.join(question.labels)}")
+    reads = [ask(question, row.text) for row in rows]
+    told: dict[str, Any] = {}
+    for model in ("", *sorted({row.model for row in rows if row.model})):
+        members = [(row.label, read.label) for row, read in zip(rows, reads, strict=True) if model in ("", row.model)]
+        scored = [(one, two) for one, two in members if two is not None]
+        truth, said = (np.array([question.labels.index(pair[n]) for pair in scored], dtype=np.int64) for n in (0, 1))
+        told[model or "all"] = {
+            "texts": len(members),
+            "scored": len(scored),
+            "agreement": round(float((truth == said).mean()), 3) if scored else None,
+            "kappa": kappa(truth, said, len(question.labels)),
+        }
+    print(json.dumps(told, indent=2, ensure_ascii=False))
+    return EXIT_DONE
+
+
+def labelled(path: Path, part: Part, rubric: str) -> Iterator[Labelled]:
+    """The labelled texts of a file or a run's directory. RecordError with `path:line` where a line is no such thing."""
+    if path.is_dir():
+        yield from _of_run(path, part, rubric)
+        return
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: can't be read ({error})") from None
+    if path.name == "verdicts.jsonl":
+        yield from _of_run(path.parent, part, rubric)
+        return
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield _row(line, f"{path}:{number}", part, path.stem)
+
+
+def _row(line: str, where: str, part: Part, origin: str) -> Labelled:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise RecordError(f"{where}: not a JSON object ({error})") from None
+    if not isinstance(row, dict) or not isinstance(row.get("label"), str) or not isinstance(row.get(part), str):
+        raise RecordError(f"{where}: expected an object with the texts `label` and `{part}`")
+    prompts = [row[key] for key in ("prompt", "behaviour") if isinstance(row.get(key), str)] or [where]
+    weight = row.get("weight", 1.0)
+    if not isinstance(weight, int | float) or weight <= 0:
+        raise RecordError(f"{where}: weight: expected a number above 0")
+    keys = frozenset(text.strip().lower() for text in prompts)
+    return Labelled(row[part], row["label"], str(row.get("model") or ""), keys, origin, float(weight))
+
+
+def _of_run(folder: Path, part: Part, rubric: str) -> Iterator[Labelled]:
+    """Verdicts joined with the traces they read; those of other rubrics or texts, and unscored ones, are left."""
+    from unwaver.records import Trace, Verdict
+    from unwaver.store import TRACES, VERDICTS, read_records
+
+    verdicts = [folder / VERDICTS] if (folder / VERDICTS).exists() else sorted(folder.glob(f"*/{VERDICTS}"))
+    traces: dict[str, Trace] = {}
+    for beside in {one.parent.parent for one in verdicts}:
+        for file in sorted(beside.glob(f"*/{TRACES}")):
+            traces |= {trace.id: trace for trace in read_records(file, Trace)}
+    if not verdicts or not traces:
+        raise RecipeError(f"{folder}: expected a judge step's directory, or a folder of a run's steps")
+    for file in verdicts:
+        for verdict in read_records(file, Verdict):
+            named = verdict.rubric.partition("@")[0]
+            trace = traces.get(verdict.trace)
+            text = trace.text(part) if trace else None
+            if trace is None or verdict.label is None or not text or named != rubric.partition("_")[0]:
+                continue
+            if verdict.looked_at == part:
+                keys = frozenset(x.strip().lower() for x in (trace.prompt.text, trace.prompt.behaviour) if x)
+                yield Labelled(text, verdict.label, trace.model, keys, verdict.judge)
