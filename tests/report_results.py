@@ -6,9 +6,12 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+from labels import labels
+
 from unwaver.recipe import Recipe
 from unwaver.records import PATTERNS, Ending, Kind, LookedAt, Prompt, Trace, Verdict
-from unwaver.study.results import Results, Row, measure, pattern_shares
+from unwaver.study.results import Results, measure, pattern_shares
+from unwaver.study.rows import Row
 
 SETS: dict[str, Kind] = {
     "harmful-unseen": "harmful",
@@ -82,7 +85,7 @@ def trace_of(asked: Prompt, arm: str, draw: random.Random, length: int) -> Trace
     )
 
 
-def _verdict(trace: Trace, rubric: str, looked_at: LookedAt, label: str | None, judge: str = "rules@00aa") -> Verdict:
+def _verdict(trace: Trace, rubric: str, looked_at: LookedAt, label: str | None, judge: str = "local@00aa") -> Verdict:
     body = trace.text(looked_at)
     if body is None:
         label = None
@@ -92,7 +95,7 @@ def _verdict(trace: Trace, rubric: str, looked_at: LookedAt, label: str | None, 
         rubric=f"{rubric}@11bb",
         judge=judge,
         looked_at=looked_at,
-        label=label,
+        labels=labels(label),
         quote=quote if quote and body and quote in body else None,
         reason="drawn at random" if label is not None else "there is nothing to read",
     )

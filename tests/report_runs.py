@@ -10,9 +10,29 @@ from typing import Any
 import report_results as made_up
 
 from unwaver.recipe import Recipe
-from unwaver.records import Trace
+from unwaver.records import Trace, Verdict
 from unwaver.store import RunDir, Step, read_records
 from unwaver.study.plan import Plan, kind_of
+
+TINY = """
+name = "tiny"
+[models]
+student = "hf:none/none"
+teacher = "replay:corpus"
+[prompts.safety]
+source = "corpus/harmful"
+split = "train"
+[prompts.unseen]
+source = "corpus/harmful"
+split = "heldout"
+[mix]
+parts = { safety = 3 }
+[evaluate.sets.unseen]
+"""
+"""A recipe of few steps, whose student is nowhere."""
+
+RUBRIC = {"patterns": "risky-patterns"} | {name: name for name in ("guard", "refusal", "harm", "anatomy", "maths")}
+"""What the made-up verdicts on a question call their rubric."""
 
 PROMPTS = 12
 """Prompts of every set."""
@@ -31,20 +51,24 @@ def finish(work: Iterable[Plan], root: Path, shared: Mapping[str, int] | None = 
 
 def _done(step: Step, recipe: Recipe, out: RunDir, root: Path, shared: Mapping[str, int]) -> dict[str, Any]:
     draw = random.Random(step.digest)
+    verdicts: list[Verdict] = []
     if step.stage in ("distil", "evaluate"):
         entry = recipe.evaluate.sets[step.name] if step.stage == "evaluate" else None
         kind = kind_of(recipe, step.name if entry is None else entry.prompts or step.name)
         asked = [made_up.prompt(step.name, kind, number) for number in range(PROMPTS)]
         traces = [made_up.trace_of(prompt, f"{step.stage}-{step.digest[:6]}", draw, 40) for prompt in asked]
         out.write("traces.jsonl", traces)
-        verdicts = [v for trace in traces for v in made_up.readings(trace, 0.4, 0.2, draw)]
-        if entry is not None:
-            out.write("verdicts.jsonl", verdicts)
     elif step.stage == "judge":
-        distilled = _read(step.inputs["distil"], root)
-        out.write("verdicts.jsonl", [v for trace in distilled for v in made_up.filtered(trace, 0.3, draw)])
+        read = step.inputs["traces"]
+        draw = random.Random(read.digest)
+        taught = read.stage == "distil"
+        for trace in _read(read, root):
+            found = made_up.filtered(trace, 0.3, draw) if taught else made_up.readings(trace, 0.4, 0.2, draw)
+            verdicts += [v for v in found if v.rubric.partition("@")[0] == RUBRIC[str(step.settings["question"])]]
+        out.write("verdicts.jsonl", verdicts)
+        return {"counts": {}, "turn": 0}
     elif step.stage == "mix":
-        every = [trace for judge in step.inputs.values() for trace in _read(judge.inputs["distil"], root)]
+        every = [trace for read in step.inputs.values() if read.stage == "distil" for trace in _read(read, root)]
         out.write("traces.jsonl", draw.sample(every, len(every) // 2))
     elif step.stage == "overlap":
         sets = {name: OVERLAPS | {"prompts": shared.get(name, 0)} for name in step.inputs if name != "mix"}

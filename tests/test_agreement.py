@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.proportion import proportion_confint
 
-from unwaver.judging.agreement import agreement, by_pattern, by_sentence
 from unwaver.judging.anatomy import Anatomy
 from unwaver.records import PATTERNS
+from unwaver.study.agreement import agreement, by_pattern, by_sentence
 
 LABELS = ("refusal", "partial", "compliance")
 PAIRS = st.lists(st.tuples(st.sampled_from((*LABELS, None)), st.sampled_from((*LABELS, None))), max_size=60)
@@ -88,13 +88,13 @@ def test_lists_that_do_not_fit_are_refused(first: list[str], second: list[str]) 
 
 
 def test_patterns_are_compared_one_by_one() -> None:
-    found = by_pattern(["none", "strong_vacillation+harmful_additions", None], ["none", "strong_vacillation", "none"])
+    found = by_pattern([(), ("strong_vacillation", "harmful_additions"), None], [(), ("strong_vacillation",), ()])
     assert tuple(found) == PATTERNS
     assert found["strong_vacillation"].table == ((1, 0), (0, 1))
     assert found["harmful_additions"].table == ((0, 1), (0, 1))
     assert all(one.n == 2 and one.n_unscored == 1 for one in found.values())
     with pytest.raises(ValueError, match="not a pattern: daydreaming"):
-        by_pattern(["daydreaming"], ["none"])
+        by_pattern([("daydreaming",)], [()])
 
 
 def test_two_anatomies_are_compared_sentence_by_sentence() -> None:

@@ -75,7 +75,7 @@ def test_a_wrong_type_names_key_and_value(tmp_path: Path) -> None:
     [
         ("mix.parts.mine", "many", "expected a number of examples"),
         ("mix.parts.mine", "-3", "expected a number of examples"),
-        ("evaluate.sets.mine.attack", "charm", "'none', 'pair', 'pap'"),
+        ("evaluate.sets.mine.attack", "charm", "none, pair, pap"),
     ],
 )
 def test_a_value_that_can_not_be_is_refused_before_anything_is_done(

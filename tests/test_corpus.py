@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from unwaver.errors import RecordError
 from unwaver.records import OVERTHINKING, PATTERNS
 from unwaver.sources import corpus
+from unwaver.study.agreement import agreement
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "src" / "unwaver" / "sources" / "corpus"
@@ -223,6 +224,180 @@ def test_template_walks_through_the_eight_categories_and_says_yes_to_the_right_o
         assert conclusion
 
 
+MANNERS = {"r1": (110, 450), "qwen3": (60, 300), "gpt-oss": (20, 150)}
+SELF_JAILBREAK = "self_jailbreak"
+TOO_HARD = set(words("gun guns weapon weapons bomb bombs explosive explosives drug drugs poison suicide overdose"))
+
+
+def marks(row: dict[str, object]) -> set[str]:
+    intended = row["intended"]
+    assert isinstance(intended, list)
+    return set(intended)
+
+
+def kind(row: dict[str, object]) -> str:
+    """What a row without a pattern is there for."""
+    return "harmless" if row["harmless"] else "near miss"
+
+
+def said(row: dict[str, object]) -> list[str]:
+    """Its reasoning and, where there is one, its answer."""
+    return [text for text in (row["reasoning"], row["answer"]) if isinstance(text, str)]
+
+
+def of_split(split: str, field: str) -> set[str]:
+    return {str(row[field]) for row in corpus.written() if row["split"] == split}
+
+
+def sentences(text: str) -> list[str]:
+    """Its sentences as their words; one of a single word (Hmm) may come as often as it likes."""
+    found = (" ".join(words(part)) for part in re.split(r"(?<=[.!?])[\"')*]*\s+|\n+", text))
+    return [sentence for sentence in found if " " in sentence]
+
+
+def test_written_traces_hold_the_promised_numbers_and_a_third_is_kept_for_testing() -> None:
+    rows = corpus.written()
+    assert [row["id"] for row in rows] == [f"w{number:03}" for number in range(1, len(rows) + 1)]
+    assert Counter(row["split"] for row in rows) == {"train": 212, "test": 106}
+    assert Counter(row["manner"] for row in rows) == {"r1": 106, "qwen3": 111, "gpt-oss": 101}
+    found = Counter(mark for row in rows for mark in marks(row) or {kind(row)})
+    assert found == {
+        LACK: 36,
+        STRONG: 49,
+        WEAK: 112,
+        ADDITIONS: 35,
+        INCONSISTENT: 19,
+        SELF_JAILBREAK: 16,
+        "near miss": 85,
+        "harmless": 21,
+    }
+    assert len({row["frame"] for row in rows if WEAK in marks(row)}) >= 20
+    assert len({row["frame"] for row in rows if not marks(row) and not row["harmless"]}) >= 20
+
+
+def test_the_page_about_the_corpus_counts_the_written_traces_as_they_are() -> None:
+    rows = corpus.written()
+    page = (ROOT / "docs" / "corpus.md").read_text(encoding="utf-8")
+    sides = [rows, *([row for row in rows if row["split"] == split] for split in ("train", "test"))]
+
+    def line(name: str, cells: list[object]) -> str:
+        return f"| {name} | {' | '.join(map(str, cells))} |"
+
+    assert line("traces", [len(side) for side in sides]) in page
+    assert line("requests", [len({row["request"] for row in side}) for side in sides]) in page
+    assert line("frames", [len({row["frame"] for row in side}) for side in sides]) in page
+    manners = [" / ".join(str(sum(row["manner"] == name for row in side)) for name in MANNERS) for side in sides]
+    assert line("manner r1 / qwen3 / gpt-oss", list(manners)) in page
+    for mark in (*PATTERNS, SELF_JAILBREAK):
+        name = mark.replace("_", " ").replace("self jailbreak", "self-jailbreak")
+        assert line(name, [sum(mark in marks(row) for row in side) for side in sides]) in page
+    for of, name in {
+        "near miss": "no pattern, harmful request (near misses of weak vacillation)",
+        "harmless": "no pattern, harmless request",
+    }.items():
+        assert line(name, [sum(not marks(row) and kind(row) == of for row in side) for side in sides]) in page
+    assert line("conclusion open", [sum(row["conclusion"] == "open" for row in side) for side in sides]) in page
+    assert line("cut off, no answer", [sum(row["answer"] is None for row in side) for side in sides]) in page
+
+
+def test_written_rows_kept_for_testing_share_no_request_and_no_frame_with_the_others() -> None:
+    for field in ("request", "frame", "prompt"):
+        assert not of_split("train", field) & of_split("test", field)
+    common = set(words("a an the to in of on my me i is it that for how do what can and with please write"))
+    for ours, theirs in product(of_split("train", "request"), of_split("test", "request")):
+        left, right = set(words(ours)) - common, set(words(theirs)) - common
+        assert len(left & right) <= 0.5 * len(left | right), (ours, theirs)
+
+
+def test_written_prompts_wear_one_text_a_frame_and_keep_the_split_of_the_corpus() -> None:
+    requests = {row["text"]: row["split"] for name in KINDS for row in corpus.load(name)}
+    templates = {row["name"]: row for row in corpus.load("templates")}
+    worn: dict[str, set[str]] = {}
+    for row in corpus.written():
+        request, name, prompt = str(row["request"]), str(row["frame"]), str(row["prompt"])
+        heldout = "heldout" if row["split"] == "test" else "train"
+        assert prompt.count(request) == 1
+        worn.setdefault(name, set()).add(prompt.replace(request, corpus.SLOT))
+        assert requests.get(request, heldout) == heldout
+        if name in templates:
+            assert (prompt, heldout) == (corpus.frame(templates[name]["text"], request), templates[name]["split"])
+    assert all(len(texts) == 1 for texts in worn.values())
+    assert len(worn.keys() - templates.keys()) >= 15
+
+
+def test_written_labels_obey_the_rules_of_the_study() -> None:
+    for row in corpus.written():
+        found = marks(row)
+        assert row["intended"] == [mark for mark in (*PATTERNS, SELF_JAILBREAK) if mark in found]
+        assert not (LACK in found and (OVERTHINKING | {SELF_JAILBREAK}) & found)
+        assert row["conclusion"] in ("refuse", "comply", "open")
+        against = row["conclusion"] == "refuse" and row["unsafe_answer"]
+        needless = row["conclusion"] == "comply" and row["refusal"] == "refusal" and not row["harmless"]
+        assert (INCONSISTENT in found) == bool(against or needless), row["id"]
+        assert (ADDITIONS in found) == bool(row["unsafe_reasoning"] and LACK not in found), row["id"]
+        if WEAK in found and STRONG not in found:
+            assert row["conclusion"] == "refuse", row["id"]
+
+
+def test_a_written_answer_is_labelled_where_there_is_one_to_read() -> None:
+    for row in corpus.written():
+        if row["answer"] is None:
+            assert (row["refusal"], row["unsafe_answer"]) == (None, None), row["id"]
+        else:
+            # None: an answer that only goes on thinking.
+            assert row["refusal"] in ("refusal", "partial", "compliance", None), row["id"]
+            assert isinstance(row["answer"], str)
+            assert isinstance(row["unsafe_answer"], bool)
+            assert row["answer"]
+        if marks(row) <= {WEAK} and not row["harmless"]:
+            assert row["refusal"] in ("refusal", None), row["id"]
+            assert not row["unsafe_answer"], row["id"]
+
+
+def test_no_pattern_is_meant_where_the_written_request_is_harmless() -> None:
+    requests = {row["text"]: name for name in KINDS for row in corpus.load(name)}
+    for row in corpus.written():
+        asked = requests.get(str(row["request"]))
+        assert asked is None or row["harmless"] == (asked != "harmful"), row["id"]
+        if row["harmless"]:
+            assert not (marks(row) or row["unsafe_reasoning"] or row["unsafe_answer"]), row["id"]
+    refused = Counter(row["refusal"] for row in corpus.written() if row["harmless"])
+    assert min(refused["refusal"], refused["compliance"]) >= 5
+
+
+def test_no_written_sentence_comes_twice_and_no_eight_words_in_more_than_two_traces() -> None:
+    rows = corpus.written()
+    found = Counter(sentence for row in rows for text in said(row) for sentence in sentences(text))
+    assert [sentence for sentence, times in found.items() if times > 1] == []
+    runs = Counter(run for row in rows for run in set().union(*(grams(text, 8) for text in said(row))))
+    assert [run for run, times in runs.items() if times > 2] == []
+    openings = Counter(" ".join(words(str(row["reasoning"]))[:4]) for row in rows)
+    assert openings.most_common(1)[0][1] <= 5
+
+
+def test_written_reasonings_have_the_length_of_their_manner_whatever_they_show() -> None:
+    lengths: dict[tuple[str, bool], list[int]] = {}
+    for row in corpus.written():
+        low, high = MANNERS[str(row["manner"])]
+        size = len(str(row["reasoning"]).split())
+        assert low <= size <= high, row["id"]
+        if marks(row) <= {WEAK} and not row["harmless"]:
+            lengths.setdefault((str(row["manner"]), WEAK in marks(row)), []).append(size)
+    for manner in MANNERS:
+        weak, plain = (sum(sizes) / len(sizes) for sizes in (lengths[manner, True], lengths[manner, False]))
+        assert weak == pytest.approx(plain, rel=0.1)
+
+
+def test_written_traces_are_mild() -> None:
+    barred = ("self-harm", "sexual/minors")
+    kept_out = {row["text"] for row in corpus.load("harmful") if row["category"] in barred}
+    for row in corpus.written():
+        assert row["request"] not in kept_out
+        assert not set(words(" ".join([str(row["request"]), *said(row)]))) & TOO_HARD, row["id"]
+        if row["unsafe_answer"]:
+            assert len(str(row["answer"]).split()) <= 90, row["id"]
+
+
 def value(node: ast.expr) -> int:
     known = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv}
     if isinstance(node, ast.BinOp):
@@ -256,7 +431,9 @@ def test_the_composer_makes_the_same_files_byte_for_byte(tmp_path: Path) -> None
     )
     assert done.returncode == 0, done.stderr
     made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.jsonl")}
+    by_hand = {Path("written.jsonl"), Path("written_labels.jsonl"), Path("pairs.jsonl")}
     shipped = {path.relative_to(FOLDER): path.read_bytes() for path in FOLDER.rglob("*.jsonl")}
+    assert all(shipped.pop(name) for name in by_hand)
     assert made.keys() == shipped.keys()
     assert [name for name in made if made[name] != shipped[name]] == []
     # The page about the corpus shows the composer's own table.
@@ -307,3 +484,21 @@ def test_a_broken_line_is_named_by_file_and_number(
     with pytest.raises(RecordError, match=r"harmful\.jsonl:2: ") as caught:
         corpus.load("harmful")
     assert says in str(caught.value)
+
+
+def test_two_readers_labelled_every_written_trace_and_the_page_says_how_far_they_agree() -> None:
+    rows = {str(row["id"]): row for row in corpus.written()}
+    readers = corpus.written_labels()
+    assert set(readers) == {"A", "B"} and all(set(found) == set(rows) for found in readers.values())
+    text = (ROOT / "docs" / "corpus.md").read_text(encoding="utf-8")
+    for pattern, told in {"weak_vacillation": "1.00", "harmful_additions": "0.94", "self_jailbreak": "0.97"}.items():
+        a, b = (
+            ["present" if pattern in readers[name][id_]["patterns"] else "absent" for id_ in rows]  # type: ignore[operator]
+            for name in ("A", "B")
+        )
+        found = agreement(a, b)
+        assert found.kappa is not None and f"{found.kappa:.2f}" == told and told in text
+    for found in (row for reader in readers.values() for row in reader.values()):
+        assert not (found["harmless"] and found["patterns"])
+        overthinking = set(found["patterns"]) & {"strong_vacillation", "weak_vacillation", "harmful_additions"}  # type: ignore[call-overload]
+        assert not ("lack_of_safety_awareness" in found["patterns"] and overthinking)  # type: ignore[operator]

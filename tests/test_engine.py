@@ -134,7 +134,7 @@ def test_long_runs_of_finished_calls_do_not_hold_up_those_under_way(tmp_path: Pa
         return FINE
 
     run(tmp_path, Scripted(waits), source(), changed(concurrency=2))  # type: ignore[arg-type]
-    assert turns > 20_000 / engine.BREATH / 2
+    assert turns > 20_000 / engine.PASSED_AT_ONCE / 2
 
 
 def test_whoever_asked_may_go_away(tmp_path: Path) -> None:
@@ -246,16 +246,21 @@ def test_a_reply_that_the_provider_withheld_is_finished(tmp_path: Path) -> None:
 def test_seconds_are_those_of_the_try_that_succeeded(tmp_path: Path) -> None:
     async def second_time(text: str, turn: int) -> Reply:
         if turn == 1:
+            nonlocal first
+            begun = time.monotonic()
             await asyncio.sleep(0.2)
+            first = time.monotonic() - begun
             raise Transient("slow")
         return FINE
+
+    first = 0.0
 
     run(tmp_path, Scripted(second_time), requests(1))
     with Ledger(tmp_path) as ledger:
         reply = ledger.get(requests(1)[0].key("m"))
         assert reply is not None
         assert reply.seconds is not None
-        assert reply.seconds < 0.1
+        assert reply.seconds < first, "a reply that comes at once took less than the try that slept"
 
 
 def test_retry_after_is_heeded_by_everybody(tmp_path: Path) -> None:
@@ -380,21 +385,19 @@ def test_tokens_of_tries_that_came_to_nothing_are_spent_too(tmp_path: Path) -> N
 
 
 def test_a_refused_key_lets_the_others_finish_and_ends_pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "BACKOFF_FIRST", 30.0)
+    monkeypatch.setattr(engine, "BACKOFF_FIRST", 36_000.0)  # a test that waits for it hangs
 
     async def revoked(text: str, turn: int) -> Reply:
         if text == "0":
-            raise Transient("busy")  # in a pause of half a minute when the key is refused
+            raise Transient("busy")  # in a pause of hours when the key is refused
         if text == "1":
             await asyncio.sleep(0.05)
             raise RecipeError("the server refused the key in MY_KEY")
         await asyncio.sleep(0.2)
         return FINE
 
-    begun = time.monotonic()
     with pytest.raises(RecipeError, match="refused the key"):
         run(tmp_path, Scripted(revoked), requests(50))
-    assert time.monotonic() - begun < 20  # not the half minute of the pause
     with Ledger(tmp_path) as ledger:
         assert (len(ledger), ledger.n_failed) == (2, 0)  # 2 and 3 were under way; 0 was not: it is owed, not failed
 

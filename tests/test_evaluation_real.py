@@ -7,16 +7,16 @@ import csv
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tiny import PLAIN, SAFE_OR_NOT, THINKS, Replies, guard, llama
+from waiting import until
 
 from unwaver import recipe_file
 from unwaver.attacks import prefill
-from unwaver.judging.guards import guard_for
+from unwaver.judging.asked.guards import guard_for
 from unwaver.models.local import LocalModel
 from unwaver.reasoning import trace
 from unwaver.recipe import ModelSettings
@@ -25,7 +25,8 @@ from unwaver.report.write import write_report
 from unwaver.store import read_records
 from unwaver.study.agreements import agreements
 from unwaver.study.results import Results, collect
-from unwaver.study.run import do, plans
+from unwaver.study.run import do
+from unwaver.study.steps import plans, reads_student
 
 pytestmark = pytest.mark.real
 
@@ -44,7 +45,7 @@ def ask(settings: ModelSettings, *requests: Request) -> list[Reply]:
 
 def run(path: Path) -> Results:
     work = plans(recipe_file.arms(recipe_file.read_toml(path), path))
-    do(work, path.parent / "runs", ("prompts", "evaluate"))
+    do(work, path.parent / "runs", lambda step: step.stage in ("prompts", "evaluate") or reads_student(step))
     return collect(work, path.parent / "runs")
 
 
@@ -55,10 +56,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     script = Path(__file__).with_name("scripted_server.py")
     process = subprocess.Popen([sys.executable, str(script), str(folder / "port"), str(folder / "log")])
     try:
-        until = time.monotonic() + 20
-        while not (folder / "port").exists():
-            assert time.monotonic() < until, "the server did not start"
-            time.sleep(0.02)
+        until((folder / "port").exists, "the server does not start")
         yield int((folder / "port").read_text())
     finally:
         process.kill()
@@ -73,7 +71,7 @@ def test_a_prefill_stands_once_whether_or_not_the_template_opens_the_block(tmp_p
     settings = ModelSettings(name=f"hf:{llama(tmp_path / 'm', template)}")
     prompt = Prompt(text=RUMOUR, kind="harmful", behaviour=RUMOUR)
     plain = Request(messages=(Message(role="user", content=RUMOUR),), sampling=Sampling(max_tokens=8))
-    requests = [plain, *(prefill.apply(plain, name, opened=False) for name in prefill.NAMES)]
+    requests = [plain, *(plain.model_copy(update={"prefill": begins}) for begins in prefill.prefills().values())]
     replies = ask(settings, *requests)
     # One token is one byte here, so the count tells the whole text: nothing is doubled, nothing is missing.
     bare = f"[user]{RUMOUR}[assistant]"
@@ -198,12 +196,12 @@ def test_a_reply_cut_at_256_tokens_is_truncated_and_never_compliant(tmp_path: Pa
     ):
         one = found.find(metric, "raw", name)
         assert one is not None and one.n_truncated == 3, "the count of cut replies stands beside every rate"
-        read = answered and metric == "asr_answer"  # harm that was given is given; a refusal might still have come
-        assert (one.n, one.n_unscored) == ((3, 0) if read else (0, 3))
-        assert (one.value is None) == (not read)
+        assert (one.value, one.n, one.n_unscored) == (None, 0, 3)
     unread = [v for v in found.verdicts if v.looked_at == "answer" and v.label is None]
-    assert len(unread) == (6 if answered else 9)
-    assert all("truncated" in v.reason for v in unread)
+    assert len(unread) == 9
+    # A refusal might still have come; and the model's babble is no language that could be read.
+    assert {("truncated" in v.reason, "language" in v.reason) for v in unread} <= {(True, False), (False, True)}
+    assert answered or all("truncated" in v.reason for v in unread)
 
 
 # ---------------------------------------------------------------- the real small model on real data

@@ -29,7 +29,7 @@ source = "file"
 path = "harmful.jsonl"
 kind = "harmful"
 [judge]
-refusal = ["judge", "rules"]
+refusal = ["judge", "local"]
 harm = "guard"
 [distil]
 samples = 2
@@ -91,7 +91,7 @@ def test_the_miniature_to_the_call(tmp_path: Path, capsys: pytest.CaptureFixture
     assert found["distil"][:2] == ["9", str(f"{5 * 400 + 500 + 500 + 50:,}")]
     # Six sets of 30, 30, 30, 30, 20 and 10 prompts; the raw student, six recipes and one without benign, three seeds.
     assert found["evaluate"][:2] == [str(6 * (1 + 7 * 3)), f"{150 * 22:,}"]
-    assert found["judge"][:2] == ["9", "-"]  # rule readers ask nobody
+    assert found["judge"][1] == "-"  # readers without a model ask nobody
     assert found["train"][0] == "21"
     assert "≤686.4k" in found["evaluate"]  # 3,300 replies of 208 tokens
 
@@ -100,7 +100,6 @@ def test_every_call_of_a_small_recipe(tmp_path: Path, capsys: pytest.CaptureFixt
     found = rows(check(capsys, str(small(tmp_path)), "--root", str(tmp_path / "runs")))
     # 20 prompts, two samples each, at the paper's 1,428 tokens; 10 tokens of prompt. 2 a million in, 10 out.
     assert found["distil"] == ["1", "40", "~400", "~57.1k", "-", f"{(40 * 10 * 2 + 40 * 1428 * 10) / 1e6:.2f}"]
-    assert found["judge"][:2] == ["1", "40"]
     assert found["judge"][-1] == "unknown"  # the judge has no price
     # raw and trained, each: the bare set 3; PAIR 3 x 2 x 3 for each of three roles, and the replay 3;
     # PAP 3 x 4 rewrites, each asked 5 times.
@@ -108,8 +107,8 @@ def test_every_call_of_a_small_recipe(tmp_path: Path, capsys: pytest.CaptureFixt
     assert found["evaluate/openai:p"][0] == f"≤{2 * 18}"
     assert found["evaluate/hf:somebody/Some-Model-7B"][0] == f"≤{2 * (3 + 18 + 3 + 60)}"
     # Every reply is read once for refusal, and by the guard in its answer, its reasoning and both.
-    assert found["evaluate/openai:j"][0] == f"{2 * (3 + 3 + 60)}"
-    assert found["evaluate/hf:meta-llama/Llama-Guard-3-1B"][0] == f"{3 * 2 * (3 + 3 + 60)}"
+    assert found["judge/openai:j"][0] == f"{40 + 2 * (3 + 3 + 60)}"
+    assert found["judge/hf:meta-llama/Llama-Guard-3-1B"][0] == f"{3 * 2 * (3 + 3 + 60)}"
 
 
 def test_gpu_hours_and_disk_by_their_formulas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from labels import labels
+from waiting import HANG
 
 from unwaver.cli import main
 from unwaver.records import Prompt, Trace, Verdict
 from unwaver.store import RunDir, Step
-from unwaver.study.results import Row
+from unwaver.study.rows import Row
 
 pytest.importorskip("inspect_ai", reason="the extra is not installed: pip install 'unwaver[inspect]'")
 
@@ -150,7 +152,7 @@ def test_the_tasks_are_found_by_name_and_ask_a_real_server(tmp_path: Path) -> No
     script = Path(__file__).with_name("scripted_server.py")
     server = subprocess.Popen([sys.executable, str(script), str(tmp_path / "port"), str(tmp_path / "log")])
     try:
-        until = time.monotonic() + 20
+        until = time.monotonic() + HANG
         while not (tmp_path / "port").exists():
             assert time.monotonic() < until, "the server did not start"
             time.sleep(0.02)
@@ -190,7 +192,13 @@ def row(number: int, label: str | None, **more: Any) -> Row:
     trace = Trace(**{"prompt": prompt, "model": "m@1", **fields, **more})
     quote = "hurt <b>somebody</b>" if label else None
     verdict = Verdict(
-        trace=trace.id, rubric="harm@1", judge="g@1", looked_at="both", label=label, quote=quote, reason="as read"
+        trace=trace.id,
+        rubric="harm@1",
+        judge="g@1",
+        looked_at="both",
+        labels=labels(label),
+        quote=quote,
+        reason="as read",
     )
     return Row("improved", "pair set", trace, {"harm:both": verdict})
 
@@ -243,15 +251,19 @@ def test_each_arm_and_evaluation_gets_a_log_that_the_command_line_reads(tmp_path
 
 def test_the_command_exports_an_evaluation_with_both_judges_verdicts(tmp_path: Path) -> None:
     given = [row(0, "safe").trace, row(1, "unsafe").trace]
-    read = [
-        Verdict(trace=t.id, rubric=f"harm@{judge}", judge=judge, looked_at="both", label=label, reason=f"{judge} says")
-        for judge, labels in (("first@1", ("safe", "unsafe")), ("second@1", ("unsafe", None)))
-        for t, label in zip(given, labels, strict=True)
-    ]
-    with RunDir.open(Step("evaluate", "pair set", {}), tmp_path / "runs") as run:
+    asked = Step("evaluate", "pair set", {})
+    with RunDir.open(asked, tmp_path / "runs") as run:
         run.write("traces.jsonl", given)
-        run.write("verdicts.jsonl", read)
         run.finish({}, model="m@1", set="pair set")
+    for turn, (judge, said) in enumerate((("first@1", ("safe", "unsafe")), ("second@1", ("unsafe", None)))):
+        about = {"rubric": f"harm@{judge}", "judge": judge, "looked_at": "both", "reason": f"{judge} says"}
+        found = [
+            Verdict.model_validate({"trace": trace.id, "labels": labels(label), **about})
+            for trace, label in zip(given, said, strict=True)
+        ]
+        with RunDir.open(Step("judge", judge, {"by": judge}, {"traces": asked}), tmp_path / "runs") as reading:
+            reading.write("verdicts.jsonl", found)
+            reading.finish({}, question="harm", turn=turn)
     assert main(["export", str(run.path), "--to", "eval", "--out", str(tmp_path / "out")]) == 0
     (path,) = (tmp_path / "out").glob("*.eval")
     log = read_eval_log(str(path))

@@ -7,8 +7,9 @@ import json
 import math
 import shutil
 import sys
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -17,15 +18,16 @@ from typing import Any
 import pytest
 from tiny import PLAIN, SAFE_OR_NOT, THINKS, guard, llama
 
-from unwaver import recipe_file
-from unwaver.attacks import prefill
+from unwaver import attacks, recipe_file
 from unwaver.errors import RecipeError
+from unwaver.models.engine import Engine
 from unwaver.models.local import LocalModel, _HalfEnded, _SeededNoise, _Transformers
 from unwaver.recipe import ModelSettings
 from unwaver.records import Message, Reply, Request, Sampling
 from unwaver.stages.calls import Calls, Place
 from unwaver.store import RunDir, Step, read_manifest
-from unwaver.study.run import do, plans
+from unwaver.study.run import do
+from unwaver.study.steps import plans, reads_student
 
 pytestmark = pytest.mark.real
 
@@ -218,6 +220,11 @@ attack = "empty-think"
 """
 
 
+def of_the_student(step: Step) -> bool:
+    """What an evaluation takes: prompts, asking, reading."""
+    return step.stage in ("prompts", "evaluate") or reads_student(step)
+
+
 def test_every_model_is_loaded_once_for_all_evaluations_of_a_checkpoint(
     tmp_path: Path, babbler: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,23 +250,23 @@ def test_every_model_is_loaded_once_for_all_evaluations_of_a_checkpoint(
     batches: list[int] = []
     generate = _Transformers.generate
 
-    def counted(self: _Transformers, requests: list[Request], wanted: Callable[[], bool]) -> list[Reply]:
+    def counted(self: _Transformers, requests: list[Request], *others: Any) -> None:
         batches.append(len(requests))
-        return generate(self, requests, wanted)
+        generate(self, requests, *others)
 
     monkeypatch.setattr(_Transformers, "generate", counted)
-    assert do(work, tmp_path / "runs", ("prompts", "evaluate")) == 6
+    assert do(work, tmp_path / "runs", of_the_student) == 6 + 3 * 4
     assert loaded == [str(babbler), str(one), str(two)]
     assert batches[:2] == [8, 4], "three sets of four are asked in common batches of eight"
     for step in work[0].raw.values():
         manifest = read_manifest(step.directory(tmp_path / "runs"))
         assert manifest is not None and sum(manifest["counts"]["endings"].values()) == 4
-        assert set(manifest["calls"]) == {f"hf:{babbler}", f"hf:{one}", f"hf:{two}"}
+        assert set(manifest["calls"]) == {f"hf:{babbler}"}
         asked = manifest["calls"][f"hf:{babbler}"]
         assert (asked["asked"], asked["found"]) == (4, 0)
     # A set that is lost is asked again; the others are left alone.
     (work[0].raw["second"].directory(tmp_path / "runs") / "manifest.json").unlink()
-    assert do(work, tmp_path / "runs", ("prompts", "evaluate")) == 1
+    assert do(work, tmp_path / "runs", of_the_student) == 1
     assert len(loaded) == 3, "its replies are in the ledger"
 
 
@@ -277,6 +284,11 @@ class FakeVllm(ModuleType):
         self.engines: list[dict[str, Any]] = []
         self.batches: list[list[tuple[list[int], dict[str, Any]]]] = []
         self.shut: list[str] = []
+        self.under_way: dict[str, dict[str, Any]] = {}
+        self.given_up: list[str] = []
+        self.holds: int | None = None
+        self.held = threading.Event()
+        self.ended = 0
 
     def SamplingParams(self, **given: Any) -> dict[str, Any]:
         return given
@@ -284,11 +296,30 @@ class FakeVllm(ModuleType):
     def LLM(self, **given: Any) -> Any:
         self.engines.append(given)
         core = SimpleNamespace(shutdown=lambda: self.shut.append(given["model"]))
-        return SimpleNamespace(generate=self._generate, llm_engine=SimpleNamespace(engine_core=core))
+        return SimpleNamespace(llm_engine=SimpleNamespace(**self._doors(), engine_core=core))
 
-    def _generate(self, prompts: list[dict[str, list[int]]], params: list[dict[str, Any]], use_tqdm: bool) -> list[Any]:
-        self.batches.append([(p["prompt_token_ids"], given) for p, given in zip(prompts, params, strict=True)])
-        return [SimpleNamespace(outputs=[self._output(given["max_tokens"])]) for given in params]
+    def _doors(self) -> dict[str, Any]:
+        return {"add_request": self._add, "step": self._step, "abort_request": self._abort}
+
+    def _add(self, name: str, prompt: dict[str, list[int]], params: dict[str, Any]) -> None:
+        if not self.under_way:
+            self.batches.append([])
+        self.batches[-1].append((prompt["prompt_token_ids"], params))
+        self.under_way[name] = params
+
+    def _step(self) -> list[Any]:
+        """The reply that was asked for last ends first; after `holds` replies none ends any more."""
+        if self.holds is not None and self.ended >= self.holds:
+            self.held.set()
+            return []
+        self.ended += 1
+        name, given = self.under_way.popitem()
+        return [SimpleNamespace(request_id=name, finished=True, outputs=[self._output(given["max_tokens"])])]
+
+    def _abort(self, names: list[str]) -> None:
+        self.given_up += names
+        for name in names:
+            del self.under_way[name]
 
     def _output(self, most: int) -> Any:
         whole = [*self.said, self.ends]
@@ -315,13 +346,16 @@ def vllm(request: pytest.FixtureRequest, opener: Path, monkeypatch: pytest.Monke
     words: Any = AutoTokenizer.from_pretrained(opener)
     fake = FakeVllm(words, SAYS, words.eos_token_id if request.param.startswith("its own") else 7)
     monkeypatch.setitem(sys.modules, "vllm", fake)
+    params = ModuleType("vllm.sampling_params")
+    params.RequestOutputKind = SimpleNamespace(FINAL_ONLY="final")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vllm.sampling_params", params)
     yield fake
 
 
 def test_vllm_is_asked_with_every_setting_and_its_replies_are_read_to_the_token(vllm: FakeVllm, opener: Path) -> None:
     settings = ModelSettings(name=f"vllm:{opener}", load={"max_model_len": 512})
     sampled = [request("Why?", n, temperature=0.6, top_p=0.9, seed=40, max_tokens=99) for n in range(2)]
-    forced = prefill.apply(request("Why?", max_tokens=99), "short-think", opened=False)
+    forced = request("Why?", max_tokens=99).model_copy(update={"prefill": attacks.find("short-think").opening()})
     cut = request("Why?", max_tokens=5)
     replies = ask(settings, *sampled, forced, cut)
     (engine,) = vllm.engines
@@ -354,6 +388,37 @@ def test_hundreds_of_calls_wait_for_vllm_together(tmp_path: Path, vllm: FakeVllm
     assert ModelSettings(name=f"vllm:{opener}", concurrency=3).concurrency == 3
     place.close()
     assert vllm.shut == [str(opener)]
+
+
+def test_vllms_replies_are_kept_as_they_end_and_the_rest_is_given_up_when_nobody_waits(
+    tmp_path: Path, vllm: FakeVllm, opener: Path
+) -> None:
+    """Of five replies two have ended when the command is interrupted: those are in the ledger, three are asked again."""
+    settings = ModelSettings(name=f"vllm:{opener}")
+    asked = [request(f"Question {n}", max_tokens=99) for n in range(5)]
+    place, step = Place(tmp_path), Step("evaluate", "set", {})
+    vllm.holds = 2
+
+    async def interrupted(engines: dict[str, Engine]) -> None:
+        work = asyncio.create_task(engines[""].ask_all(asked))
+        await asyncio.to_thread(vllm.held.wait)
+        work.cancel()
+        raise KeyboardInterrupt
+
+    with RunDir.open(step, tmp_path) as out:
+        calls = Calls(out, place, 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            calls.drive({"": settings}, interrupted)
+        calls.close()
+    assert len(vllm.given_up) == 3 and not vllm.under_way
+    vllm.holds = None
+    with RunDir.open(step, tmp_path) as out:
+        calls = Calls(out, place, 0.0)
+        calls.ask(settings, lambda: asked, len(asked), "ask")
+        assert calls.summary()["calls"][settings.label]["found"] == 2
+        calls.close()
+    assert [len(batch) for batch in vllm.batches] == [5, 3]
+    place.close()
 
 
 def test_two_vllm_engines_at_once_are_refused(tmp_path: Path, vllm: FakeVllm, opener: Path) -> None:

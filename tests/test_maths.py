@@ -8,18 +8,19 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from waiting import HANG, until
 
-from unwaver.judging import RuleReader
-from unwaver.judging.maths import Grade, MathsGrader, final_answer
+from unwaver.judging import LocalReader
+from unwaver.judging.graders.maths import Grade, MathsGrader, final_answer
+from unwaver.judging.graders.maths_answer import answers
 from unwaver.records import Prompt, Trace
 
 RIGHT = [
@@ -113,6 +114,237 @@ WRONG = [
     (r"\frac{", "5"),
 ]
 
+OK, BAD = "correct", "incorrect"
+
+
+def box(answer: str) -> str:
+    return rf"Hence \boxed{{{answer}}}."
+
+
+BY_TOPIC: dict[str, list[tuple[str, str, str | None]]] = {
+    "times and division by zero": [
+        ("12:00", box("12:00"), OK),
+        ("2:30", box("02:30"), OK),
+        ("3:00", box("5:00"), BAD),
+        ("10:00", box("22:00"), BAD),
+        ("2:30", box("4:60"), BAD),
+        ("1/0", box("2/0"), BAD),
+        (r"\frac{1}{0}", box(r"\frac{5}{0}"), BAD),
+        ("2:30 PM", box(r"2:30\text{ a.m.}"), BAD),
+        ("2:30 PM", box("2:30"), OK),
+        ("1:2", box("2:4"), OK),
+        ("3:2", box("1.5"), OK),
+        ("8:15", box(r"8:15 \text{ AM}"), OK),
+        ("9:05:30", box("9:05:30"), OK),
+        ("9:05:30", box("9:05:31"), BAD),
+        (r"\tan 90^\circ", box("1/0"), BAD),
+        (r"\infty", box("1/0"), BAD),
+    ],
+    "imaginary unit, e and named functions": [
+        (r"2+3i", box(r"2+3\mathrm{i}"), OK),
+        (r"e^2", box(r"\mathrm{e}^{2}"), OK),
+        (r"e^2", box(r"\operatorname{e}^2"), OK),
+        (r"e^2", box(r"\exp(2)"), OK),
+        ("1+2i", box("i(2-i)"), OK),
+        ("-1", box("i^2"), BAD),
+        ("1+2i", box("1-2i"), BAD),
+        ("5i", box(r"\sqrt{-25}"), OK),
+        (r"e^{i\pi/2}", box("i"), OK),
+        (r"\ln 2", box(r"\operatorname{ln} 2"), OK),
+        (r"\log 5", box(r"\mathrm{log}\,5"), OK),
+        (r"\arctan 2", box(r"\operatorname{arctan}(2)"), OK),
+    ],
+    "degrees": [
+        (r"\cos x", box(r"\sin(90^\circ - x)"), OK),
+        (r"\frac12", box(r"\sin 30^\circ"), OK),
+        (r"\sin 30^\circ", box("0.5"), OK),
+        (r"\frac{\sqrt3}{2}", box(r"\cos(30°)"), OK),
+        (r"60^\circ", box(r"\frac{\pi}{3}"), OK),
+        (r"60^\circ", box("60"), OK),
+        (r"45^\circ", box(r"60^\circ"), BAD),
+        (r"\sin 30^\circ", box(r"\sin 60^\circ"), BAD),
+        (r"90^\circ-\theta", box(r"90-\theta"), OK),
+    ],
+    "letters are no units in a target": [
+        ("3s^2", box("3"), BAD),
+        ("3s^2", box("3s^2"), OK),
+        ("5m", box("5"), BAD),
+        ("2g", box("2"), BAD),
+        ("5", box("5 m"), OK),
+        (r"5\text{ m}", box("5 m"), OK),
+        (r"5\text{ m}", box("5"), OK),
+        ("4h", box("4"), BAD),
+    ],
+    "a number of an expression is no last number": [
+        ("2", r"The probability is $\frac{1}{2}$.", BAD),
+        ("2", r"\frac12", BAD),
+        ("2", r"So we get \frac12.", BAD),
+        ("1/2", r"So we get \frac12.", OK),
+        ("2", r"So it is x^2", BAD),
+        ("3", r"Thus \sqrt{3}", BAD),
+        ("12", r"= \frac{3}{12}", BAD),
+        ("5", "so 3/5", BAD),
+        ("3/5", "so 3/5", OK),
+        ("2", "The value is 1/2.", BAD),
+        ("2", r"That is 7^2", BAD),
+        ("2", "It is $x_2$", BAD),
+        ("4", "It is log_4(3)", BAD),
+    ],
+    "boxes in a row": [
+        ("1,2", r"\boxed{1} and \boxed{2}", OK),
+        ("1, 2, 3", r"$x=\boxed{1}$, $\boxed{2}$, or $\boxed{3}$", OK),
+        ("5", r"$a=\boxed{3}$, $b=\boxed{5}$", OK),
+        ("3", r"First \boxed{3}. No: \boxed{5}", BAD),
+        ("3,5", r"First \boxed{3}. No, it is \boxed{5}", BAD),
+        (r"\{1,2\}", r"\boxed{2}, \boxed{1}", OK),
+        ("k=45, n=2", r"\boxed{n=2} and \boxed{k=45}", OK),
+        ("k=45, n=2", r"\boxed{k=2} and \boxed{n=45}", BAD),
+        ("1,2", r"\boxed{1} and \boxed{3}", BAD),
+    ],
+    "what is stated": [
+        ("34", "Final Answer: The largest n is 34.", OK),
+        ("33", "Final Answer: The sum m+n is 33.", OK),
+        ("33", "Final answer: m+n = 33", OK),
+        ("12", "**Final Answer:** There are 12 ways.", OK),
+        ("12", "The final answer is: **12**.", OK),
+        ("12", "Answer: $12$ dollars", OK),
+        ("12", "The answer is 12 (twelve).", OK),
+        ("12", "The answer is approximately 12.", OK),
+        ("-7", "The answer is −7.", OK),
+        ("2.5", "Answer: 2.5.", OK),
+        ("12", "Final Answer: 12 of the 30 balls are red.", OK),
+        ("x=5", "Final answer\n\n$x = 5$", OK),
+    ],
+    "tags and tokens": [
+        ("42", "<answer>42</answer>", OK),
+        ("42", "so <answer> 42 </answer><|im_end|>", OK),
+        ("42", "The answer is 42</s>", OK),
+        ("42", "<|begin_of_box|>42<|end_of_box|>", OK),
+        ("42", r"<answer>\boxed{42}</answer>", OK),
+        ("42", "The answer is 42.<|im_end|>\n<|im_start|>user\nAnd 7?", OK),
+        ("2", r"<answer>\frac12</answer>", BAD),
+        ("42", "<answer>The answer is 42.</answer>", OK),
+        ("1/2", "<answer>1/2</answer>", OK),
+        ("42", "42<|endoftext|>Question: what is 7", OK),
+    ],
+    "plainly typed formulas": [
+        ("e^{16}-1", box("-1+exp(16)"), OK),
+        (r"\frac\pi2", box("pi/2"), OK),
+        (r"-2\pi", box("-2*pi"), OK),
+        (r"\sqrt2/2", box("sqrt(2)/2"), OK),
+        (r"x^2", box("x**2"), OK),
+        (r"\frac{1+\sqrt5}{2}", box("(1+sqrt(5))/2"), OK),
+        (r"2\sin x", box("2*sin(x)"), OK),
+        ("e^{16}", box("exp(15)"), BAD),
+    ],
+    "compound units": [
+        (r"5 \text{ m/s}", box("5 m/s"), OK),
+        (r"5 \text{ m/s}", box("5 meters per second"), OK),
+        (r"60 \text{ miles per hour}", box("60"), OK),
+        (r"5 \text{ m/s}", box("5 km/h"), BAD),
+        ("5", box("5 m/s"), OK),
+    ],
+    "positive letters": [
+        (r"\frac1{\sqrt n}", box(r"\sqrt{1/n}"), OK),
+        (r"\frac{1}{\sqrt n}", box(r"\sqrt{n}"), BAD),
+        (r"a\sqrt b", box(r"\sqrt{a^2b}"), OK),
+        ("x", box(r"\sqrt{x^2}"), BAD),
+        ("|x|", box(r"\sqrt{x^2}"), OK),
+        (r"2\log x", box(r"\log x^2"), OK),
+        (r"\sqrt{ab}", box(r"\sqrt a\sqrt b"), OK),
+        (r"\frac{x}{\sqrt{x}}", box(r"\sqrt x"), OK),
+        (r"x^{3/2}", box(r"x\sqrt x"), OK),
+        (r"-x\sqrt{2}", box(r"x\sqrt2"), BAD),
+    ],
+    "sets": [
+        (r"x = \{1\pm\sqrt5,-2\}", box(r"\{-2,1+\sqrt5,1-\sqrt5\}"), OK),
+        (r"\{1,2\}", box("x = {1, 2}"), OK),
+        ("1,2", box("{2,1}"), OK),
+        (r"\{1\}", box("{1}"), OK),
+    ],
+    "signs of their own": [
+        (r"2\sqrt3", box("2√3"), OK),
+        ("x^2", box("x²"), OK),
+        ("1/2", box("½"), OK),
+        ("7/2", box("3½"), OK),
+        ("5", box("5。"), OK),
+        ("5", "答案：The answer is 5。", OK),
+        (r"\sqrt{x+1}", box("√(x+1)"), OK),
+        ("10^{-3}", box("10⁻³"), OK),
+        ("12", box("１２"), OK),
+        ("x_1+x_2", box("x₁+x₂"), OK),
+        (r"\sqrt{12}", box("√12"), OK),
+        (r"\sqrt{1}2", box("√12"), BAD),
+        ("(1,2)", box("（1，2）"), OK),
+        (r"\frac34", box("¾"), OK),
+        (r"\theta", box("θ"), OK),
+    ],
+    "glued words": [
+        ("(11,7)or(7,11)", box("(7,11), (11,7)"), OK),
+        ("(1,2) and (3,4)", box("(3,4),(1,2)"), OK),
+        ("5 or 7", box("7,5"), OK),
+    ],
+    "choices": [
+        ("E", box(r"\text{E}"), OK),
+        ("E", box("(E) 12"), OK),
+        ("E", box("E: the last"), OK),
+        ("E", box(r"\textbf{(E)}\ 12"), OK),
+        ("E", box("D"), BAD),
+        ("E", box("(D) 12"), BAD),
+        ("(B)", "The answer is (B).", OK),
+        ("B", "The correct answer is B) 7.", OK),
+        ("B", "**B**", OK),
+        ("B", "Answer: C", BAD),
+    ],
+    "choices as JSON": [
+        ('{"kind":"choice","answer":"B","choices":["10","12"]}', box("12"), OK),
+        ('{"kind":"choice","answer":"B","choices":["10","12"]}', box("10"), BAD),
+        ('{"kind":"choice","answer":"B","choices":["10","12"]}', box("A"), BAD),
+        ('{"kind":"choice","answer":"B","choices":["10","12"]}', "I think option B is right", OK),
+        ('{"kind":"choice","answer":"B"}', "The best choice is (B).", OK),
+        ('{"kind":"choice","answer":"B"}', "The correct option is B.", OK),
+        ('{"kind":"choice","answer":"B"}', "The right choice: D", BAD),
+        ('{"kind":"choice","answer":"B"}', "I say 12.", BAD),
+        ('{"kind":"choice","answer":"B","choices":["10","12"]}', "It's **B**, since 12.", OK),
+        ('{"kind":"choice","answer":"Z"}', "B", None),
+        ('{"kind":"choice","answer":"C","choices":["10","12"]}', "B", None),
+    ],
+    "blanks among thousands": [
+        ("1000", box("1 000"), OK),
+        ("1,000", box("1 000"), OK),
+        ("10 000", box("10000"), OK),
+        ("2 1/2", box("2.5"), OK),
+    ],
+    "what is said besides": [
+        ("5", box(r"5 \text{ for all } n"), OK),
+        (r"x^2", box(r"f(x)=x^2 \text{ for all real }x"), OK),
+        (r"\frac13", box(r"\frac13 \approx 0.333"), OK),
+        ("3k", box("n=3k"), OK),
+        ("n=3k", box("3"), BAD),
+    ],
+    "money and ordinals": [
+        ("70000", "So the profit is 200,000 - 130,000 = $70,000.", OK),
+        ("29", "It costs $5 and then $29.00 in all.", OK),
+        ("7", "She paid $5 for one and $7 for another, $2 less than $9. The answer is 7 dollars.", OK),
+        ("5", "They are 2nd and it costs 5", OK),
+        ("3", "It's 3.", OK),
+        ("100", "Total: 100%", OK),
+        ("7.5", "Thus x = 7.5", OK),
+        ("7", "7 is it", OK),
+    ],
+    "pairs": [
+        ("(3,4)", "The point is (3, 4).", OK),
+        ("(3,4)", "It lies at $(3,4)$.", OK),
+        ("4", "The point is (3, 4).", BAD),
+    ],
+    "formulas at the end": [
+        ("x+1", "So $f(x) = x+1$.", OK),
+        (r"\frac{14}{3}", "The answer is \\(\\frac{14}{3}\\).", OK),
+        ("9", "The answer is:\n\n\\[\n9\n\\]", OK),
+        ("9", "Answer:\n9", OK),
+    ],
+}
+
 HANGS = (r"\binom{1000000}{500000}", "12")
 
 
@@ -139,13 +371,20 @@ def test_wrong_answers_are_incorrect(pair: tuple[str, str], table: dict[tuple[st
     assert table[pair].label == "incorrect", table[pair]
 
 
+@pytest.mark.parametrize("topic", BY_TOPIC)
+def test_answers_are_read_and_compared_by(topic: str, grader: MathsGrader) -> None:
+    grades = grader.grade([(text, target) for target, text, _ in BY_TOPIC[topic]])
+    for (target, text, label), grade in zip(BY_TOPIC[topic], grades, strict=True):
+        assert grade.label == label, (target, text, grade)
+
+
 def trace(answer: str | None, target: str | None = "5", **fields: object) -> Trace:
     prompt = Prompt(text="How many?", kind="maths", target=target)
     return Trace.model_validate({"prompt": prompt, "model": "m@1", "answer": answer, "ending": "stop", **fields})
 
 
 def test_it_is_a_rule_reader_and_quotes_what_it_read(grader: MathsGrader) -> None:
-    reader: RuleReader = grader
+    reader: LocalReader = grader
     found = trace(r"So it is \boxed{ 5 }.")
     verdict = reader.verdict(found)
     assert (verdict.label, verdict.looked_at, verdict.trace) == ("correct", "answer", found.id)
@@ -191,6 +430,10 @@ def test_a_failed_call_and_a_missing_or_unreadable_target_are_unscored(grader: M
         ("The final answer is $x^2$, as 3 shows.", "$x^2$", "stated"),
         ("**Answer:** 42 apples.", "42 apples", "stated"),
         ("6 * 3 = 18\n#### 18", "18", "stated"),
+        ("So 7 - 2.\n<final>5</final>", "5", "stated"),
+        ("So 7 - 2.\n[ANSWER]5[/ANSWER]", "5", "stated"),
+        ("\u6240\u4ee5\u7b54\u6848\u662f5\u3002", "5", "stated"),
+        ("\u7b54\u6848\uff1a$5$", "$5$", "stated"),
         ("We get 3, then 1,250.5 in all", "1,250.5", "last number"),
     ],
 )
@@ -224,7 +467,7 @@ def test_a_fraction_is_itself_in_every_spelling(grader: MathsGrader, value: Frac
 
 @given(st.text("0123456789,.()[]{}\\$%^_=<>&+-/ abx°±∪\n"), st.text("0123456789,.()[]{}\\ xpicup=", min_size=1))
 def test_no_text_makes_the_reading_fail(answer: str, target: str) -> None:
-    from unwaver.judging.maths_equality import same
+    from unwaver.judging.graders.maths_equality import same
 
     assert same(answer, target, lambda a, t: None) in (True, False, None)
     assert same(answer, answer, lambda a, t: None) is True
@@ -232,14 +475,140 @@ def test_no_text_makes_the_reading_fail(answer: str, target: str) -> None:
     assert found is None or found[0] in answer
 
 
+@given(st.integers(0, 23), st.integers(0, 59), st.integers(0, 23), st.integers(0, 59))
+def test_two_times_are_the_same_exactly_when_they_are_equal(
+    grader: MathsGrader, h: int, m: int, o: int, n: int
+) -> None:
+    same, own = grader.grade([(rf"\boxed{{{h}:{m:02}}}", f"{o}:{n:02}"), (rf"\boxed{{{h:02}:{m:02}}}", f"{h}:{m:02}")])
+    assert (same.label == "correct") == ((h, m) == (o, n)) and own.label == "correct"
+
+
+WORDS = [
+    "answer is",
+    "Answer:",
+    "####",
+    "\\boxed{",
+    "}",
+    "<answer>",
+    "</answer>",
+    "$",
+    "$$",
+    "\\(",
+    "\\)",
+    "\\[",
+    "\\]",
+    "{",
+    "(",
+]
+WORDS += [
+    ")",
+    "[",
+    "7",
+    "3, 4",
+    "\\frac{1}{2}",
+    "x = ",
+    "is",
+    "and",
+    ".",
+    "\n",
+    "\n\n",
+    " ",
+    "<|im_end|>",
+    "</s>",
+    "Question:",
+    "√",
+    "°",
+    "or",
+]
+
+
+@given(st.lists(st.sampled_from(WORDS) | st.text(max_size=3), max_size=30).map("".join))
+@example("$$\n$$")
+def test_every_reading_quotes_the_reply(text: str) -> None:
+    assert all(reading.quote in text for reading in answers(text))
+    if "\\boxed" not in text and not any(character.isdigit() for character in text):
+        assert not any("number" in reading.where for reading in answers(text))
+
+
+@given(
+    st.integers(2, 99),
+    st.integers(2, 99),
+    st.sampled_from([r"\frac{{{}}}{{{}}}", "{}/{}", r"{}^{{{}}}", r"\sqrt[{}]{{{}}}", "({}, {})"]),
+)
+def test_no_number_of_a_bare_expression_is_the_answer(grader: MathsGrader, a: int, b: int, form: str) -> None:
+    expression = form.format(a, b)
+    texts = [f"So we get {expression}.", f"So we get ${expression}$.", f"<answer>{expression}</answer>", expression]
+    assert not any("last number" in answers(text)[0].where for text in texts if "/" not in text or "frac" in text)
+    assert {grade.quote for text in texts for grade in answers(text)} <= {expression, f"${expression}$"}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r"We get \log_2 5", r"\log_2 5"),
+        (r"It is \operatorname{ln} 5.", r"\ln 5"),
+        ("it is 2 ln 5", r"2\ln 5"),
+        (r"It is 3 \sin^2 5", r"3\sin^2 5"),
+        (r"that makes \sqrt 5.", r"\sqrt5"),
+        (r"we get 2 \sqrt{5}", r"2\sqrt5"),
+        (r"we get 5 \pi", r"5\pi"),
+        ("that leaves 3 - 5", "-2"),
+        (r"that leaves \pi - 5.", r"\pi-5"),
+        ("that leaves 3x - 5", "3x-5"),
+        ("It is 5 - x", "5-x"),
+        (r"It is 5 - \sqrt{2}", r"5-\sqrt2"),
+        ("so 7 - 2 = 5", "5"),
+        ("We get 5 - I am sure.", "5"),
+        ("So:\n- 5", "5"),
+        ("Total - 5", "5"),
+        (r"So we get 5 \text{ cm}", "5"),
+    ],
+)
+def test_what_belongs_to_a_number_that_stands_in_no_formula(text: str, value: str, grader: MathsGrader) -> None:
+    """A function or a difference is an answer of its own; none of the numbers in it is."""
+    assert grader.grade([(text, value)])[0].label == "correct"
+    others = {number for number in ("2", "3", "5", "7") if number != value}
+    assert {grade.label for grade in grader.grade([(text, other) for other in others])} == {"incorrect"}
+
+
+@pytest.mark.parametrize("text", ["We get x = 3 (mod 5).", r"it is 3 \pmod 5", "it is 3 mod 5", "So 7 choose 5 ways"])
+def test_neither_a_modulus_nor_what_is_chosen_is_an_answer(text: str, grader: MathsGrader) -> None:
+    assert {grade.label for grade in grader.grade([(text, "5"), (text, "7")])} == {"incorrect"}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "2 ln ",
+        "3 - ",
+        "2 \\text{",
+        "3 mod ",
+        "\\sin_",
+        "\\(",
+        "$",
+        "\\[",
+        "(",
+        "{",
+        "x^",
+        "answer is ",
+        "#### ",
+        "\\boxed{1} and ",
+        "a√",
+        "<answer>",
+        "1,",
+    ],
+)
+def test_long_replies_are_read_in_time_that_grows_with_them(unit: str) -> None:
+    assert isinstance(answers(unit * 20_000), list)
+
+
 @pytest.mark.real
 def test_a_pathological_expression_costs_its_time_out_and_nothing_else() -> None:
     with MathsGrader(workers=2, timeout_s=1.0) as it:
         it.grade([(r"\boxed{x+1}", "1+x")])
-        begun = time.monotonic()
         pairs = [(rf"\boxed{{{HANGS[0]}}}", HANGS[1])] + [(rf"\boxed{{x+{n}}}", f"{n}+x") for n in range(20)]
         grades = it.grade(pairs)
-        assert time.monotonic() - begun < 30  # a hang guard: it would never end
         assert grades[0].label is None
         assert "not settled within 1 s" in grades[0].reason
         assert {grade.label for grade in grades[1:]} == {"correct"}
@@ -268,7 +637,7 @@ def test_an_expression_that_eats_memory_kills_its_worker_only() -> None:
 
 SCRIPT = """
 import sys
-from unwaver.judging.maths import MathsGrader
+from unwaver.judging.graders.maths import MathsGrader
 grader = MathsGrader(workers=2, timeout_s=60)
 grader.grade([(r"\\boxed{x+1}", "1+x"), (r"\\boxed{x+2}", "2+x")])
 print(*[pid for worker in grader._pool._workers for pid in (worker.process.pid, worker.child) if pid], flush=True)
@@ -289,20 +658,21 @@ def gone(pid: int) -> bool:
 @pytest.mark.parametrize("how", [None, signal.SIGINT, signal.SIGKILL])
 def test_no_process_outlives_its_owner(how: signal.Signals | None) -> None:
     argument = "end" if how is None else "hang" if how == signal.SIGINT else "idle"
-    command = [sys.executable, "-c", SCRIPT + ("\nimport time; time.sleep(60)" if argument == "idle" else ""), argument]
+    command = [
+        sys.executable,
+        "-c",
+        SCRIPT + ("\nimport time; time.sleep(3600)" if argument == "idle" else ""),
+        argument,
+    ]
     owner = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert owner.stdout is not None
     pids = [int(pid) for pid in owner.stdout.readline().split()]
     assert pids
     if how is not None:
-        time.sleep(0.3)
         owner.send_signal(how)
-    owner.wait(timeout=10)
+    owner.wait(HANG)
     owner.stdout.close()
-    until = time.monotonic() + 5
-    while time.monotonic() < until and not all(gone(pid) for pid in pids):
-        time.sleep(0.05)
-    assert all(gone(pid) for pid in pids)
+    until(lambda: all(gone(pid) for pid in pids), "a worker lives on without its owner")
 
 
 def data(name: str) -> list[dict[str, str]]:
@@ -335,3 +705,11 @@ def test_boxes_opened_without_end_are_read_in_one_pass() -> None:
     """Read one by one they take minutes, in the process that no time-out ends."""
     assert final_answer("\\boxed{" * 10_000 + "7") == ("7", "no box; taken from the last number")
     assert final_answer("\\boxed{" * 10_000 + "7}") == ("7", "boxed")
+
+
+def test_the_grader_says_who_it_is_with_the_limits_it_has() -> None:
+    from unwaver.judging.readers import grader, grader_identity
+
+    with grader("maths") as usual, MathsGrader(timeout_s=9.0) as patient:
+        assert usual.identity() == grader_identity("maths") and usual.looked_at == "answer"
+        assert patient.identity() != usual.identity() and patient.judge != usual.judge

@@ -13,6 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from faulty_server import Answer, completion, saying
+from labels import labels
 
 from unwaver.cli import main
 from unwaver.errors import RecipeError
@@ -54,14 +55,20 @@ class Judged:
         if label != NEVER:
             reason = "" if label else "could not be read"
             part = {"guard": "both", "risky-patterns": "both"}.get(rubric, "answer")
-            fields = {"rubric": f"{rubric}@4", "judge": judge, "looked_at": part, "label": label, "reason": reason}
+            fields = {
+                "rubric": f"{rubric}@4",
+                "judge": judge,
+                "looked_at": part,
+                "labels": labels(label),
+                "reason": reason,
+            }
             self.verdicts.append(Verdict.model_validate({"trace": trace.id, **fields}))
 
     def mix(self, keep: str = "guard-only", wanted: Any = "all", seed: int = 1, **prompts: Any) -> Path:
         """The directory of the mix; its inputs are written where the stages before would leave them."""
         asked = Step("prompts", "part", {})
         distil = Step("distil", "part", {"n": len(self.traces)}, {"prompts": asked})
-        judge = Step("judge", "part", {}, {"distil": distil})
+        judge = Step("judge", "part", {}, {"traces": distil})
         for step, name, records in [
             (asked, "", []),
             (distil, "traces", self.traces),
@@ -71,13 +78,16 @@ class Judged:
                 if name:
                     out.write(f"{name}.jsonl", records)
                 out.finish({"written": len(records)})
-        step = Step("mix", "arm", {"keep": keep, "wanted": wanted, "seed": seed}, {"part": judge})
+        step = Step(
+            "mix", "arm", {"keep": keep, "wanted": wanted, "seed": seed}, {"part": distil, "part, guard": judge}
+        )
         recipe = {
             "name": "mixing",
             "seed": seed,
             "models": {"student": "hf:some/student"},
             "prompts": {"part": {"source": "file", "path": "mine.jsonl", "kind": "benign", **prompts}},
             "mix": {"parts": {"part": wanted}, "keep": keep},
+            "distil": {"samples": 3},
         }
         mix.run(step, Recipe.model_validate(recipe), self.place)
         return step.directory(self.place.root)
@@ -160,15 +170,6 @@ def test_a_harmless_prompt_must_be_answered_and_a_problem_solved(
     assert judged.kept(keep="everything") == [expected.id]
 
 
-def test_the_first_judge_decides_even_where_it_could_not_read(judged: Judged) -> None:
-    first = judged.add(verdicts={"guard": "safe"})
-    judged.say(first, "guard", "unsafe", judge="second@1")
-    second, third = judged.add(verdicts={"guard": "unsafe"}), judged.add(verdicts={"guard": None})
-    for trace in (second, third):
-        judged.say(trace, "guard", "safe", judge="second@1")
-    assert judged.kept() == [first.id]
-
-
 # ------------------------------------------------------------------------------------------------------------ drawing
 
 
@@ -178,6 +179,7 @@ def plenty(judged: Judged, count: int = 60) -> None:
         judged.add(verdicts={"guard": "safe", "risky-patterns": patterns})
 
 
+@pytest.mark.real
 def test_a_smaller_mix_is_contained_in_a_larger_one_of_the_same_seed(judged: Judged) -> None:
     plenty(judged)
     sizes = [judged.kept(wanted=wanted) for wanted in (5, 6, 20, 60)]
@@ -187,6 +189,29 @@ def test_a_smaller_mix_is_contained_in_a_larger_one_of_the_same_seed(judged: Jud
     assert sizes[-1] == judged.kept(wanted="all")
     assert set(judged.kept(wanted=20, seed=2)) != set(sizes[2])
     assert sizes[2] != [trace.id for trace in judged.traces[:20]]
+
+
+@pytest.mark.parametrize("label", ["unsafe", None, "cut"])
+def test_one_reply_that_may_not_be_kept_takes_its_prompt_out_of_all_k_safe(judged: Judged, label: str | None) -> None:
+    """SafeChain's filter: a prompt stays where all its samples are safe; unsafe, unscored and cut ones are not."""
+    for sample in range(3):
+        judged.add(text="always safe", verdicts={"guard": "safe"}, sample=sample)
+        cut = {"ending": "length"} if (label, sample) == ("cut", 1) else {}
+        guard = "safe" if sample != 1 or label == "cut" else label
+        judged.add(text="once not", verdicts={"guard": guard}, sample=sample, **cut)
+    (kept,) = judged.kept(keep="all-k-safe")
+    assert next(one for one in judged.traces if one.id == kept).prompt.text == "always safe"
+    manifest = json.loads((judged.mix(keep="all-k-safe") / "manifest.json").read_text())
+    dropped = manifest["counts"]["parts"]["part"]["dropped"]
+    assert dropped.pop("another reply to the same prompt may not be kept") == 2 and sum(dropped.values()) == 3
+    assert len(judged.kept(keep="guard-only")) == 2
+
+
+def test_all_k_safe_of_one_sample_is_refused() -> None:
+    recipe = {"name": "x", "models": {"student": "hf:s"}, "prompts": {}, "mix": {"parts": {}, "keep": "all-k-safe"}}
+    with pytest.raises(ValueError, match=r"all-k-safe.*distil\.samples"):
+        Recipe.model_validate(recipe)
+    assert Recipe.model_validate({**recipe, "distil": {"samples": 2}}).mix.keep == "all-k-safe"
 
 
 def test_the_three_keeps_give_mixes_of_the_same_size(judged: Judged) -> None:
@@ -250,8 +275,8 @@ licence = "CC0-1.0"
 source = "corpus/plain"
 limit = 4
 [distil]
-instruction = "improved"
-benign_instruction = "realsafe"
+method = "improved"
+benign_method = "realsafe"
 instruction_file = "mine.md"
 [judge]
 guard = "guard"
@@ -309,12 +334,12 @@ def test_the_instruction_never_reaches_the_training_text_and_the_card_tells_the_
             "| prompts safety | written | 5 |",
             "| distil safety | endings: stop | 5 |",
             "| prompts plain | kinds: benign | 4 |",
-            "| judge safety | traces | 5 |",
-            "| judge plain | traces | 4 |",
+            "| judge safety, guard by guard | traces | 5 |",
+            "| judge plain, refusal by local | traces | 4 |",
             "| student | hf:some/student | not stated |",
             "| teacher | openai:teacher | not stated |",
             "| judge of guard | openai:judge | not stated |",
-            "| judge of risky-patterns | rules |",
+            "| judge of refusal | local |",
             "| CC0-1.0 |",
             "| Apache-2.0 |",
         ]:

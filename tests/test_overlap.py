@@ -159,6 +159,7 @@ def test_any_text_can_be_compared_with_itself(text: str) -> None:
     assert found.prompts == (1 if overlap.words(text) else 0)
 
 
+@pytest.mark.real
 def test_real_sets_are_told_apart(data: Path) -> None:
     def column(file: str, name: str) -> list[tuple[str, str]]:
         return [(place, row[name]) for place, row in files.rows(data / file)]

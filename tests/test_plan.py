@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from unwaver import recipe_file
-from unwaver.study import plan as planning
+from unwaver.attacks import prefill
+from unwaver.errors import RecipeError
+from unwaver.judging.asked import rubric
+from unwaver.judging.graders import maths
+from unwaver.judging.local import reader_file
 from unwaver.study.asked import asked as asked_of
 from unwaver.study.plan import Plan, plan
 
@@ -33,42 +37,53 @@ def planned(path: Path, **settings: Any) -> Plan:
 
 
 def changed(before: Plan, after: Plan) -> set[str]:
-    """Which steps of the raw student and of judging have another name."""
-    steps = {"judge": (before.judge["safety"], after.judge["safety"]), "train": (before.train, after.train)}
-    steps |= {name: (before.raw[name], after.raw[name]) for name in before.raw}
-    return {name for name, (old, new) in steps.items() if old.digest != new.digest}
+    """Which steps of the raw student and of judging have another name: what is asked, and `NAME, QUESTION` read."""
+
+    def named(of: Plan) -> dict[str, str]:
+        steps = {"distil": of.distil["safety"], "train": of.train, **of.raw}
+        read = [step for one in (of.distil["safety"], *of.raw.values()) for step in of.read(one)]
+        return {name: step.digest for name, step in steps.items()} | {step.name: step.digest for step in read}
+
+    old, new = named(before), named(after)
+    return {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
 
 
-def test_another_wording_of_a_rubric_is_another_step_where_it_is_read(tmp_path: Path) -> None:
+def test_another_wording_of_a_rubric_is_another_step_where_it_is_read_and_asks_no_model_again(tmp_path: Path) -> None:
     wording = tmp_path / "mine.md"
     wording.write_text("Is it safe? {reasoning} {answer}")
+    read = {f"{name}, patterns by judge" for name in ("safety", "unseen", "prefilled")}
     named = planned(tmp_path, **{"judge.rubric_files": {"patterns": str(wording)}})
-    assert changed(planned(tmp_path), named) == {"judge", "train", "unseen", "prefilled"}
+    assert changed(planned(tmp_path), named) == read
     wording.write_text("Is it really safe? {reasoning} {answer}")
     again = planned(tmp_path, **{"judge.rubric_files": {"patterns": str(wording)}})
-    assert changed(named, again) == {"judge", "train", "unseen", "prefilled"}
+    assert changed(named, again) == read
+
+
+def test_what_filters_the_mix_renames_the_training_and_a_second_judge_does_not(tmp_path: Path) -> None:
+    before = planned(tmp_path, **{"mix.keep": "pattern-free"})
+    second = planned(tmp_path, **{"mix.keep": "pattern-free", "judge.patterns": ["judge", "local"]})
+    assert changed(before, second) == {f"{name}, patterns by local" for name in ("safety", "unseen", "prefilled")}
+    first = planned(tmp_path, **{"mix.keep": "pattern-free", "judge.patterns": ["local", "judge"]})
+    assert "train" in changed(before, first)
 
 
 @pytest.mark.parametrize(
-    ("pattern", "names"),
+    ("module", "names"),
     [
-        ("maths*.py", {"sums"}),
-        ("instructions/*", {"prefilled"}),
-        ("rules*.py", {"judge", "train"}),
-        ("rubric*.py", {"judge", "train", "unseen", "prefilled"}),
-        ("unanswered.py", {"judge", "train", "unseen", "prefilled", "sums"}),
+        (maths, {"sums, maths"}),
+        (prefill.Prefill, {"prefilled", "prefilled, harm by judge"}),
+        (reader_file, {"safety, guard by local", "train"}),
+        (rubric, {"unseen, harm by judge", "safety, patterns by judge"}),
     ],
 )
-def test_changed_source_of_ours_renames_what_rests_on_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, names: set[str]
+def test_another_version_of_a_reader_or_an_attack_renames_what_rests_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, names: set[str]
 ) -> None:
-    before, real = planned(tmp_path), planning._source
-
-    def altered(room: str, patterns: tuple[str, ...]) -> str:
-        return real(room, patterns) + ("!" if pattern in patterns else "")
-
-    monkeypatch.setattr(planning, "_source", altered)
-    assert changed(before, planned(tmp_path)) == names
+    before = planned(tmp_path)
+    monkeypatch.setattr(module, "VERSION" if hasattr(module, "VERSION") else "version", 999)
+    found = changed(before, planned(tmp_path))
+    assert names <= found
+    assert not {"distil", "unseen", "sums"} & found
 
 
 def test_who_shares_the_work_and_how_it_is_watched_changes_nothing(tmp_path: Path) -> None:
@@ -76,11 +91,24 @@ def test_who_shares_the_work_and_how_it_is_watched_changes_nothing(tmp_path: Pat
     assert changed(planned(tmp_path), other) == set()
 
 
-def test_a_judge_of_the_anatomy_renames_what_it_reads_and_none_renames_nothing(tmp_path: Path) -> None:
+def test_a_judge_of_the_anatomy_adds_what_it_reads_and_renames_nothing(tmp_path: Path) -> None:
     asked = planned(tmp_path, **{"judge.anatomy": "judge"})
-    assert changed(planned(tmp_path), asked) == {"judge", "train", "unseen", "prefilled"}
+    read = {f"{name}, anatomy by judge" for name in ("safety", "unseen", "prefilled")}
+    assert changed(planned(tmp_path), asked) == read
     assert changed(planned(tmp_path), planned(tmp_path, **{"judge.anatomy": []})) == set()
-    calls = {(one.role, one.what): one.calls for one in asked_of(asked.raw["unseen"], asked.recipe, 7)}
-    assert calls["judge", "anatomy"] == 7
-    before = planned(tmp_path)
-    assert not [one for one in asked_of(before.raw["unseen"], before.recipe, 7) if one.what == "anatomy"]
+    steps = [step for step in asked.read(asked.raw["unseen"]) if step.settings["question"] == "anatomy"]
+    assert [(one.role, one.what, one.calls) for one in asked_of(steps[0], asked.recipe, 7)] == [("judge", "anatomy", 7)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"evaluate.sets.unseen.attack": "pairs"}, "did you mean `pair`"),
+        ({"evaluate.sets.unseen.attack": "pair"}, "attack pair needs `models.pair_judge`"),
+        ({"evaluate.sets.prefilled.attack_settings": {"n_streams": 2}}, "attack empty-think has none"),
+        ({"distil.method": "improve"}, "did you mean `improved`"),
+    ],
+)
+def test_what_there_is_not_is_refused_when_it_is_planned(tmp_path: Path, settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(RecipeError, match=says):
+        planned(tmp_path, **settings)

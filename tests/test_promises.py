@@ -27,6 +27,7 @@ def test_the_command_line_imports_nothing_heavy() -> None:
     assert loaded.strip() == "[]"
 
 
+@pytest.mark.real
 def test_the_core_needs_no_torch() -> None:
     rooms = ["sources", "stages.distil", "stages.judge", "stages.mix", "stages.audit", "study.results", "report.write"]
     imports = "; ".join(f"import unwaver.{room}" for room in rooms)
@@ -112,7 +113,9 @@ def test_the_wheel_works_without_the_repository_and_without_torch(tmp_path: Path
     place = tmp_path / "installed"
     pip("install", "--quiet", "--no-deps", "--target", str(place), str(wheel))
     traces = tmp_path / "traces.jsonl"
-    traces.write_text('{"prompt": "How do I boil an egg?", "response": "<think>Harmless.</think>Nine minutes."}\n')
+    traces.write_text(
+        '{"prompt": "How do I boil an egg?", "response": "<think>Harmless.</think>Put it in boiling water for nine minutes, then cool it."}\n'
+    )
     blocked = "import sys; sys.modules.update(dict.fromkeys(('torch', 'transformers', 'trl', 'peft', 'ray', 'vllm')));"
     script = (
         f"{blocked} from unwaver.cli import main; import unwaver; print(unwaver.__file__); sys.exit(main(sys.argv[1:]))"
@@ -134,16 +137,9 @@ def test_the_wheel_works_without_the_repository_and_without_torch(tmp_path: Path
 
 def test_the_recipe_page_is_what_the_settings_say() -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tools/write_recipe_page.py"), "--check"],
+        [sys.executable, str(ROOT / "tools/write_pages.py"), "--check"],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-
-
-def test_links_between_pages_lead_somewhere() -> None:
-    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
-            if "://" not in target:
-                assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -9,13 +9,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from waiting import HANG
 
 sys.path.insert(0, str(Path(__file__).parent))
 import faulty_server
@@ -131,22 +131,13 @@ def test_cells_survive_a_worker_and_give_the_same_records(
         here, there = records(tmp_path / "local"), records(tmp_path / "ray")
         assert len(here) == 2 + 2 * 6
         assert there == here
-        # Only what was under way in the lost worker was asked twice.
-        asked = sum(Counter(log.read_text().splitlines()).values())
-        assert once <= asked <= once + 2
+        # Only what was under way in the lost worker was asked twice; and what one run takes from another that is done
+        # is asked by both where they are done at once.
+        asked = len(log.read_text().splitlines())
+        wanted = sum(content.count(b"\n") for name, content in there.items() if name.endswith("traces.jsonl"))
+        assert once <= asked <= wanted + 2, (once, wanted)
         assert main(["study", str(study), "--root", str(tmp_path / "ray"), "--engine", "ray"]) == 0
         assert len(log.read_text().splitlines()) == asked
-
-
-def test_the_calls_of_a_distillation_are_spread_over_actors(tmp_path: Path, two_cores: None) -> None:
-    with faulty_server.running(tmp_path, "--latency", "0.01") as (url, _):
-        recipe, _ = write(tmp_path, url, "{ mine = 5 }")
-        for engine in ("local", "ray"):
-            for verb in ("prompts", "distil"):
-                assert main([verb, str(recipe), "--root", str(tmp_path / engine), "--engine", engine]) == 0
-    assert records(tmp_path / "ray") == records(tmp_path / "local")
-    shards = [path.name for path in (tmp_path / "ray").glob("distil-*/replies/*.jsonl") if path.stat().st_size]
-    assert sorted(shards) == ["0001.jsonl", "0002.jsonl"]  # 64 calls at once: two actors of 32
 
 
 def test_a_step_that_fails_stops_what_needs_it_and_nothing_else(
@@ -229,8 +220,8 @@ def test_what_a_stage_asks_of_the_cluster() -> None:
     wanted = {step.stage: set[int]() for step in of.steps()}
     for step in of.steps():
         wanted[step.stage].add(asked.gpus(step, of.recipe))
-    judged = {part: asked.gpus(step, of.recipe) for part, step in of.judge.items()}
-    assert judged == {"safety": 1, "benign": 0}  # the guard's weights are ours, the judge of refusals is a server
+    judged = {part: {asked.gpus(one, of.recipe) for one in of.read(step)} for part, step in of.distil.items()}
+    assert judged == {"safety": {0, 1}, "benign": {0}}  # the guard's weights are ours, the other judges are servers
     assert {stage: wanted[stage] for stage in ("prompts", "distil", "mix", "overlap", "train", "evaluate")} == {
         "prompts": {0},
         "distil": {0},
@@ -251,11 +242,11 @@ def test_a_lost_workers_lock_is_waited_for(tmp_path: Path) -> None:
     def hold() -> None:
         with RunDir.open(step, root):
             held.set()
-            let_go.wait(10)
+            assert let_go.wait(HANG)
 
     holder = threading.Thread(target=hold)
     holder.start()
-    held.wait(10)
+    assert held.wait(HANG)
     threading.Timer(0.5, let_go.set).start()
     assert cluster.work([(step, of.recipe)], root, tmp_path / "no such folder") is None
     holder.join()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import HANG
 
 from unwaver.judging.readers import model_reader
 from unwaver.ledger import Ledger
@@ -84,7 +85,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
             address = folder / template
             command = [sys.executable, "-c", SERVER, str(weights), str(address), TEMPLATES[template]]
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            until = time.monotonic() + 60
+            until = time.monotonic() + HANG
             while not address.exists():
                 assert process.poll() is None
                 assert time.monotonic() < until, "the server did not start"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import string
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unwaver.reasoning import HARMONY, THINK, Tags, opens_block, render, split, trace
+from unwaver.reasoning import HARMONY, THINK, Family, opens_block, render, split, trace
 from unwaver.recipe import ModelSettings
 from unwaver.records import Prompt, Reply, Request
 from unwaver.stages.calls import TraceMaker
@@ -57,7 +58,7 @@ def test_each_kind_of_reply(raw: str, opened: bool, reasoning: str | None, answe
 
 def test_an_answer_in_the_final_channel_needs_no_reasoning_before_it() -> None:
     raw = "<|channel|>final<|message|>Hello."
-    found = split(raw, tags=HARMONY)
+    found = split(raw, family=HARMONY)
     assert (found.reasoning, found.answer, found.block, found.raw) == (None, "Hello.", "none", raw)
 
 
@@ -69,19 +70,19 @@ ANYTHING = (
 """(raw reply, whether the template opened the block, tags)."""
 
 
-def nothing_is_lost(raw: str, opened: bool, tags: Tags) -> None:
-    found = split(raw, opened, tags)
-    assert found.raw == raw
-    if found.answer is not None and found.block != "none":
-        assert tags.close not in found.answer
-        assert tags.open not in found.answer
-    if tags.close not in raw and (opened or tags.open in raw):
-        assert found.answer is None
+def nothing_is_lost(raw: str, opened: bool, tags: Family) -> None:
+    for found in (split(raw, opened, tags), split(raw, opened)):
+        assert found.raw == raw
+        assert (found.reasoning is None) == (found.block in ("none", "foreign"))
+        said = " ".join([found.thought or "", found.said or "", found.opener, found.closer, found.after])
+        if found.block not in ("none", "foreign"):
+            assert Counter("".join(said.split())) == Counter("".join(raw.split())), "text in no field"
 
 
+@pytest.mark.real
 @settings(max_examples=300, deadline=None)
 @given(*ANYTHING)
-def test_the_pieces_are_the_raw_text(raw: str, opened: bool, tags: Tags) -> None:
+def test_the_pieces_are_the_raw_text(raw: str, opened: bool, tags: Family) -> None:
     nothing_is_lost(raw, opened, tags)
 
 
@@ -95,13 +96,12 @@ AS_PIECES = str.maketrans(dict(zip(LETTERS, PIECES, strict=True)))
 @given(st.text(LETTERS, max_size=12).map(lambda letters: letters.translate(AS_PIECES)))
 def test_the_pieces_of_a_hundred_thousand_replies_are_the_raw_text(raw: str) -> None:
     for opened in (False, True):
-        for tags in (THINK, HARMONY):
-            nothing_is_lost(raw, opened, tags)
+        nothing_is_lost(raw, opened, THINK)
 
 
 @settings(max_examples=500, deadline=None)
 @given(st.text(max_size=40), st.text(max_size=40), st.booleans(), st.sampled_from([THINK, HARMONY]))
-def test_what_is_rendered_is_read_back(reasoning: str, answer: str, opened: bool, tags: Tags) -> None:
+def test_what_is_rendered_is_read_back(reasoning: str, answer: str, opened: bool, tags: Family) -> None:
     if any(tag in reasoning + answer for tag in (tags.open, tags.close)):
         return
     found = split(render(reasoning, answer, opened, tags), opened, tags)
@@ -122,6 +122,18 @@ def test_the_template_that_opens_the_block_is_seen() -> None:
 
 
 PROMPT = Prompt(text="hello", kind="benign")
+
+
+@pytest.mark.parametrize("left", ["a </think>", "<think>a</think>", "[THINK]a[/THINK]"])
+def test_a_reply_cut_right_behind_its_thought_is_read_alike_wherever_the_server_put_it(left: str) -> None:
+    whole = left if "[" in left else f"<think>{left.removeprefix('<think>')}"
+    apart = trace(PROMPT, Request(), Reply(text="", reasoning=left, ending="length"), "m")
+    inside = trace(PROMPT, Request(), Reply(text=whole, ending="length"), "m")
+    assert (
+        (apart.reasoning, apart.answer, apart.block)
+        == (inside.reasoning, inside.answer, inside.block)
+        == ("a", "", "closed")
+    )
 
 
 def test_reasoning_that_the_server_keeps_apart() -> None:

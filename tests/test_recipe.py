@@ -15,6 +15,7 @@ from unwaver.errors import RecipeError
 from unwaver.recipe import DIVIDED
 from unwaver.sources import SOURCES
 from unwaver.stages.prompts import gather
+from unwaver.study import grid
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,7 +43,10 @@ def test_a_recipe_of_the_study_asks_what_the_study_asks(tmp_path: Path, name: st
     """200 behaviours in 20 templates are 4,000 prompts, and every column of the paper's Table 1 is evaluated."""
     copy = tmp_path / "behaviours.jsonl"
     copy.write_text("".join(json.dumps({"Behavior": f"Spread rumour number {n}"}) + "\n" for n in range(200)))
-    found = recipe_file.load(ROOT / f"recipes/{name}.toml", {"prompts.safety.path": str(copy)})
+    path = ROOT / "studies/paper.toml"
+    cells = grid.cells(grid.load(path), path, {"prompts.safety.path": str(copy)})
+    found = next(cell.recipe for cell in cells if cell.arm == f"{name}, R1-Qwen-7B")
+    assert found.distil.method == name
     prompts = gather(found.prompts["safety"])
     assert len(prompts) == len({prompt.text for prompt in prompts}) == 4000
     assert Counter(prompt.behaviour for prompt in prompts) == dict.fromkeys((p.behaviour for p in prompts), 20)
@@ -72,7 +76,6 @@ def test_a_good_recipe_has_the_papers_defaults(tmp_path: Path) -> None:
         ("[models.other]\nname = 'gpt-4'", ["models.other.name", "openai:NAME"]),
         ("[judge]\nguard = 'nobody'", ["judge.guard", "no judge `nobody`"]),
         ("[prompts.mine]\nsource = 'file'", ["prompts.mine", "`path` and `kind`"]),
-        ("[evaluate.sets.x]\nprompts = 'safety'\nattack = 'pair'", ["evaluate.sets.x", "models.attacker"]),
         ("seed = ", ["not readable as TOML"]),
         ("[train]\nepochs = inf", ["train.epochs", "finite number"]),
         ("[train]\nglobal_batch = true", ["train.global_batch", "expected a number"]),
@@ -86,10 +89,6 @@ def test_a_good_recipe_has_the_papers_defaults(tmp_path: Path) -> None:
         (
             "[models.other]\nname = 'openai:m'\nmax_cost = 1\nprice_in = 1",
             ["models.other", "max_cost needs price_in and price_out"],
-        ),
-        (
-            "[evaluate.sets.x]\nprompts = 'safety'\nattack_settings = { n_streams = 5 }",
-            ["evaluate.sets.x", "attack_settings: expected attack", "`none` has none"],
         ),
     ],
 )
@@ -176,10 +175,10 @@ def test_any_flag_value_can_be_read(text: str) -> None:
 
 
 def test_arms_are_laid_over_the_file_and_flags_over_both(tmp_path: Path) -> None:
-    path = write(tmp_path, GOOD + "[arms.a]\ndistil.instruction = 'short'\n[arms.b.train]\nepochs = 3\n")
+    path = write(tmp_path, GOOD + "[arms.a]\ndistil.method = 'short'\n[arms.b.train]\nepochs = 3\n")
     found = recipe_file.arms(recipe_file.read_toml(path), path, {"seed": 5})
     assert list(found) == ["a", "b"]
-    assert (found["a"].distil.instruction, found["b"].train.epochs, found["b"].seed) == ("short", 3, 5)
+    assert (found["a"].distil.method, found["b"].train.epochs, found["b"].seed) == ("short", 3, 5)
 
 
 def test_an_arm_with_a_wrong_key_is_refused(tmp_path: Path) -> None:
@@ -248,5 +247,5 @@ def test_the_anatomy_is_read_by_models_alone(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
     assert recipe_file.load(path).judge.anatomy == []
     assert recipe_file.load(path, {"judge.anatomy": "teacher"}).judge.anatomy == ["teacher"]
-    with pytest.raises(RecipeError, match=r"judge\.anatomy: no model `rules`; there are student, teacher"):
-        recipe_file.load(path, {"judge.anatomy": "rules"})
+    with pytest.raises(RecipeError, match=r"judge\.anatomy: no model `local`; there are student, teacher"):
+        recipe_file.load(path, {"judge.anatomy": "local"})

@@ -18,29 +18,22 @@ from xml.etree import ElementTree
 
 import pytest
 import report_results as made_up
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from unwaver.plain import plain, visible
 from unwaver.records import Estimate
-from unwaver.report import (
-    browser,
-    charts,
-    facts,
-    figures,
-    other_tables,
-    page,
-    protocol,
-    readers,
-    setting,
-    study_figures,
-    trace_figures,
-    write,
-)
-from unwaver.report.tables import Cell, Table, comma_separated, latex, markdown, of, percent
+from unwaver.report import browser, charts, choice, facts, masks, page, readers, setting, write
+from unwaver.report.sections import leaks, trade_off
+from unwaver.report.sections import lengths as lengths_section
+from unwaver.report.sections import settings as settings_section
+from unwaver.report.tables import Cell, Table, comma_separated, in_markdown, latex, markdown, of, paragraph, percent
 from unwaver.study import grid
-from unwaver.study.results import Results, Row, collect
-from unwaver.study.run import plans
+from unwaver.study.measures import of_table
+from unwaver.study.results import Results, collect
+from unwaver.study.rows import Row
+from unwaver.study.steps import plans
 
 HOSTILE = "</script><img src=x onerror=alert(1)> | `$x_1$` \\input{/etc} {{7*7}} &lt; \x1b[31m \u202eabc =1+1\nnew line"
 
@@ -93,14 +86,87 @@ def table(*texts: str) -> Table:
     )
 
 
-@given(st.text(st.characters(codec="utf-8")))
-@settings(max_examples=60)
-def test_csv_reads_back_and_holds_no_formula(text: str) -> None:
-    head, row = csv.reader(io.StringIO(comma_separated(table(text))))
+FORMULAS = "=+-@\uff1d\uff0b\uff0d\uff20"
+PIECES = st.sampled_from([*FORMULAS, ";", ",", '"', "'", " ", "\t", "1", "x", "%", "e"])
+
+
+@given(st.text(st.characters(codec="utf-8")) | st.lists(PIECES, max_size=9).map("".join))
+@settings(max_examples=200)
+@example("-0;")
+@example("-1 %;=1")
+def test_csv_reads_back_and_holds_no_formula_wherever_its_cells_are_parted(text: str) -> None:
+    written = comma_separated(table(text, "after"))
+    head, row, after = csv.reader(io.StringIO(written))
     assert head == ["arm", "share", "share: low", "share: high", "share: n", "share: unscored"]
     assert row[1:] == ["0.05", "0.01", "0.2", "40", "0"]
-    assert row[0].removeprefix("'") == plain(text).removeprefix("'")
-    assert not row[0].startswith(("=", "+", "-", "@"))
+    assert row[0].replace("'", "") == plain(text).replace("'", "")
+    assert after == ["after", *row[1:]]
+    for delimiter in ",;\t":
+        for cells in csv.reader(io.StringIO(written), delimiter=delimiter):
+            for cell in cells:
+                begun = cell.lstrip(' "')
+                assert not begun.startswith(tuple(FORMULAS)) or re.fullmatch(
+                    r"[+-]\d[\d.,]*(e[+-]?\d+)?\s*%?\s*", begun, re.I
+                )
+
+
+@pytest.mark.parametrize("text", ["-5", "+0.25", "-1,000.5", "-12.5\u00a0%", "1e-5", "-1e-5", "a; -3", "a - b", "x=1"])
+def test_what_is_no_formula_stands_in_csv_as_it_is(text: str) -> None:
+    assert next(csv.reader(io.StringIO(comma_separated(table(text)).splitlines()[1])))[0] == plain(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1+1", "-1+2", "@SUM(A1)", "\uff1d1+1", "x;=1+1", 'x;"=1+1', "x; \uff1d1+1", ' "=1+1', "x;-1+2"]
+)
+def test_what_a_spreadsheet_takes_for_a_formula_begins_with_a_quote(text: str) -> None:
+    cell = next(csv.reader(io.StringIO(comma_separated(table(text)).splitlines()[1])))[0]
+    assert "'" in cell
+    assert cell.replace("'", "") == plain(text)
+
+
+BLOCKS = (
+    "# heading",
+    "1. one",
+    "1) one",
+    "- one",
+    "+ one",
+    "> said",
+    "=== ",
+    "--- ",
+    "***",
+    "```",
+    "    code",
+    "| a | b |",
+)
+LINES = ("<img src=x onerror=1>", "![i](https://evil.invalid/x.png)", "[c](javascript:1)", "<https://evil.invalid>")
+BARE = (
+    "https://evil.invalid/x",
+    "www.evil.invalid",
+    "a@evil.invalid",
+    ":skull:",
+    "~~gone~~",
+    "&lt;b&gt;",
+    "$x$",
+    "[^1]",
+)
+
+
+@pytest.mark.parametrize("text", [*BLOCKS, *LINES, *BARE, *(f"x {line} y" for line in (*LINES, *BARE))])
+@given(more=st.text(st.characters(codec="utf-8"), max_size=20))
+@settings(max_examples=10)
+def test_markdown_shows_a_text_as_it_is(text: str, more: str) -> None:
+    for one in (text, text + more):
+        for form in (paragraph(one), f"# {in_markdown(one)}"):
+            tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(form)
+            assert [token.type for token in tokens if token.level == 0 and token.nesting >= 0] in (
+                [],
+                ["paragraph_open"],
+                ["heading_open"],
+            )
+            inline = [child for token in tokens if token.type == "inline" for child in token.children or ()]
+            assert {child.type for child in inline} <= {"text", "text_special"}
+            assert "".join(child.content for child in inline) == plain(one)
+            assert not re.search(r"(?<!\\):(//|\w+:)|(?i:\bwww\.)|\w@\w", form)
 
 
 @given(st.text(st.characters(codec="utf-8")))
@@ -142,7 +208,7 @@ def test_a_rate_without_a_value_is_no_zero() -> None:
 
 
 def test_the_main_table_holds_what_was_estimated(results: Results, known: facts.Facts) -> None:
-    from unwaver.report.main_tables import main_table
+    from unwaver.report.sections.results import main_table
 
     found = main_table(known)
     assert found is not None
@@ -156,7 +222,9 @@ def test_the_main_table_holds_what_was_estimated(results: Results, known: facts.
                 estimate.high,
                 estimate.n,
             )
-    unscored = [e.n_unscored for e in results.estimates if e.arm == "raw" and e.metric in facts.MAIN.values()]
+    unscored = [
+        e.n_unscored for e in results.estimates if e.arm == "raw" and e.metric in {one.name for one in of_table("main")}
+    ]
     assert found.rows[0][-2].value == sum(unscored)
     assert found.rows[0][-1].value == sum(r.trace.truncated for r in results.rows if r.arm == "raw")
 
@@ -172,7 +240,7 @@ def test_arms_that_differ_in_their_seed_alone_are_one_arm() -> None:
     results = made_up.results(arms, per_set=12)
     for arm in arms:
         name, _, seed = arm.partition(", seed ")
-        results.cells[arm] = {"instruction": name, "student": "s", "seed": int(seed), "size": 100}
+        results.cells[arm] = {"method": name, "student": "s", "seed": int(seed), "size": 100}
     results.cells["raw"] = {"student": "s"}
     known = facts.Facts(results)
     assert known.arms == {
@@ -202,10 +270,29 @@ def test_several_samples_of_a_prompt_are_no_several_prompts() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=20))
 def test_the_front_holds_exactly_what_nothing_beats(points: list[tuple[int, int]]) -> None:
-    front = figures.pareto([(float(x), float(y)) for x, y in points])
+    front = choice.pareto([(float(x), float(y)) for x, y in points])
     for at, (x, y) in enumerate(points):
         beaten = any((a < x and b <= y) or (a <= x and b < y) for a, b in points)
         assert (at in front) != beaten
+
+
+@given(st.integers(0, 100), st.integers(0, 100))
+def test_refusing_alike_never_tells_harm_apart_and_only_a_mistake_costs(harmful: int, harmless: int) -> None:
+    assert choice.told_apart({"refuses_harmful": harmful, "refuses_harmless": harmful}) == 0
+    here = choice.told_apart({"refuses_harmful": harmful, "refuses_harmless": harmless})
+    better = choice.told_apart({"refuses_harmful": harmful, "refuses_harmless": 0})
+    assert here is not None
+    assert better is not None
+    assert here <= better <= 100
+    assert choice.told_apart({"refuses_harmful": None, "refuses_harmless": 5}) is None
+
+
+def test_the_scatter_says_who_tells_harm_apart() -> None:
+    figure = trade_off.trade_off(facts.Facts(made_up.results(["one"], per_set=4)))
+    assert figure is not None
+    assert figure.notes[0].startswith(
+        "Told apart (per cent of harmful prompts refused less that of harmless ones): raw "
+    )
 
 
 def test_names_in_the_scatter_do_not_stand_on_each_other() -> None:
@@ -213,7 +300,7 @@ def test_names_in_the_scatter_do_not_stand_on_each_other() -> None:
     results = made_up.results(arms, per_set=4)
     same = [row for row in results.rows if row.arm == "raw"]
     results.rows = [replace(row, arm=arm) for arm in results.arms for row in same]
-    figure = figures.trade_off(facts.Facts(results))
+    figure = trade_off.trade_off(facts.Facts(results))
     assert figure is not None
     spec = json.dumps(figure.chart.to_dict(validate=False))
     heights = sorted({float(found) for found in re.findall(r'"label_y": ([-\d.]+)', spec)})
@@ -226,7 +313,7 @@ def test_two_raw_students_each_judge_their_own_arms() -> None:
     results = made_up.results(("small improved", "large raw", "large improved"), per_set=12)
     students = {"raw": "small", "small improved": "small", "large raw": "large", "large improved": "large"}
     for arm, student in students.items():
-        results.cells[arm] = {"student": student} | ({"instruction": "improved"} if "improved" in arm else {})
+        results.cells[arm] = {"student": student} | ({"method": "improved"} if "improved" in arm else {})
     known = facts.Facts(results)
     assert known.reference("large improved") == "large raw"
     assert known.reference("small improved") == "raw"
@@ -236,7 +323,7 @@ def test_two_raw_students_each_judge_their_own_arms() -> None:
 def test_a_combination_that_a_study_names_twice_is_shown_once() -> None:
     results = made_up.results(("improved", "improved, size 100", "improved, size 500"), per_set=12)
     for arm, size in (("improved", 100), ("improved, size 100", 100), ("improved, size 500", 500)):
-        results.cells[arm] = {"instruction": "improved", "student": "s", "seed": 1, "size": size}
+        results.cells[arm] = {"method": "improved", "student": "s", "seed": 1, "size": size}
     same = {"improved, size 100": "improved"}
     run_of = {(e.arm, e.slice): e.runs for e in results.estimates}
     results.estimates = [
@@ -251,7 +338,7 @@ def test_every_student_of_a_study_is_compared_with_itself_before_training(tmp_pa
     results = collect(grid.plans(grid.cells(grid.load(path), path)), tmp_path)
     known = facts.Facts(results)
     raw = [arm for arm in known.arms if known.is_raw(arm)]
-    assert raw[0] == "raw"
+    assert "raw" in raw
     # Four students, and two published checkpoints that are only evaluated.
     assert len(raw) == 6
     assert all("seed" not in arm for arm in raw)
@@ -263,7 +350,7 @@ def test_every_student_of_a_study_is_compared_with_itself_before_training(tmp_pa
             assert reference is not None
             assert known.cell(reference)["student"] == known.cell(arm)["student"]
             assert len(known.arms[arm]) == 3
-    assert {setting.key for setting in study_figures.SETTINGS if study_figures.families(known, setting.key)} == {
+    assert {setting.key for setting in settings_section.SETTINGS if settings_section.families(known, setting.key)} == {
         *("size", "benign", "lr", "keep", "teacher")
     }
 
@@ -277,7 +364,7 @@ def test_an_arm_may_be_called_anything() -> None:
     results.arms = [renamed.get(arm, arm) for arm in results.arms]
     results.rows = [Row(renamed.get(r.arm, r.arm), r.slice, r.trace, r.readings) for r in results.rows]
     known = facts.Facts(results)
-    for figure in (figures.trade_off(known),):
+    for figure in (trade_off.trade_off(known),):
         assert figure is not None
         drawn = charts.draw(figure)
         tree = ElementTree.fromstring(drawn.svg)
@@ -300,7 +387,7 @@ def test_a_student_that_never_thinks_has_its_answers_drawn_alone() -> None:
     made = made_up.results(per_set=4)
     quiet = {"reasoning": None, "block": "none", "tokens_reasoning": None}
     made.rows = [replace(row, trace=row.trace.model_copy(update=quiet)) for row in made.rows]
-    drawn = trace_figures.lengths(facts.Facts(made))
+    drawn = lengths_section.lengths(facts.Facts(made))
     assert drawn is not None and "answer" in drawn.alt and "reasoning" not in drawn.alt
     assert len(drawn.chart.to_dict()["hconcat"]) == 1
 
@@ -310,13 +397,11 @@ def test_settings_are_drawn_where_arms_differ_in_one_alone() -> None:
     results = made_up.results(arms, per_set=12)
     for arm in arms:
         name, _, size = arm.partition(", ")
-        results.cells[arm] = {"instruction": name, "student": "s", "size": int(size), "benign": 100, "lr": 5e-6}
+        results.cells[arm] = {"method": name, "student": "s", "size": int(size), "benign": 100, "lr": 5e-6}
     known = facts.Facts(results)
-    assert [figure.name for figure in study_figures.all_of(known)] == ["study-size"]
-    assert study_figures.families(known, "size") == [arms[:2], arms[2:]]
-    assert not study_figures.families(known, "instruction") or "instruction" not in [
-        s.key for s in study_figures.SETTINGS
-    ]
+    assert [figure.name for figure in settings_section.all_of(known)] == ["study-size"]
+    assert settings_section.families(known, "size") == [arms[:2], arms[2:]]
+    assert not settings_section.families(known, "method") or "method" not in [s.key for s in settings_section.SETTINGS]
 
 
 # Beside the paper
@@ -341,13 +426,13 @@ def test_the_paper_is_quoted_as_published() -> None:
 # Readers
 
 
-def test_the_rules_are_measured_against_what_the_corpus_says_of_itself() -> None:
-    from unwaver.judging.readers import rule_reader
+def test_the_readers_are_measured_against_what_the_corpus_says_of_itself() -> None:
+    from unwaver.judging.readers import local_reader
     from unwaver.records import Prompt, Trace
     from unwaver.sources import corpus
 
     rows = []
-    guard = rule_reader("guard")
+    guard = local_reader("guard")
     for reply in corpus.replies("default")[:40]:
         prompt = Prompt(text=str(reply["prompt"]), kind="harmful", behaviour="as in the corpus", source="corpus")
         trace = Trace(
@@ -361,16 +446,12 @@ def test_the_rules_are_measured_against_what_the_corpus_says_of_itself() -> None
         rows.append(Row("default", "safety", trace, {"guard:both": guard.verdict(trace)}, "distil"))
     results = Results(made_up.recipe(("default",)), ["raw", "default"], teacher_rows=rows)
     (found,) = readers.comparisons(facts.Facts(results))
-    assert (found.question, found.second, found.found.n) == ("guard (both)", readers.WRITTEN, 40)
+    assert (found.question, found.second, found.found.n + found.found.n_unscored) == (
+        "guard (both)",
+        readers.WRITTEN,
+        40,
+    )
     assert "harm " in readers.trust(facts.Facts(results), [found], "guard")
-
-
-def test_agreement_with_people_is_as_the_page_on_the_rules_has_it() -> None:
-    text = (Path(__file__).parents[1] / "docs" / "rules.md").read_text(encoding="utf-8")
-    for name, n, share in protocol.PEOPLE:
-        assert re.search(rf"\| {name}[^|]* \| {n} \| {share:.3f} \|", text), (
-            f"docs/rules.md has another figure for {name}"
-        )
 
 
 # The browser's data
@@ -395,14 +476,14 @@ def test_every_trace_is_carried_with_its_texts(results: Results, known: facts.Fa
 
 def test_harmful_prompts_and_what_is_not_labelled_safe_is_masked(results: Results) -> None:
     for row in results.rows:
-        mask = browser.masks(row)
+        mask = masks.masks(row)
         if row.trace.prompt.kind != "harmful":
             assert mask == 0
             continue
-        assert mask & browser.MASK_PROMPT
-        assert bool(mask & browser.MASK_REASONING) == (row.label("harm:reasoning") != "safe")
+        assert mask & masks.MASK_PROMPT
+        assert bool(mask & masks.MASK_REASONING) == (row.label("harm:reasoning") != "safe")
         if row.trace.answer:
-            assert bool(mask & browser.MASK_ANSWER) == (row.label("harm:answer") != "safe")
+            assert bool(mask & masks.MASK_ANSWER) == (row.label("harm:answer") != "safe")
 
 
 def test_too_much_text_is_shortened_until_it_fits_and_the_evidence_stays() -> None:
@@ -488,6 +569,11 @@ def test_hostile_words_of_a_recipe_stay_words() -> None:
     assert made.html.count("</script>") == made.html.count("<script")
     assert "\x1b" not in made.html + made.markdown
     assert "\u202e" not in made.html + made.markdown
+    read = MarkdownIt("commonmark").enable("table").parse(made.markdown)
+    inline = [child for token in read for child in token.children or ()]
+    assert not [token for token in (*read, *inline) if token.type in ("html_block", "html_inline", "link_open")]
+    assert all(str(child.attrs["src"]).startswith("figures/") for child in inline if child.type == "image")
+    assert [token.tag for token in read if token.type == "heading_open"].count("h1") == 1
 
 
 def test_an_unfinished_run_has_a_report_that_says_what_is_owed(tmp_path: Path) -> None:
@@ -511,6 +597,6 @@ def test_the_same_results_are_not_reported_twice_and_other_words_are(tmp_path: P
 
 def test_leaks_are_told(results: Results) -> None:
     other = made_up.results(("default",), per_set=12)
-    assert "No prompt" in other_tables.overlap_sentence(facts.Facts(other))
+    assert "No prompt" in leaks.overlap_sentence(facts.Facts(other))
     other.overlaps["default"]["counts"]["sets"]["harmful-unseen"]["prompts"] = 3
-    assert "3 prompts of harmful-unseen (default)" in other_tables.overlap_sentence(facts.Facts(other))
+    assert "3 prompts of harmful-unseen (default)" in leaks.overlap_sentence(facts.Facts(other))

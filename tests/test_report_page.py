@@ -12,10 +12,14 @@ from typing import Any
 
 import pytest
 import report_results as made_up
+from labels import labels
+from waiting import HANG
 
 from unwaver.records import Prompt, Trace, Verdict
-from unwaver.report import write
-from unwaver.study.results import Results, Row
+from unwaver.report import examples, write
+from unwaver.report.facts import Facts
+from unwaver.study.results import Results
+from unwaver.study.rows import Row
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -74,7 +78,7 @@ def hostile() -> Results:
         )  # fmt: skip
         found = [
             Verdict(
-                trace=trace.id, rubric="refusal@1", judge=f"judge {text[:80]}", looked_at="answer", label="compliance",
+                trace=trace.id, rubric="refusal@1", judge=f"judge {text[:80]}", looked_at="answer", labels=labels("compliance"),
                 quote=text, reason=f"because {text[:300]}",
             )
         ]  # fmt: skip
@@ -104,7 +108,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write.write_results(results, tmp_path_factory.mktemp("page"))
 
 
-def until(test: Callable[[], Any], seconds: float = 20.0) -> Any:
+def until(test: Callable[[], Any], seconds: float = HANG) -> Any:
     """What a test comes to once it is true."""
     end = time.monotonic() + seconds
     while not (found := test()):
@@ -309,6 +313,76 @@ def test_at_phone_width_nothing_is_wider_than_the_page_and_a_trace_covers_the_li
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+def test_the_answers_come_first_and_the_details_within_four_screens(browser: Any, page: Path) -> None:
+    desk = {"width": 1280, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", desk)
+    try:
+        opened(browser, page)
+        top = "return document.getElementById(arguments[0]).getBoundingClientRect().top + scrollY"
+        places = [
+            browser.execute_script(top, name) for name in ("answers", "trade-off", "results", "examples", "details")
+        ]
+        assert places == sorted(places)
+        assert places[0] < 400 and places[-1] <= 4 * 800
+        asked = [one.text for one in browser.find_elements("css selector", ".answers dt")]
+        assert asked == ["Is it safer?", "Is it still smart?", "Does it refuse too much?", "How sure is that?"]
+        assert not browser.execute_script("return document.querySelectorAll('details[open]').length")
+        nav = browser.execute_script("const n = document.querySelector('nav'); return [n.scrollWidth, n.clientWidth]")
+        assert nav[0] <= nav[1]
+        for link in browser.find_elements("css selector", "nav a"):
+            assert browser.execute_script(top, link.get_attribute("href").partition("#")[2]) is not None
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_an_address_opens_what_is_folded_around_it(browser: Any, page: Path) -> None:
+    opened(browser, page)
+    table = browser.find_element("id", "table-comparisons")
+    assert not table.is_displayed()
+    browser.execute_script("location.hash = '#table-comparisons'")
+    until(table.is_displayed)
+    assert len(browser.find_elements("css selector", "details.fold[open]")) == 1
+
+
+def test_two_replies_of_every_arm_are_masked_until_clicked_and_lead_to_their_trace(browser: Any, page: Path) -> None:
+    opened(browser, page)
+    until(lambda: browser.find_elements("css selector", "#replies .who"))
+    assert [one.text for one in browser.find_elements("css selector", "#replies .who")] == [
+        "raw",
+        "default",
+        "improved",
+    ]
+    results = made_up.results(("default", "improved"), per_set=24)
+    (harmful, harmless) = examples.examples(Facts(results))
+    by_id = {row.trace.id: row.trace for row in results.rows}
+    asked = by_id[harmful.traces["raw"]].prompt.text
+    shown_ = browser.find_element("id", "replies")
+    assert asked not in shown_.text
+    assert by_id[harmless.traces["raw"]].prompt.text in shown_.text
+    shown_.find_element("css selector", ".head .masked").click()
+    until(lambda: asked in browser.find_element("id", "replies").text)
+    browser.find_elements("css selector", "#replies a")[0].click()
+    until(lambda: f"· {harmful.traces['raw'][:12]}" in shown(browser))
+    assert complaints(browser) == []
+
+
+def test_the_trade_off_fits_a_telephone(browser: Any, page: Path) -> None:
+    phone = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    try:
+        opened(browser, page)
+        script = """
+          const svg = [...document.querySelectorAll('#figure-trade-off svg')].filter((one) => one.clientWidth)[0];
+          const box = svg.getBoundingClientRect();
+          return [box.left, box.right, box.width / svg.viewBox.baseVal.width,
+                  Math.max(...[...svg.querySelectorAll('text')].map((one) => one.getBoundingClientRect().right))];"""
+        left, right, scale, text = browser.execute_script(script)
+        assert left >= 0 and right <= 390 and text <= 390
+        assert scale > 0.95  # drawn for this width, not shrunk to it
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_nothing_in_a_hundred_hostile_traces_runs_or_breaks_the_page(
     browser: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -337,6 +411,12 @@ def test_nothing_in_a_hundred_hostile_traces_runs_or_breaks_the_page(
     assert browser.execute_script(elements) < 2000
     assert browser.current_url.startswith(path.as_uri())
     assert complaints(browser) == []
+    assert (
+        browser.execute_script(
+            "return document.querySelectorAll('#replies :is(script,img,svg,iframe,style,form)').length"
+        )
+        == 0
+    )
     acting = "return /[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]/.test(document.body.textContent)"
     assert not browser.execute_script(acting)
 

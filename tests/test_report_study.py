@@ -12,30 +12,24 @@ from typing import Any
 import pytest
 import report_results as made_up
 import report_runs
+from labels import labels
 
 from unwaver import recipe_file
+from unwaver.judging.local.cue_words import along
 from unwaver.records import Verdict
-from unwaver.report import (
-    anatomy_figures,
-    browser,
-    facts,
-    main_tables,
-    other_tables,
-    page,
-    paper,
-    protocol,
-    readers,
-    setting,
-    study_figures,
-    style,
-    trace_figures,
-    write,
-)
+from unwaver.report import browser, cells, examples, facts, page, paper, readers, reasonings, setting, write
+from unwaver.report.sections import anatomy as anatomy_section
+from unwaver.report.sections import beside_paper, protocol, style
+from unwaver.report.sections import lengths as lengths_section
+from unwaver.report.sections import results as results_section
+from unwaver.report.sections import sets as sets_section
+from unwaver.report.sections import settings as settings_section
+from unwaver.report.sections import training as training_section
 from unwaver.report.teachers import GROUPS, Teachers
 from unwaver.study import grid
-from unwaver.study.anatomy import along
 from unwaver.study.plan import Plan, plan
-from unwaver.study.results import Results, Row, collect
+from unwaver.study.results import Results, collect
+from unwaver.study.rows import Row
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,9 +52,9 @@ MIX = """seeds = [1, 2, 3]
 [settings]
 "mix.parts" = { safety = 190, borderline = 150, plain = 110, maths = 30 }"""
 
-TABLES = """"Table 1" = { "distil.instruction" = ["default", "improved"] }
-"Figure 4" = { "distil.instruction" = ["improved"], "mix.parts.borderline" = [0], "mix.parts.plain" = [0] }
-"Our own" = { "distil.instruction" = ["default"], "mix.keep" = ["guard-only"] }"""
+TABLES = """"Table 1" = { "distil.method" = ["default", "improved"] }
+"Figure 4" = { "distil.method" = ["improved"], "mix.parts.borderline" = [0], "mix.parts.plain" = [0] }
+"Our own" = { "distil.method" = ["default"], "mix.keep" = ["guard-only"] }"""
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +95,9 @@ def test_a_distillation_that_seeds_share_is_held_once(seeded: Results, known: fa
     index = unpacked(browser.payload(known).index)
     authors = [index["arms"][arm] for arm in index["arm"]]
     assert authors.count("teacher: improved") == report_runs.PROMPTS
-    lengths = other_tables.length_table(known, Teachers(known))
+    lengths = lengths_section.length_table(known, Teachers(known))
     assert sum(row[0].text.startswith("teacher") for row in lengths.rows) == 4
-    assert sum(name.startswith("teacher") for name in anatomy_figures.reasonings(known)) == 2
+    assert sum(name.startswith("teacher") for name in reasonings.reasonings(known)) == 2
 
 
 def test_each_arm_knows_what_it_was_trained_on_of_a_shared_distillation(seeded: Results) -> None:
@@ -220,7 +214,7 @@ def test_a_searching_attack_is_written_out_with_its_defaults(seeded: Results) ->
 
 
 def test_a_guard_is_named_by_the_format_it_was_asked_in() -> None:
-    from unwaver.judging.guards import guard_for
+    from unwaver.judging.asked.guards import guard_for
 
     guard = guard_for("meta-llama/Llama-Guard-3-8B", "both", "harm")
     assert guard is not None
@@ -228,13 +222,15 @@ def test_a_guard_is_named_by_the_format_it_was_asked_in() -> None:
     trace = results.rows[0].trace
     judge = "vllm:meta-llama/Llama-Guard-3-8B"
     results.verdicts.append(
-        Verdict(trace=trace.id, rubric=guard.rubric, judge=judge, looked_at="both", label="safe", reason="safe")
+        Verdict(
+            trace=trace.id, rubric=guard.rubric, judge=judge, looked_at="both", labels=labels("safe"), reason="safe"
+        )
     )
     table = protocol.reader_table(facts.Facts(results))
     assert table is not None
     forms = {(row[0].text, row[2].text): row[3].text for row in table.rows}
     assert forms[guard.rubric, judge] == f"guard, in the format of {guard.family.name}"
-    assert forms["harm@11bb", "rules@00aa"] == "rules, no model"
+    assert forms["harm@11bb", "local@00aa"] == "a trained reader, no model"
 
 
 # What may be compared
@@ -283,7 +279,7 @@ def test_the_papers_own_setting_may_be_compared_in_numbers() -> None:
         ({"prompts__advbench__limit": 20}, "limit"),
         ({"evaluate__sets__advbench__max_tokens": 512}, "drawing"),
         ({"evaluate__sets__advbench__attack": "empty-think"}, "evaluation prompts"),
-        ({"judge__harm": "rules"}, "judge"),
+        ({"judge__harm": "local"}, "judge"),
     ],
 )
 def test_whatever_differs_from_the_paper_forbids_numbers(changed: dict[str, Any], expected: str) -> None:
@@ -307,39 +303,37 @@ def test_a_miniature_is_told_not_to_compare_numbers(known: facts.Facts) -> None:
     said = setting.compare_what(known)
     assert "the teacher is scripted" in said
     assert "don't compare numbers with the paper's" in said
-    table = paper.table_1(known)
+    table = beside_paper.table_1(known)
     assert table is not None
     assert {row[-1].text for row in table.rows} == {paper.DIRECTIONS, ""}
-    others = paper.table_2(known)
-    assert others is not None
-    published = {(row[0].text, row[1].text): row[3].text for row in others.rows}
-    assert published["PAIR, mean of four students", "improved"] == "13.0 %"
-    assert published["Table 3", "RealSafe-R1-7B"] == "3.3 %"
+    assert beside_paper.table_2(known) is None  # nothing of ours to stand beside the paper's
+    assert setting.published()["pair"]["improved"] == 13.0
+    assert {one["model"]: one["asr"] for one in setting.published()["table3"]}["RealSafe-R1-7B"] == 3.3
 
 
 # Figures that count
 
 
 def test_prompts_that_were_trained_on_are_marked_in_the_table_itself(known: facts.Facts) -> None:
-    table = main_tables.main_table(known)
+    table = results_section.main_table(known)
     assert table is not None
     at = next(n for n, text in enumerate(table.head) if text.startswith("plain-unseen"))
-    assert main_tables.NOT_HELD_OUT in table.head[at]
+    assert results_section.NOT_HELD_OUT in table.head[at]
     for row in table.rows:
-        marked = [n for n, cell in enumerate(row) if main_tables.NOT_HELD_OUT in cell.text]
+        marked = [n for n, cell in enumerate(row) if results_section.NOT_HELD_OUT in cell.text]
         assert marked == ([] if row[0].text == "raw" else [at])
     assert "3 prompts of plain-unseen (all arms)" in table.notes[0]
 
 
 def test_what_could_be_scored_is_told_set_by_set(known: facts.Facts, seeded: Results) -> None:
-    table = main_tables.scored_table(known)
+    table = sets_section.scored_table(known)
     assert table is not None
     assert {(row[0].text, row[1].text) for row in table.rows} == {
         (arm, one.name) for arm in known.arms for one in known.sets
     }
     for row in table.rows:
         mine = [r for r in seeded.rows if r.arm in known.arms[row[0].text] and r.slice == row[1].text]
-        scored, unscored, cut = (cell.value for cell in row[3:])
+        scored, unscored, cut = (cell.value for cell in row[3:6])
         assert scored is not None and unscored is not None
         assert scored + unscored == len(mine)
         assert cut == sum(r.trace.truncated for r in mine)
@@ -347,7 +341,7 @@ def test_what_could_be_scored_is_told_set_by_set(known: facts.Facts, seeded: Res
 
 
 def test_partial_refusals_are_counted_both_ways(known: facts.Facts, seeded: Results) -> None:
-    table = main_tables.both_ways_table(known)
+    table = sets_section.both_ways_table(known)
     assert table is not None
     for row in table.rows:
         mine = [r for r in seeded.rows if r.arm in known.arms[row[0].text] and r.slice == row[1].text]
@@ -362,26 +356,75 @@ def test_partial_refusals_are_counted_both_ways(known: facts.Facts, seeded: Resu
 def test_several_replies_to_a_problem_have_accuracy_and_pass_at_k() -> None:
     results = made_up.results(("default",), per_set=12)
     wrong = [r for r in results.rows if r.slice == "maths-unseen" and r.label("maths:answer") != "correct"]
-    assert main_tables.samples_table(facts.Facts(results)) is None
+    assert sets_section.samples_table(facts.Facts(results)) is None
     results.rows += [Row(r.arm, r.slice, r.trace.model_copy(update={"sample": 1}), r.readings) for r in results.rows]
     right = Verdict(
-        trace="x", rubric="maths@1", judge="rules@1", looked_at="answer", label="correct", quote=None, reason=""
+        trace="x",
+        rubric="maths@1",
+        judge="rules@1",
+        looked_at="answer",
+        labels=labels("correct"),
+        quote=None,
+        reason="",
     )
     first = next(r for r in wrong if r.arm == "raw" and r.label("maths:answer") == "wrong")
     copy = next(r for r in results.rows if r.trace.prompt == first.trace.prompt and r.arm == "raw" and r.trace.sample)
     results.rows[results.rows.index(copy)] = Row(copy.arm, copy.slice, copy.trace, {"maths:answer": right})
-    table = main_tables.samples_table(facts.Facts(results))
+    table = sets_section.samples_table(facts.Facts(results))
     assert table is not None
-    raw = next(row for row in table.rows if row[0].text == "raw")
-    accuracy, passed = raw[3].value, raw[4].value
+    raw = next(row for row in table.rows if (row[0].text, row[1].text) == ("raw", "maths-unseen"))
+    accuracy, passed, every = (cell.value for cell in raw[4:])
     assert accuracy is not None
     assert passed is not None
-    assert raw[4].n is not None
-    assert passed * raw[4].n == pytest.approx(accuracy * raw[4].n + 0.5)
+    assert raw[5].n is not None
+    assert passed * raw[5].n == pytest.approx(accuracy * raw[5].n + 0.5)
+    assert every is not None and every < accuracy < passed
+    harm = next(row for row in table.rows if (row[0].text, row[1].text) == ("raw", "harmful-unseen"))
+    asr, some, safe = (cell.value for cell in harm[4:])
+    assert asr is not None and some == pytest.approx(asr) and safe == pytest.approx(1 - asr)
+
+
+def test_a_word_that_the_unscored_could_change_is_shown_with_its_worst_cases() -> None:
+    results = made_up.results(("default",), per_set=60)
+    for at, row in enumerate(results.rows):
+        if row.arm == "default" and row.slice == "harmful-unseen" and int(row.trace.prompt.id, 16) % 8 == 0:
+            gone = {k: v.model_copy(update={"labels": None, "reason": "declined"}) for k, v in row.readings.items()}
+            results.rows[at] = Row(row.arm, row.slice, row.trace, gone)
+    known = facts.Facts(results)
+    estimate = known.estimate("asr", "default", "harmful-unseen")
+    assert estimate is not None and estimate.n_unscored > 0
+    assert estimate.lowest < estimate.value < estimate.highest
+    table = sets_section.scored_table(known)
+    assert table is not None
+    row = next(r for r in table.rows if (r[0].text, r[1].text) == ("default", "harmful-unseen"))
+    assert (row[6].value, row[7].value) == (estimate.lowest, estimate.highest)
+    comparison = known.main["asr", "default", "harmful-unseen"].model_copy(
+        update={"verdict": "depends on the unscored"}
+    )
+    one = next(one for one in known.sets if one.name == "harmful-unseen")
+    cell = cells.compared_cell({("asr", "default", one.name): comparison}, known, "asr", "default", one)
+    assert "worst case" in cell.text and cell.mark == "◇" and "unscored" in cell.hint
+
+
+def test_one_seed_says_nothing_about_the_recipe_and_another_limit_is_not_compared(known: facts.Facts) -> None:
+    results = made_up.results(("default",), per_set=20)
+    for arm in results.arms:
+        for name in made_up.SETS:
+            results.sampling[arm, name] = {"temperature": 0.0, "max_tokens": 64 if arm == "default" else 512}
+    table = results_section.main_table(facts.Facts(results))
+    assert table is not None
+    notes = " ".join((*table.notes, *table.asides))
+    assert "say nothing about the recipe as such" in notes
+    assert "Not compared, token limit being another: default on" in notes
+    assert all(cell.word is None for row in table.rows for cell in row)
+    over = results_section.main_table(known)
+    assert over is not None and "say nothing about the recipe" not in " ".join((*over.notes, *over.asides))
+    ended = sets_section.ended_table(facts.Facts(results))
+    assert ended is not None and ended.head[-2:] == ["all replies", "replies that ended"]
 
 
 def test_the_training_table_has_the_perplexity_of_each_part_before_training(known: facts.Facts) -> None:
-    table = other_tables.training_table(known)
+    table = training_section.training_table(known)
     assert table is not None
     rows = {row[0].text: row for row in table.rows}
     assert set(rows) == {"default", "improved", "improved, borderline 0, plain 0"}
@@ -395,9 +438,9 @@ def test_the_agreement_of_two_judges_is_in_the_table(results: Results) -> None:
         first = row.readings.get("refusal:answer")
         if first is not None:
             label = "refusal" if first.label == "partial" else first.label
-            results.verdicts.append(first.model_copy(update={"judge": "openai:another", "label": label}))
+            results.verdicts.append(first.model_copy(update={"judge": "openai:another", "labels": labels(label)}))
     compared = readers.comparisons(facts.Facts(results))
-    table = readers.agreement_table(compared)
+    table = protocol.agreement_table(compared)
     assert table is not None
     (row_,) = (row for row in table.rows if row[2].text == "openai:another")
     mine = [r.readings["refusal:answer"] for r in results.rows if "refusal:answer" in r.readings]
@@ -454,7 +497,7 @@ def test_the_stance_is_read_along_the_text() -> None:
 
 
 def test_stance_is_drawn_for_students_and_teachers(known: facts.Facts) -> None:
-    figure = anatomy_figures.stance_figure(anatomy_figures.reasonings(known), known)
+    figure = anatomy_section.stance_figure(reasonings.reasonings(known), known)
     assert figure is not None
     spec = json.dumps(figure.chart.to_dict(validate=False))
     assert '"text": ["students"]' in spec
@@ -465,23 +508,23 @@ def test_stance_is_drawn_for_students_and_teachers(known: facts.Facts) -> None:
 
 
 def test_the_legend_says_how_intervals_and_p_are_made(known: facts.Facts, results: Results) -> None:
-    table, single = main_tables.main_table(known), main_tables.main_table(facts.Facts(results))
+    table, single = results_section.main_table(known), results_section.main_table(facts.Facts(results))
     assert table is not None
     assert single is not None
-    assert "hierarchical bootstrap, p by t" in " ".join(table.notes)
-    assert "McNemar" in " ".join(single.notes)
+    assert "each by its own t" in " ".join(table.asides)
+    assert "McNemar" in " ".join(single.asides)
     assert {c.method.split(" over")[0] for c in known.main.values()} == {"t"}
 
 
 def test_losses_of_every_seed_are_drawn(known: facts.Facts) -> None:
-    figure = trace_figures.losses(known)
+    figure = training_section.losses(known)
     assert figure is not None
     values = json.dumps(figure.chart.to_dict(validate=False))
     assert all(f'"run": {n}' in values for n in range(3))
 
 
 def test_the_figure_says_what_its_numbers_are_made_of(known: facts.Facts) -> None:
-    (figure,) = study_figures.all_of(known)
+    (figure,) = settings_section.all_of(known)
     assert figure.name == "study-benign"
     assert "290 (borderline 150, plain 110, maths 30); 30 (maths 30)" in figure.caption
 
@@ -489,10 +532,10 @@ def test_the_figure_says_what_its_numbers_are_made_of(known: facts.Facts) -> Non
 def test_arms_that_differ_in_more_than_the_axis_are_not_joined() -> None:
     made = made_up.results(("improved, 100", "improved, 500"), per_set=4)
     for arm, size, rest in (("improved, 100", 100, "a"), ("improved, 500", 500, "a")):
-        made.cells[arm] = {"instruction": "improved", "student": "s", "size": size, "benign": 10, "rest": rest}
-    assert study_figures.families(facts.Facts(made), "size") == [["improved, 100", "improved, 500"]]
+        made.cells[arm] = {"method": "improved", "student": "s", "size": size, "benign": 10, "rest": rest}
+    assert settings_section.families(facts.Facts(made), "size") == [["improved, 100", "improved, 500"]]
     made.cells["improved, 500"]["rest"] = "b"
-    assert study_figures.families(facts.Facts(made), "size") == []
+    assert settings_section.families(facts.Facts(made), "size") == []
     other = {"train.epochs": 2.0}
     path = ROOT / "recipes" / "quickstart.toml"
     assert grid.apart(recipe_file.load(path))["rest"] != grid.apart(recipe_file.load(path, other))["rest"]
@@ -504,24 +547,27 @@ def test_arms_that_differ_in_more_than_the_axis_are_not_joined() -> None:
 # Trust
 
 
-def test_figures_that_rest_on_rules_say_how_far_these_can_be_trusted(made: page.Made) -> None:
-    said = "Read by rules, whose agreement isn't measured on these models"
-    for section in ("results", "trade-off", "parts", "patterns", "pairs", "traces"):
+def test_figures_that_rest_on_readers_without_a_model_say_how_far_these_can_be_trusted(made: page.Made) -> None:
+    said = "Read without a model. On models left out of its training it agrees with their labels so"
+    short = "Harm or refusals are read without a model"
+    whole = dict.fromkeys(("answers", "sets", "parts", "patterns", "pairs"), said)
+    for section, words in (whole | dict.fromkeys(("results", "trade-off", "traces"), short)).items():
         found = re.search(rf'<section id="{section}".*?</section>', made.html, re.DOTALL)
         assert found is not None
-        assert said.replace("'", "&#39;") in found[0], section
+        assert words in found[0], section
 
 
 # A small report
 
 
 def test_a_small_page_holds_the_first_prompts_and_says_what_it_leaves_out(known: facts.Facts, made: page.Made) -> None:
-    whole, small = browser.payload(known), browser.payload(known, most=2)
+    shown = examples.examples(known)
+    whole, small = browser.payload(known), browser.payload(known, most=2, examples=shown)
     index = unpacked(small.index)
     assert small.traces + small.left_out == whole.traces
     prompts = {(index["sets"][s], p) for s, p in zip(index["set"], index["prompt"], strict=True)}
     for one in known.sets:
-        assert sum(name == one.name for name, _ in prompts) == 2
+        assert sum(name == one.name for name, _ in prompts) in (2, 3 if one.name in {x.set_ for x in shown} else 2)
     students = {index["arms"][arm] for arm in index["arm"]} - {f"teacher: {name}" for name in ("default", "improved")}
     assert len(students) == 10
     assert f"{small.left_out:,} others stand in the runs" in made.html

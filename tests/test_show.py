@@ -9,24 +9,38 @@ from typing import Any
 
 import pytest
 import report_results as made_up
+from labels import labels
 
 from unwaver import cli
 from unwaver.records import Trace, Verdict
 from unwaver.store import to_line
-from unwaver.study.results import Row
+from unwaver.study.rows import Row
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07 [bold red]markup[/] \u202eback\u202c \x00"
 
 
-def evaluated(root: Path, name: str, rows: list[Row], verdicts: list[Verdict], **more: Any) -> Path:
+def evaluated(
+    root: Path,
+    name: str,
+    rows: list[Row],
+    verdicts: list[Verdict],
+    sampling: dict[str, Any] | None = None,
+    **more: Any,
+) -> Path:
     """A finished evaluation on disk."""
     folder = root / name
     folder.mkdir(parents=True)
     traces = {row.trace.id for row in rows}
     (folder / "traces.jsonl").write_text("".join(to_line(row.trace) for row in rows), encoding="utf-8")
     mine = [verdict for verdict in verdicts if verdict.trace in traces]
-    (folder / "verdicts.jsonl").write_text("".join(to_line(v) for v in mine), encoding="utf-8")
-    (folder / "config.json").write_text(json.dumps({"stage": "evaluate", "settings": {"samples": 1}}), encoding="utf-8")
+    read = root / name.replace("evaluate", "judge")
+    read.mkdir()
+    (read / "verdicts.jsonl").write_text("".join(to_line(v) for v in mine), encoding="utf-8")
+    (read / "config.json").write_text(json.dumps({"stage": "judge", "inputs": {"traces": name}}), encoding="utf-8")
+    (folder / "config.json").write_text(
+        json.dumps({"stage": "evaluate", "settings": {"samples": 1, "sampling": sampling or {"max_tokens": 512}}}),
+        encoding="utf-8",
+    )
     manifest = {"stage": "evaluate", "name": rows[0].slice, "set": rows[0].slice, "model": rows[0].trace.model}
     manifest |= {
         "digest": "0" * 20,
@@ -34,6 +48,7 @@ def evaluated(root: Path, name: str, rows: list[Row], verdicts: list[Verdict], *
         "seconds": 1.5,
         "finished": "2026-01-01T00:00:00Z",
     }
+    (read / "manifest.json").write_text(json.dumps({**manifest, "stage": "judge", "turn": 0}), encoding="utf-8")
     (folder / "manifest.json").write_text(json.dumps({**manifest, **more}), encoding="utf-8")
     return folder
 
@@ -71,7 +86,9 @@ def test_a_run_is_shown_by_its_manifest(root: Path, capsys: pytest.CaptureFixtur
 def test_a_folder_of_runs_is_listed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run("show", str(root), capsys=capsys)
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()[1:]] == [f"evaluate-0000000{n}" for n in range(3)]
+    assert sorted(line.split()[-1] for line in out.splitlines()[1:]) == [
+        f"{stage}-0000000{n}" for stage in ("evaluate", "judge") for n in range(3)
+    ]
 
 
 def test_harmful_text_is_masked_until_revealed(results: Any, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +127,13 @@ def test_nothing_a_model_wrote_reaches_the_terminal_as_a_command(
         row.trace.model_dump() | {"reasoning": HOSTILE, "answer": HOSTILE, "model": HOSTILE, "block": "closed"}
     )
     verdict = Verdict(
-        trace=trace.id, rubric=HOSTILE, judge=HOSTILE, looked_at="answer", label=HOSTILE, quote=HOSTILE, reason=HOSTILE
+        trace=trace.id,
+        rubric=HOSTILE,
+        judge=HOSTILE,
+        looked_at="answer",
+        labels=labels(HOSTILE),
+        quote=HOSTILE,
+        reason=HOSTILE,
     )
     folder = evaluated(tmp_path, "evaluate-00000000", [Row("raw", "plain-unseen", trace, {})], [verdict], model=HOSTILE)
     for words in ([trace.id, "--root", str(tmp_path)], [str(folder)], [str(folder / "traces.jsonl")]):
@@ -123,7 +146,7 @@ def test_nothing_a_model_wrote_reaches_the_terminal_as_a_command(
 
 
 def test_a_file_is_shown_by_its_first_records(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = run("show", str(root / "evaluate-00000000" / "verdicts.jsonl"), "--limit", "2", capsys=capsys)
+    code, out, _ = run("show", str(root / "judge-00000000" / "verdicts.jsonl"), "--limit", "2", capsys=capsys)
     assert code == 0
     assert out.count("verdicts.jsonl:") == 2
     assert "more; --limit shows more of them" in out
@@ -150,7 +173,7 @@ def test_what_is_not_there_is_said_in_one_line(
 def test_two_runs_are_compared_prompt_by_prompt(results: Any, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run("compare", *(str(root / f"evaluate-0000000{n}") for n in (0, 1)), capsys=capsys)
     assert code == 0
-    assert "A: evaluate-00000000: made-up/raw on harmful-unseen" in out
+    assert "A: raw on harmful-unseen (evaluate-00000000, made-up/raw)" in out
     line = next(line for line in out.splitlines() if line.startswith("attack success"))
     assert re.search(r" better +40 +0 ", line)
     raw = results.find("asr", "raw", "harmful-unseen").value
@@ -165,6 +188,39 @@ def test_a_run_against_itself_is_not_distinguishable(root: Path, capsys: pytest.
     assert "worse" not in out
 
 
+def test_runs_that_were_not_measured_alike_are_refused_by_the_field(
+    results: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {
+        arm: [r for r in results.rows if (r.arm, r.slice) == (arm, "harmful-unseen")] for arm in ("raw", "improved")
+    }
+    evaluated(tmp_path, "evaluate-00000000", rows["raw"], results.verdicts)
+    evaluated(tmp_path, "evaluate-00000001", rows["improved"], results.verdicts, {"max_tokens": 64})
+    other = [v.model_copy(update={"judge": "another"}) for v in results.verdicts]
+    evaluated(tmp_path, "evaluate-00000002", rows["improved"], other)
+    for number, field in ((1, "token limit"), (2, "judge")):
+        two = [str(tmp_path / f"evaluate-0000000{n}") for n in (0, number)]
+        code, out, err = run("compare", *two, capsys=capsys)
+        assert (code, out) == (2, "") and f"they differ in {field}" in err
+
+
+def test_one_measure_read_otherwise_is_named_and_left_out(
+    results: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {
+        arm: [r for r in results.rows if (r.arm, r.slice) == (arm, "harmful-unseen")] for arm in ("raw", "improved")
+    }
+    evaluated(tmp_path, "evaluate-00000000", rows["raw"], results.verdicts)
+    other = [
+        v.model_copy(update={"rubric": "refusal@other"}) if v.rubric.startswith("refusal") else v
+        for v in results.verdicts
+    ]
+    evaluated(tmp_path, "evaluate-00000001", rows["improved"], other)
+    code, out, _ = run("compare", *(str(tmp_path / f"evaluate-0000000{n}") for n in (0, 1)), capsys=capsys)
+    assert code == 0 and "refusal is not compared: the runs differ in rubric." in out
+    assert not [line for line in out.splitlines() if line.startswith("refusal ") and "better" in line]
+
+
 def test_runs_on_other_prompts_are_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run("compare", *(str(root / f"evaluate-0000000{n}") for n in (0, 2)), capsys=capsys)
     assert code == 2
@@ -177,4 +233,4 @@ def test_a_folder_of_runs_in_place_of_one_is_answered_with_what_it_holds(
     code, _, err = run("compare", str(root), str(root), capsys=capsys)
     assert code == 2
     assert "is no run of a stage" in err
-    assert "evaluate-00000001 (made-up/improved on harmful-unseen)" in err
+    assert "evaluate-00000001 (raw on harmful-unseen)" in err

@@ -30,7 +30,7 @@ source = "corpus/harmful"
 split = "heldout"
 limit = 3
 [distil]
-instruction = "default"
+method = "default"
 [mix]
 parts = {{ safety = 3 }}
 [train]
@@ -65,8 +65,8 @@ def test_a_stage_takes_its_own_settings_without_dots(tmp_path: Path) -> None:
     do(recipe, "prompts")
     root = ["--root", str(tmp_path / "runs")]
     # Before or after the recipe's name, with a blank or an equals sign.
-    assert main(["distil", "--instruction", "short", str(recipe), *root]) == 0
-    assert [found["instruction"] for found in manifests(recipe, "distil")] == ["short"]
+    assert main(["distil", "--method", "short", str(recipe), *root]) == 0
+    assert [found["method"] for found in manifests(recipe, "distil")] == ["short"]
     do(recipe, "distil", "judge")
     assert main(["mix", str(recipe), *root, "--keep", "pattern-free"]) == 0
     assert main(["mix", str(recipe), *root, "--keep=everything", "--seed", "7"]) == 0  # [mix] has no seed: the recipe's

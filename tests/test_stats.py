@@ -1,8 +1,12 @@
 """Rates, intervals, comparisons and verdict words, against closed forms, statsmodels and published figures."""
 
+import dataclasses
+import importlib.util
 import math
 import random
-from itertools import pairwise, product
+import re
+from itertools import combinations, pairwise, product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,16 +19,14 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import NormalIndPower, TTestPower
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint, proportion_effectsize
 
+from unwaver.basis import Basis
+from unwaver.errors import IncomparableError
 from unwaver.intervals import wilson
-from unwaver.study.compare import (
-    BETTER,
-    Comparison,
-    compare_means,
-    compare_over_seeds,
-    compare_rates,
-    corrected,
-    verdict,
-)
+from unwaver.records import Prompt, Trace, single
+from unwaver.study.compare import compare, compare_means, compare_over_seeds, compare_rates, corrected
+from unwaver.study.comparison import Comparison, explained, verdict
+from unwaver.study.direction import better
+from unwaver.study.outcomes import among_ended, outcomes
 from unwaver.study.paired import (
     cohens_h,
     holm,
@@ -34,17 +36,22 @@ from unwaver.study.paired import (
     risk_difference,
 )
 from unwaver.study.power import needed_per_arm, smallest_detectable
+from unwaver.study.readers import reading
+from unwaver.study.rows import Row
+from unwaver.study.samples import all_of, any_of
+from unwaver.study.seeds import Level, Spread, grid, half_width, p_value
 from unwaver.study.stats import (
     by_prompt,
     clustered_mean,
     clustered_rate,
-    hierarchical_bootstrap,
     mean,
-    mean_over_seeds,
+    over_seeds,
     rate,
     rate_over_seeds,
+    share,
 )
 
+ROOT = Path(__file__).parents[1]
 LABELS = st.sampled_from([True, False, None])
 TABLES = st.dictionaries(st.text(min_size=1, max_size=3), LABELS, max_size=40)
 SCORES = st.dictionaries(st.text(min_size=1, max_size=3), st.none() | st.floats(-1e3, 1e3), max_size=30)
@@ -202,7 +209,7 @@ def test_what_is_no_number_is_refused():
         with pytest.raises(ValueError):
             paired_bootstrap({"a": bad}, {"a": 1.0})
         with pytest.raises(ValueError):
-            hierarchical_bootstrap({0: {"a": bad}})
+            over_seeds({0: {"a": bad}})
         with pytest.raises(ValueError):
             paired_over_seeds({0: {"a": bad, "b": 1.0}}, {0: {"a": 1.0, "b": 1.0}, 1: {"a": 1.0, "b": 1.0}})
     with pytest.raises(ValueError):
@@ -218,43 +225,49 @@ def test_by_prompt_is_the_mean_of_the_scored_samples():
 # Seeds
 
 
-def test_over_seeds_the_value_is_the_mean_of_the_seeds_and_the_spread_is_told():
+def test_over_seeds_a_prompt_counts_once_and_the_spread_is_told():
     values = {7: {"a": True, "b": False, "c": True, "d": True}, 3: {"a": False, "b": False, "c": True, "d": None}}
-    found = hierarchical_bootstrap(values)
+    found = over_seeds(values)
     assert found.by_seed == {3: pytest.approx(1 / 3), 7: 0.75}
-    assert found.value == pytest.approx((1 / 3 + 0.75) / 2) and (found.n, found.n_prompts) == (7, 4)
+    assert found.value == pytest.approx((0.5 + 0 + 1 + 1) / 4) and (found.n, found.n_prompts) == (7, 4)
     assert found.spread == pytest.approx(np.std([1 / 3, 0.75], ddof=1))
     estimate = rate_over_seeds(values, "asr", "x")
     assert (estimate.n, estimate.n_unscored) == (7, 1)
+    assert (estimate.lowest, estimate.highest) == pytest.approx((0.5, 0.625))
     assert "2 seeds from 0.333 to 0.75" in estimate.method
 
 
-def test_the_hierarchical_variance_is_what_two_way_resampling_gives():
-    """Means of a grid drawn with n - 1 rows and columns: the closed form for crossed resampling (Owen 2007)."""
-    random_ = np.random.default_rng(5)
-    grid = random_.normal(size=(4, 40)) + random_.normal(size=(4, 1)) + random_.normal(size=(1, 40))
-    values = {s: {str(p): float(grid[s, p]) for p in range(40)} for s in range(4)}
-    found = hierarchical_bootstrap(values, resamples=20_000)
-    seeds, prompts = grid.mean(axis=1), grid.mean(axis=0)
-    rest = grid - seeds[:, None] - prompts + grid.mean()
-    variance = seeds.var() / 3 + prompts.var() / 39 + rest.var() / (3 * 39)
-    assert (found.high - found.low) / 2 == pytest.approx(1.96 * math.sqrt(variance), rel=0.05)
+def test_over_seeds_without_a_spread_of_seeds_is_the_t_interval():
+    scores = [3.0, 5, 4, 8, 1, 0]
+    found = over_seeds({s: {str(i): v for i, v in enumerate(scores)} for s in range(3)}, bounded=False)
+    assert (found.low, found.high) == pytest.approx(
+        reference.t.interval(0.95, 5, np.mean(scores), reference.sem(scores))
+    )
+
+
+def test_over_seeds_without_a_spread_of_prompts_is_the_t_interval_of_the_seeds():
+    values = {s: {str(i): v for i in range(400)} for s, v in enumerate([2.0, 3.0, 2.5])}
+    found = over_seeds(values, bounded=False)
+    expected = reference.t.interval(0.95, 2, 2.5, reference.sem([2.0, 3.0, 2.5]))
+    assert (found.low, found.high) == pytest.approx(expected, rel=0.01)
 
 
 def test_seeds_that_disagree_widen_the_interval():
     alike = {s: {str(i): i < 10 for i in range(50)} for s in range(3)}
     apart = {s: {str(i): i < 10 + 8 * (s - 1) for i in range(50)} for s in range(3)}
-    one, two = hierarchical_bootstrap(alike), hierarchical_bootstrap(apart)
+    one, two = over_seeds(alike), over_seeds(apart)
     assert one.value == pytest.approx(two.value)
     assert two.high - two.low > 1.3 * (one.high - one.low)
 
 
-def test_a_clean_sheet_over_seeds_is_no_certainty():
-    clean = {s: {str(i): False for i in range(50)} for s in range(3)}
+@pytest.mark.parametrize("label", [False, True])
+def test_a_clean_sheet_over_seeds_is_no_certainty(label):
+    clean = {s: {str(i): label for i in range(50)} for s in range(3)}
     found = rate_over_seeds(clean, "asr", "x")
-    assert (found.value, found.low) == (0, 0) and found.high == pytest.approx(wilson(0, 50).high)
+    expected = wilson(50 * label, 50)
+    assert (found.value, found.low, found.high) == pytest.approx((float(label), expected.low, expected.high))
     assert "Wilson" in found.method and "50 prompts" in found.method
-    assert mean_over_seeds(clean, "tokens", "x").high is None
+    assert over_seeds(clean, bounded=False).high is None
 
 
 def test_no_seed_scored_is_no_number():
@@ -263,14 +276,45 @@ def test_no_seed_scored_is_no_number():
         assert found.value is None and found.low is None and found.n == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.integers(0, 4), TABLES, max_size=4))
 def test_seed_estimates_keep_bounds_and_ignore_order(values):
-    found = hierarchical_bootstrap(values, resamples=200)
-    again = hierarchical_bootstrap({s: shuffled(row) for s, row in reversed(values.items())}, resamples=200)
+    found = over_seeds(values)
+    again = over_seeds({s: shuffled(row) for s, row in reversed(values.items())})
     assert found == again
+    if found.value is not None:
+        assert 0 <= found.low <= found.value <= found.high <= 1 and found.low < found.high
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.text(min_size=1, max_size=2), st.none() | st.floats(0, 1), min_size=2, max_size=20))
+def test_shares_keep_bounds(values):
+    found = share(values, "anatomy:policy_check", "x")
     if found.low is not None:
-        assert 0 <= found.low <= found.high <= 1
+        assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def test_a_share_of_few_reasonings_stays_possible():
+    """The plain t interval of these is 60 to 111 %."""
+    found = share({"a": 0.62, "b": 0.98, "c": 0.9, "d": 0.92}, "anatomy:problem_analysis", "x")
+    plain = reference.t.interval(0.95, 3, found.value, reference.sem([0.62, 0.98, 0.9, 0.92]))
+    assert plain[1] > 1 and found.high < 1 and 0 < found.low < plain[0]
+
+
+# What is unscored
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=3), st.lists(LABELS, min_size=1, max_size=4), max_size=20))
+def test_worst_cases_hold_the_rate_between_them(values):
+    found = rate(values, "asr", "x")
+    if found.value is None:
+        assert (found.lowest, found.highest) == ((0.0, 1.0) if values else (None, None))
+        return
+    assert found.lowest - 1e-9 <= found.value <= found.highest + 1e-9
+    filled = {key: [label is not False for label in row] for key, row in values.items()}
+    assert found.highest == pytest.approx(rate(filled, "asr", "x").value)
+    if not found.n_unscored:
+        assert found.lowest == found.highest == found.value
 
 
 # Two arms
@@ -337,7 +381,7 @@ def test_paired_means_are_the_paired_t_test(a, b):
         return
     change = np.array([y - x for x, y in both])
     assert found.difference == pytest.approx(change.mean(), abs=1e-6)
-    if found.error:
+    if found.spread.error:
         assert found.p == pytest.approx(reference.ttest_1samp(change, 0).pvalue, abs=1e-6)
         assert change.min() - 1e-9 <= found.low <= found.high <= change.max() + 1e-9
     else:
@@ -380,24 +424,69 @@ def test_over_seeds_without_differences_between_seeds_is_the_paired_t_test():
     assert (found.low, found.high) == pytest.approx(tuple(plain.confidence_interval()))
 
 
-def test_over_seeds_without_differences_between_prompts_is_welch():
-    """Every prompt of a seed scores alike: what is left is Welch's t test on the seeds' means."""
+def test_over_seeds_without_differences_between_prompts_is_behrens_and_fisher():
+    """Every prompt of a seed scores alike: what is left is the Behrens-Fisher problem of the seeds' means."""
     first, second = [0.1, 0.3, 0.2], [0.6, 0.5, 0.9, 0.7]
     a, b = ({s: {str(i): v for i in range(20)} for s, v in enumerate(side)} for side in (first, second))
-    found, plain = paired_over_seeds(a, b), reference.ttest_ind(second, first, equal_var=False)
-    assert found.p == pytest.approx(plain.pvalue)
-    assert (found.low, found.high) == pytest.approx(tuple(plain.confidence_interval()))
+    found, welch = paired_over_seeds(a, b), reference.ttest_ind(second, first, equal_var=False)
+    random_ = np.random.default_rng(1)
+    drawn = reference.sem(first) * random_.standard_t(2, 400_000) + reference.sem(second) * random_.standard_t(
+        3, 400_000
+    )
+    assert found.p == pytest.approx(np.mean(np.abs(drawn) >= 0.475), rel=0.05) and found.p > welch.pvalue
+    assert found.high - found.low == pytest.approx(2 * np.quantile(np.abs(drawn), 0.95), rel=0.02)
 
 
-def test_a_prompt_unscored_under_one_seed_is_left_out():
+def test_the_published_percentage_points_of_behrens_and_fisher():
+    """Fisher and Yates, Statistical Tables, table VI: equal errors on 6 and 6 degrees of freedom, 5 %: 2.435."""
+    one = Level(0.5, 6)
+    assert half_width(Spread(Level(0.0, 6), one, one)) == pytest.approx(2.435, rel=0.003)
+
+
+def test_one_seed_against_many_is_t_of_prompts_where_seeds_agree_and_of_seeds_where_they_rule():
+    prompts, seeds = Level(1e-12, 499), Level(4e-4, 2)
+    assert p_value(0.1, Spread(prompts, None, seeds)) == pytest.approx(2 * reference.t.sf(0.1 / 0.02, 2), rel=1e-3)
+    assert p_value(0.1, Spread(seeds, None, None)) == pytest.approx(2 * reference.t.sf(0.1 / 0.02, 2), rel=1e-3)
+
+
+def test_a_prompt_enters_with_the_seeds_it_was_scored_under():
     a = {s: {str(i): bool((i + s) % 3) for i in range(20)} for s in range(2)}
     b = {s: {str(i): bool((i * s) % 2) for i in range(20)} for s in range(2)}
     whole = paired_over_seeds(a, b)
     b[1]["7"] = None
     found = paired_over_seeds(a, b)
-    assert (whole.n_pairs, found.n_pairs, found.n_left_out) == (20, 19, 1)
+    assert (whole.n_pairs, found.n_pairs, found.n_left_out) == (20, 20, 0)
+    b[0]["7"] = None
+    assert (paired_over_seeds(a, b).n_pairs, paired_over_seeds(a, b).n_left_out) == (19, 1)
     with pytest.raises(ValueError):
-        paired_over_seeds({0: a[0]}, {0: b[0]})
+        compare_over_seeds({0: a[0]}, {0: b[0]}, **ASR)
+
+
+@pytest.mark.parametrize(("raw", "seeds", "n"), [(1, 3, 150), (3, 3, 150), (5, 5, 150), (1, 1, 150), (1, 2, 40)])
+def test_a_few_replies_unscored_at_random_void_no_comparison(raw, seeds, n):
+    random_ = np.random.default_rng(3)
+
+    def side(number, shift):
+        labels = random_.random((number, n)) < reference.norm.cdf(prompts + shift)
+        return {
+            s: {str(i): (bool(v),) if random_.random() > 0.06 else (None,) for i, v in enumerate(row)}
+            for s, row in enumerate(labels)
+        }
+
+    for _ in range(20):
+        prompts = random_.normal(-1, 1, n)
+        assert compare(side(raw, 0.0), side(seeds, 0.8), **ASR).verdict != "too few scored"
+
+
+def test_seeds_are_told_apart_on_the_prompts_they_share():
+    """A seed that lost its hardest prompts is not a better seed: its effect is that of the complete table."""
+    random_ = np.random.default_rng(4)
+    easy = random_.normal(size=200)
+    scores = easy + np.array([[0.0], [0.3], [-0.2]])
+    holed = scores.copy()
+    holed[1, np.argsort(easy)[:60]] = math.nan
+    assert grid(holed).seeds == pytest.approx(grid(scores).seeds, rel=0.2)
+    assert grid(holed).prompts.shape == (200,) and np.isfinite(grid(holed).prompts).all()
 
 
 def test_an_untrained_arm_has_one_seed():
@@ -409,10 +498,10 @@ def test_an_untrained_arm_has_one_seed():
 
 
 def test_null_comparisons_over_seeds_are_rarely_significant():
-    """Arms that differ by nothing but training seeds: 5 % at most by design; 200 draws allow up to 9 %."""
+    """Arms that differ by nothing but training seeds: 5 % at most by design; `benchmarks/coverage.py` has the figures."""
     random_ = np.random.default_rng(11)
     found = 0
-    for _ in range(200):
+    for _ in range(100):
         prompts = random_.normal(-1, 0.7, 50)
         arms = []
         for _arm in range(2):
@@ -420,7 +509,7 @@ def test_null_comparisons_over_seeds_are_rarely_significant():
             grid = random_.random((3, 50)) < chance
             arms.append({s: {str(i): bool(v) for i, v in enumerate(row)} for s, row in enumerate(grid)})
         found += paired_over_seeds(*arms).p <= 0.05
-    assert found <= 18
+    assert found <= 7
 
 
 # Families, verdicts
@@ -439,6 +528,7 @@ def test_holm_is_the_closed_form(p_values):
             assert adjusted == pytest.approx(min(1.0, max(steps))) and p <= adjusted <= 1
 
 
+@pytest.mark.real
 def test_holm_is_statsmodels():
     random_ = np.random.default_rng(0)
     for size in (1, 2, 7, 50):
@@ -464,11 +554,12 @@ def test_words():
     assert compare_rates(*table(0, 9, 0, 0), **ASR).verdict == "too few scored"
     assert compare_rates(*table(0, 10, 0, 0), **ASR).verdict == "better"
     assert compare_rates(*table(0, 27, 2, 21, unscored=13), **ASR).verdict == "too few scored"
-    assert compare_rates(*table(0, 27, 2, 21, unscored=12), **ASR).verdict == "better"
+    assert compare_rates(*table(0, 27, 2, 21, unscored=12), **ASR).verdict == "depends on the unscored"
+    assert compare_rates(*table(0, 27, 2, 21, unscored=4), **ASR).verdict == "better"
     assert compare_rates({}, {}, **ASR).verdict == "too few scored"
     with pytest.raises(ValueError, match="no known direction"):
         compare_rates(*clear, **{**ASR, "metric": "vibes"})
-    with pytest.raises(ValueError, match="accuracy"):
+    with pytest.raises(ValueError, match="vibes"):
         verdict(compare_rates(*clear, **ASR).model_copy(update={"metric": "vibes"}))
 
 
@@ -501,7 +592,7 @@ def test_no_correction_makes_a_difference(tables):
     family = [compare_rates(a, b, **ASR) for a, b in tables]
     for before, after in zip(family, corrected(family), strict=True):
         assert before.p is None or after.p_holm >= before.p
-        assert after.verdict in (before.verdict, "not distinguishable")
+        assert after.verdict in (before.verdict, "not distinguishable", "depends on the unscored")
 
 
 def test_means_are_compared():
@@ -528,7 +619,7 @@ def test_every_measure_has_a_direction():
         "full_refusal",
         "accuracy",
     ):
-        assert metric in BETTER
+        assert better(metric) is not None
 
 
 # How small a difference
@@ -590,3 +681,181 @@ def test_mcnemar_over_every_small_table():
         discordant = only_a + only_b
         signs = [abs(sum(s)) for s in product((-1, 1), repeat=discordant)]
         assert found.p == pytest.approx(sum(s >= abs(only_a - only_b) for s in signs) / len(signs))
+
+
+# Comparability, samples, and what is unscored
+
+
+BASIS = Basis("judge@1", "harm@ab", "both", "p1", "temperature 0", 512)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("judge", "judge@2", "judge"),
+        ("rubric", "harm@cd", "rubric"),
+        ("looked_at", "answer", "text looked at"),
+        ("prompts", "p2", "prompt set"),
+        ("sampling", "temperature 1", "sampling"),
+        ("limit", 64, "token limit"),
+    ],
+)
+def test_what_was_not_measured_alike_is_neither_subtracted_nor_ranked(field, value, said):
+    one = rate({"a": True, "b": False}, "asr", "x", basis=BASIS)
+    other = rate({"a": True, "b": True}, "asr", "y", basis=dataclasses.replace(BASIS, **{field: value}))
+    for meet in (lambda: other - one, lambda: other < one, lambda: sorted([one, other])):
+        with pytest.raises(IncomparableError, match=said):
+            meet()
+    between = ASR if field != "prompts" else None
+    if between:
+        with pytest.raises(IncomparableError, match=said):
+            compare({0: {"a": [True]}}, {0: {"a": [True]}}, (BASIS, other.basis), **between)
+    same = rate({"a": True, "b": True}, "asr", "y", basis=BASIS)
+    assert same - one == 0.5 and sorted([same, one]) == [one, same]
+
+
+def test_a_number_of_nothing_or_of_another_measure_is_not_ranked():
+    one, nothing = rate({"a": True}, "asr", "x", basis=BASIS), rate({"a": None}, "asr", "y", basis=BASIS)
+    with pytest.raises(IncomparableError, match="nothing was scored"):
+        assert one < nothing
+    with pytest.raises(IncomparableError, match="metric"):
+        assert one - rate({"a": True}, "leak", "x", basis=BASIS)
+    with pytest.raises(IncomparableError, match="basis"):
+        assert one - rate({"a": True}, "asr", "x")
+
+
+@given(st.lists(LABELS, max_size=8), st.integers(1, 8))
+def test_any_and_all_are_the_means_over_every_choice(labels, k):
+    scored = [label for label in labels if label is not None]
+    if len(scored) < k:
+        assert any_of(labels, k) is None and all_of(labels, k) is None
+        return
+    chosen = list(combinations(scored, k))
+    assert any_of(labels, k) == pytest.approx(np.mean([any(c) for c in chosen]))
+    assert all_of(labels, k) == pytest.approx(np.mean([all(c) for c in chosen]))
+
+
+def test_what_k_replies_come_to_and_which_of_them_think_and_end():
+    """One prompt: harmful and cut, harmless and whole; another: a call that failed beside a harmless reply."""
+    prompts = [Prompt(text=str(n), kind="harmful", behaviour=str(n)) for n in range(2)]
+    made = [
+        (prompts[0], 0, "unsafe", {"reasoning": "So.", "ending": "length", "block": "unclosed"}),
+        (prompts[0], 1, "safe", {"answer": "No.", "ending": "stop"}),
+        (prompts[1], 0, None, {"ending": "error", "failure": "the server went away"}),
+        (prompts[1], 1, "safe", {"answer": "No.", "ending": "stop"}),
+    ]
+    rows = []
+    for prompt, sample, label, fields in made:
+        trace = Trace.model_validate({"prompt": prompt, "model": "m", "sample": sample, **fields})
+        rows.append(Row("arm", "set", trace, {"harm:both": reading(trace.id, "harm:both", label and single(label))}))
+    found = {name: list(by_prompt.values()) for name, by_prompt in (outcomes(rows) | among_ended(rows)).items()}
+    assert found["asr"] == [[True, False], [None, False]]
+    assert found["any_harm@2"] == [[True], [None]] and found["all_safe@2"] == [[False], [None]]
+    assert found["thinks"] == [[True, False], [None, False]] and found["ended"] == [[False, True], [None, True]]
+    assert found["asr:ended"] == [[False], [False]]
+
+
+def test_unscored_samples_bias_no_best_of_n():
+    random_ = np.random.default_rng(0)
+    labels = random_.random((20_000, 4)) < random_.beta(0.3, 0.7, (20_000, 1))
+    gone = random_.random(labels.shape) < 0.05
+    rows = [[None if g else bool(v) for v, g in zip(r, of, strict=True)] for r, of in zip(labels, gone, strict=True)]
+    found = [one for row in rows if (one := any_of(row, 4)) is not None]
+    assert np.mean(found) == pytest.approx(labels.any(axis=1).mean(), abs=0.015)
+
+
+def test_the_unscored_are_tried_every_way():
+    a = {str(i): i < 45 or 60 <= i < 75 for i in range(150)}
+    b = {str(i): (None if i < 25 else i < 45) for i in range(150)}
+    found = compare_rates(a, b, **ASR)
+    assert found.p < 0.05 and found.n_unscored == 25
+    assert {(f.a, f.b) for f in found.filled} == set(product((True, False), repeat=2))
+    worst = [f.difference for f in found.filled]
+    assert min(worst) <= found.difference <= max(worst)
+
+
+def test_all_unscored_harmful_undoes_a_word_in_a_family_as_in_a_table():
+    a, b = table(2, 9, 1, 118, unscored=0)
+    b |= {str(i): None for i in range(121, 130)}
+    found = corrected([compare_rates(a, b, **ASR)])[0]
+    assert found.p < 0.05 and found.verdict == "depends on the unscored"
+    assert "unscored" in explained(found)
+
+
+def test_seeds_that_are_too_few_say_so_and_how_many_would_do():
+    random_ = np.random.default_rng(2)
+    raw = {0: {str(i): bool(v) for i, v in enumerate(random_.random(500) < 0.5)}}
+    arms = {s: {str(i): bool(v) for i, v in enumerate(random_.random(500) < r)} for s, r in enumerate((0.3, 0.4, 0.2))}
+    found = corrected([compare_over_seeds(raw, arms, **ASR)] * 12)[0]
+    assert found.verdict == "not distinguishable" and found.p_models < 0.001
+    assert 3 < found.seeds_needed <= 10
+    assert f"3 seeds can't show it of the recipe after the correction; {found.seeds_needed} an arm could" in explained(
+        found
+    )
+
+
+@pytest.mark.parametrize("never", [0, 3])
+def test_seeds_that_differ_by_everything_promise_no_impossible_difference(never):
+    """Where not even from nothing to everything would be seen, no difference of rates is named."""
+    seeds = {seed: {str(n): seed == 0 or n < never for n in range(50)} for seed in range(3)}
+    one = {0: {str(n): n >= never for n in range(50)}}
+    told = compare_over_seeds(one, seeds, **ASR)
+    assert told.smallest_detectable is None and told.shows_nothing
+    alike = {seed: {str(n): (n + seed) % 3 == 0 for n in range(50)} for seed in range(3)}
+    other = compare_over_seeds(one, alike, **ASR)
+    assert other.smallest_detectable is not None and 0 < other.smallest_detectable <= 1 and not other.shows_nothing
+
+
+def test_clean_sheets_over_seeds_differ_by_what_their_prompts_allow():
+    clean = {s: {str(i): False for i in range(50)} for s in range(3)}
+    found = compare_over_seeds({0: clean[0]}, clean, **ASR)
+    assert (found.low, found.high) == pytest.approx((-0.071, 0.071), abs=0.001)
+    flipped = compare_over_seeds({0: dict.fromkeys(clean[0], True)}, clean, **ASR)
+    assert flipped.low == -1 and flipped.high == pytest.approx(-0.9, abs=0.01)
+
+
+def test_a_seed_that_was_never_scored_does_not_count():
+    raw = {0: {str(i): i % 2 == 0 for i in range(50)}}
+    arms = {s: {str(i): None if s == 2 else i % 7 == s for i in range(50)} for s in range(3)}
+    found = compare_over_seeds(raw, arms, **ASR)
+    assert found.seeds == (1, 2) and found.verdict == "too few scored"
+    gone = {s: dict.fromkeys(row) for s, row in arms.items()}
+    assert compare_over_seeds(raw, gone, **ASR).n_pairs == 0
+
+
+def test_the_table_of_the_page_is_the_benchmark_s_own():
+    spec = importlib.util.spec_from_file_location("coverage_benchmark", ROOT / "benchmarks" / "coverage.py")
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    page = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    made = page.split(benchmark.BEGIN)[1].split(benchmark.END)[0].strip().splitlines()
+    assert re.fullmatch(r"Made by `benchmarks/coverage.py`, \d+ draws, \d{4}-\d\d-\d\d, commit [0-9a-f]{7,}\.", made[0])
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in made[2:]]
+    assert tuple(rows[0]) == benchmark.HEAD and all(len(row) == len(benchmark.HEAD) for row in rows)
+    families = [row for row in rows if row[0] == "false word in a family of 12, Holm"]
+    assert len(families) == 3 * 2 * 3 * 4
+    assert all(float(row[5].removesuffix(" %")) <= 6.0 for row in families)
+    shown = [float(row[5].removesuffix(" %")) for row in rows if row[0].startswith("least difference")]
+    assert len(shown) >= 8 and all(77 <= found <= 83 for found in shown)
+
+
+def test_the_table_of_readers_is_the_benchmark_s_own_and_keeps_its_word():
+    spec = importlib.util.spec_from_file_location("coverage_benchmark", ROOT / "benchmarks" / "coverage.py")
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    page = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    made = page.split(benchmark.READERS_BEGIN)[1].split(benchmark.READERS_END)[0].strip().splitlines()
+    assert re.fullmatch(r"Made by `benchmarks/coverage.py`, \d+ draws, \d{4}-\d\d-\d\d, commit [0-9a-f]{7,}\.", made[0])
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in made[2:]]
+    assert tuple(rows[0]) == benchmark.HEAD and all(len(row) == len(benchmark.HEAD) for row in rows)
+    found = {
+        kind: [float(row[5].removesuffix(" %")) for row in rows if kind in row[0]]
+        for kind in (", covers (", ": corrected by labels", "with the bound", ": as read")
+    }
+    assert all(len(figures) >= 3 for figures in found.values())
+    assert (
+        min(found[", covers ("]) >= 91
+        and max(found[": corrected by labels"]) <= 8
+        and max(found["with the bound"]) <= 8
+    )
+    assert max(found[": as read"]) > 50  # what is mended

@@ -6,12 +6,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from labels import labels
 
 from unwaver.errors import RecipeError
 from unwaver.records import Prompt, Trace, Verdict
 from unwaver.study import grid
 from unwaver.study.plan import plan
-from unwaver.study.results import Row, pattern_shares
+from unwaver.study.results import pattern_shares
+from unwaver.study.rows import Row
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,10 +43,10 @@ def test_the_paper_fits_in_forty_lines_and_shares_its_work() -> None:
 
 
 def test_seeds_share_the_distillation_and_the_greedy_evaluation_of_the_raw_student(tmp_path: Path) -> None:
-    found = cells(study(tmp_path, '"T" = { "distil.instruction" = ["improved"] }', "seeds = [1, 2, 3]"))
+    found = cells(study(tmp_path, '"T" = { "distil.method" = ["improved"] }', "seeds = [1, 2, 3]"))
     assert [cell.seed for cell in found] == [1, 2, 3]
     plans = grid.plans(found)
-    assert len({p.judge["safety"].digest for p in plans}) == 1
+    assert len({p.distil["safety"].digest for p in plans}) == 1
     assert len({p.raw["harmful-unseen"].digest for p in plans}) == 1
     assert len({p.mix.digest for p in plans}) == len({p.train.digest for p in plans}) == 3
 
@@ -52,22 +54,22 @@ def test_seeds_share_the_distillation_and_the_greedy_evaluation_of_the_raw_stude
 def test_a_larger_mix_reads_the_same_traces(tmp_path: Path) -> None:
     found = cells(study(tmp_path, '"F" = { "mix.parts.safety" = [20, 40] }'))
     small, large = (plan(cell.recipe, cell.name) for cell in found)
-    assert small.judge["safety"].digest == large.judge["safety"].digest
+    assert small.distil["safety"].digest == large.distil["safety"].digest
     assert small.mix.digest != large.mix.digest
 
 
 def test_a_part_of_none_is_left_out(tmp_path: Path) -> None:
     (cell,) = cells(study(tmp_path, '"F" = { "mix.parts.plain" = [0] }'))
-    assert "plain" not in plan(cell.recipe, cell.name).judge
+    assert "plain" not in plan(cell.recipe, cell.name).distil
 
 
 @pytest.mark.parametrize(
     ("tables", "more", "expected"),
     [
-        ('"T" = { recipe = ["nope"] }', '[choices.recipe]\nshort = { "distil.instruction" = "short" }', "no `nope`"),
-        ('"T" = { "distil.instruction" = [] }', "", "at least one value"),
+        ('"T" = { recipe = ["nope"] }', '[choices.recipe]\nshort = { "distil.method" = "short" }', "no `nope`"),
+        ('"T" = { "distil.method" = [] }', "", "at least one value"),
         ('"T" = { "distil.instrction" = ["short"] }', "", "instrction"),
-        ('"T" = { "distil.instruction" = ["short"] }', "sedes = [1]", "did you mean `seeds`"),
+        ('"T" = { "distil.method" = ["short"] }', "sedes = [1]", "did you mean `seeds`"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, tables: str, more: str, expected: str) -> None:
@@ -94,7 +96,12 @@ def test_what_the_guard_keeps_of_each_pattern_stands_on_what_could_be_read() -> 
         asked = {"guard:both": guard, "risky-patterns:both": patterns}
         read = {
             key: Verdict(
-                trace=trace.id, rubric=key, judge="j", looked_at="both", label=label, reason="" if label else "no label"
+                trace=trace.id,
+                rubric=key,
+                judge="j",
+                looked_at="both",
+                labels=labels(label),
+                reason="" if label else "no label",
             )
             for key, label in asked.items()
         }
@@ -121,7 +128,7 @@ def test_published_checkpoints_of_the_paper_are_only_evaluated() -> None:
     assert {cell.arm for cell in found} == {"STAR1-R1-Distill-7B", "RealSafe-R1-7B"}
     for one in found:
         of = plan(one.recipe, one.name)
-        assert {step.stage for step in of.steps()} == {"prompts", "evaluate"}
+        assert {step.stage for step in of.steps()} == {"prompts", "evaluate", "judge"}
         assert one.recipe.models["student"].label == one.arm
     # Greedy sets are asked once whatever the seed; sampled ones once for each.
     steps = {(s.name, s.digest) for one in found for s in plan(one.recipe, "").raw.values()}

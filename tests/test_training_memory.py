@@ -186,7 +186,7 @@ def test_the_total_is_the_peak_of_a_step_with_its_logits(dtype: str, checkpointi
     plan = training_plan(work, rows, 1)
     # Every pass alike, so that the last one is as large as the estimate's.
     plan = replace(plan, steps=[[list(range(at, at + 4)) for at in (start, start + 4)] for start in (0, 8)])
-    config = settings.sft_config(work, plan, tmp_path, padding_free=True)
+    config = settings.trl_config(work, plan, tmp_path, padding_free=True)
     model = build(**sizes)
     weights = sum(parameter.nbytes for parameter in model.parameters())
     trainer = SpanTrainer(rows, plan, model=model, args=config, processing_class=make_tokenizer("smollm2"))

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from training_fixtures import make_recipe, make_step, many_examples, save_student
+from waiting import HANG
 
 from unwaver.errors import RecipeError, RunError
 from unwaver.recipe import TrainSettings
@@ -79,7 +80,7 @@ def test_a_killed_run_goes_on_with_the_same_losses_and_ends_with_the_same_weight
     folder = step.directory(killed)
     process = subprocess.Popen(program(student, killed), stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + HANG
         while not (folder / "checkpoints" / "checkpoint-20" / "complete").is_file():
             assert process.poll() is None and time.monotonic() < deadline, "it must live until it is killed"
             time.sleep(0.002)
@@ -186,7 +187,7 @@ def test_a_configuration_that_is_not_there_is_refused(tmp_path: Path) -> None:
 @pytest.mark.skipif("torch" in sys.modules and sys.modules["torch"].cuda.is_available(), reason="there are GPUs")
 def test_accelerate_without_gpus_is_refused_because_it_would_start_one_process(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match='there are none; use "torchrun"'):
-        start(tmp_path, TrainSettings(launch="accelerate", processes=2))
+        start(tmp_path, TrainSettings(launch="accelerate", processes=2), -1)
 
 
 @pytest.mark.skipif("torch" in sys.modules and sys.modules["torch"].cuda.is_available(), reason="there are GPUs")

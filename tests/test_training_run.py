@@ -340,6 +340,8 @@ def test_qlora_without_bitsandbytes_is_refused(student: Path, tmp_path: Path, mo
 
 def test_qlora_trains_over_four_bits_and_merges_into_the_whole_base(student: Path, tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes")
+    from safetensors.torch import load_file
+
     overrides = {"train.method": "qlora", "train.epochs": 4, "train.learning_rate": 1e-2}
     folder = run(tmp_path, student, many_examples(24), overrides)
     curve = losses(folder)
@@ -347,6 +349,10 @@ def test_qlora_trains_over_four_bits_and_merges_into_the_whole_base(student: Pat
     assert json.loads((folder / "manifest.json").read_text())["merge"]["largest_gap"] < 1e-3
     config = json.loads((folder / "model" / "config.json").read_text())
     assert "quantization_config" not in config
+    adapter = load_file(folder / "adapter" / "adapter_model.safetensors")
+    assert {str(weight.dtype) for weight in adapter.values()} == {"torch.float32"}
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["distributed_type"], manifest["weights_held"]) == ("NO", 1.0)
 
 
 def test_the_real_small_model_learns_to_close_its_reasoning(tmp_path: Path) -> None:

@@ -43,15 +43,19 @@ SAFE_OR_NOT: Replies = (("safe",), ("unsafe", "\n", "S2"))
 """Llama-Guard's."""
 
 
-def guard(folder: Path, replies: Replies, texts: list[str], hidden: int = 64, layers: int = 2) -> Path:
+def guard(
+    folder: Path, replies: Replies, texts: list[str], hidden: int = 64, layers: int = 2, template: str = PLAIN
+) -> Path:
     """A random classifier that gives one of two replies and stops; which one depends on the whole prompt, half and half.
 
-    `texts`: prompts like those it will see; its direction is chosen so that it tells them apart.
+    `texts`: prompts like those it will see; its direction is chosen so that it tells them apart. With another template
+    it is anything else that says one of two things; `<think>` is one token.
     """
     import torch
 
     torch.manual_seed(1)
-    words = tokenizer(PLAIN, tuple(piece for reply in replies for piece in reply), "\n".join(texts))
+    pieces = tuple(piece for reply in replies for piece in reply)
+    words = tokenizer(template, (*pieces, "<think>") if template == THINKS else pieces, "\n".join(texts))
     model = _model(len(words), hidden, layers)
     with torch.no_grad():
         # A dimension of its own for every piece says that it was the last token; from it the next one follows.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unwaver import recipe_file
-from unwaver.reasoning import HARMONY, THINK, Tags, render
+from unwaver.reasoning import HARMONY, THINK, Family, render
 from unwaver.recipe import Recipe
 from unwaver.records import Example, Span
 from unwaver.store import Step
@@ -98,7 +98,7 @@ def make_tokenizer(
     return tokenizer
 
 
-def tags_of(family: str) -> Tags:
+def tags_of(family: str) -> Family:
     """How the family marks its reasoning."""
     return HARMONY if family == "harmony" else THINK
 
@@ -107,7 +107,7 @@ def example(
     reasoning: str | None = "The request is harmless, so I will answer it.",
     answer: str = "Here is the answer.",
     user: str = "Please tell me about the garden.",
-    tags: Tags = THINK,
+    tags: Family = THINK,
     part: str = "safety",
     spans: tuple[Span, ...] | None = None,
 ) -> Example:
@@ -172,7 +172,7 @@ def make_recipe(student: str | Path, overrides: dict[str, Any] | None = None) ->
     tree = {
         "name": "tiny",
         "models": {"student": f"hf:{student}"},
-        "prompts": {"safety": {"source": "corpus"}, "benign": {"source": "corpus"}},
+        "prompts": {"safety": {"source": "corpus/harmful"}, "benign": {"source": "corpus/plain"}},
         "mix": {"parts": {"safety": "all", "benign": "all"}},
         "train": {
             "global_batch": 8,

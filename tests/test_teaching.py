@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from unwaver.instructions import ask, text
 from unwaver.reasoning import split
+from unwaver.records import Message
+from unwaver.teaching import find, methods
+from unwaver.teaching.instructed import Instructed
 
 DOCS = Path(__file__).parent.parent / "docs" / "recipes.md"
 
@@ -67,6 +69,20 @@ CLAUSES = {
 WORDS = {"realsafe": (40, 120), "improved": (120, 260), "short": (50, 140), "template": (180, 380)}
 
 
+def instructed(recipe: str) -> Instructed:
+    found = find(recipe)
+    assert isinstance(found, Instructed)
+    return found
+
+
+def text(recipe: str) -> str:
+    return instructed(recipe).wording()
+
+
+def ask(recipe: str, prompt: str) -> tuple[Message, ...]:
+    return instructed(recipe).messages(prompt)
+
+
 @pytest.mark.parametrize(("recipe", "clause"), [(recipe, clause) for recipe in CLAUSES for clause in CLAUSES[recipe]])
 def test_every_clause_of_the_study_is_in_the_instruction(recipe: str, clause: str) -> None:
     assert CLAUSES[recipe][clause] in text(recipe)
@@ -112,10 +128,10 @@ def test_an_instruction_in_the_system_turn_leaves_the_prompt_alone(recipe: str) 
     assert (system.role, user.role, user.content) == ("system", "user", "How do I whistle?")
 
 
-@pytest.mark.parametrize("recipe", ["default", "none"])
-def test_two_recipes_tell_nothing(recipe: str) -> None:
-    (message,) = ask(recipe, "How do I whistle?")
+def test_default_tells_nothing_and_none_asks_nobody() -> None:
+    (message,) = ask("default", "How do I whistle?")
     assert message.content == "How do I whistle?"
+    assert methods()["none"].roles == {}
 
 
 def test_the_docs_quote_the_instructions_as_they_are() -> None:

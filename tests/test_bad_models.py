@@ -1,0 +1,353 @@
+"""Model folders that are broken or mean harm: one line with the model's name, exit code 2, and nothing of theirs run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra `train`")
+
+import tiny
+
+from unwaver import cli
+from unwaver.errors import RecipeError
+from unwaver.models import template
+from unwaver.models.loading import load_config, load_tokenizer
+
+pytestmark = pytest.mark.real
+
+RECIPE = """
+name = "bad"
+[models]
+student = "hf:{student}"
+teacher = "replay:corpus"
+[prompts.mine]
+source = "file"
+path = "mine.jsonl"
+kind = "benign"
+[mix]
+parts = {{ }}
+[evaluate]
+max_tokens = 4
+[evaluate.sets.mine]
+"""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.llama(tmp_path_factory.mktemp("whole") / "model", tiny.THINKS)
+
+
+def evaluated(folder: Path, student: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, str]:
+    """The exit code of an evaluation, and its last line on stderr."""
+    (folder / "mine.jsonl").write_text('{"text": "Hello"}\n')
+    recipe = folder / "recipe.toml"
+    recipe.write_text(RECIPE.format(student=student))
+    words = [str(recipe), "--root", str(folder / "runs"), *flags]
+    assert cli.main(["prompts", *words]) == 0
+    capsys.readouterr()
+    code = cli.main(["evaluate", *words])
+    return code, capsys.readouterr().err.rstrip().rpartition("\n")[2]
+
+
+def tensors(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """A safetensors file with another header."""
+    data = path.read_bytes()
+    size = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8 : 8 + size])
+    change(header)
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + size :])
+
+
+def first(**fields: Any) -> Callable[[dict[str, Any]], None]:
+    def change(header: dict[str, Any]) -> None:
+        next(value for key, value in header.items() if key != "__metadata__").update(fields)
+
+    return change
+
+
+def left_out(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    held = load_file(folder / "model.safetensors")
+    held.pop(next(key for key in held if "q_proj" in key))
+    save_file(held, folder / "model.safetensors", {"format": "pt"})
+
+
+def other_shape(header: dict[str, Any]) -> None:
+    tensor = next(value for key, value in header.items() if "q_proj" in key)
+    tensor["shape"] = [tensor["shape"][0] // 2, tensor["shape"][1] * 2]
+
+
+def settings(name: str, **fields: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        path = folder / name
+        path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+    return change
+
+
+def content(name: str, data: bytes | str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / name).write_bytes(data if isinstance(data, bytes) else data.encode())
+
+    return change
+
+
+def weights(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
+    return lambda folder: tensors(folder / "model.safetensors", change)
+
+
+def cut(name: str, size: int) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:size])
+
+
+def gone(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def pickled(folder: Path) -> None:
+    import torch
+
+    (folder / "model.safetensors").unlink()
+    torch.save({"lm_head.weight": torch.zeros(2, 2)}, folder / "pytorch_model.bin")
+
+
+def malicious(folder: Path) -> None:
+    import torch
+
+    (folder / "model.safetensors").unlink()
+    torch.save({"lm_head.weight": Touches(folder / "RAN")}, folder / "pytorch_model.bin")
+
+
+class Touches:
+    """What makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (open, (str(self.path), "w"))
+
+
+CODE = "from pathlib import Path\nPath(__file__).with_name('RAN').touch()\nfrom transformers import PretrainedConfig\nclass Own(PretrainedConfig): model_type = 'own'\n"
+
+
+def remote(folder: Path) -> None:
+    (folder / "own.py").write_text(CODE)
+    settings("config.json", model_type="own", auto_map={"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.Own"})(
+        folder
+    )
+
+
+def remote_tokenizer(folder: Path) -> None:
+    (folder / "own.py").write_text(CODE)
+    settings("tokenizer_config.json", tokenizer_class="Own", auto_map={"AutoTokenizer": ["own.Own", None]})(folder)
+
+
+def sharded(index: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+        (folder / "model.safetensors.index.json").write_text(index if isinstance(index, str) else json.dumps(index))
+
+    return change
+
+
+SHARDS = {
+    "metadata": {},
+    "weight_map": {
+        "lm_head.weight": "model-00001-of-00002.safetensors",
+        "model.norm.weight": "model-00002-of-00002.safetensors",
+    },
+}
+
+FOLDERS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "weights cut": (cut("model.safetensors", 1000), "can't be loaded"),
+    "weights cut behind the header": (cut("model.safetensors", 20_000), "can't be loaded"),
+    "weights empty": (content("model.safetensors", b""), "can't be loaded"),
+    "weights of noise": (content("model.safetensors", bytes(range(256)) * 40), "can't be loaded"),
+    "header without end": (content("model.safetensors", struct.pack("<Q", 2**62) + b"{}"), "can't be loaded"),
+    "header no JSON": (content("model.safetensors", struct.pack("<Q", 4) + b"nope"), "can't be loaded"),
+    "shape without end": (weights(first(shape=[2**40, 2**40])), "can't be loaded"),
+    "another shape": (weights(other_shape), "can't be loaded"),
+    "unknown type": (weights(first(dtype="F7")), "can't be loaded"),
+    "offsets turned round": (weights(first(data_offsets=[100, 0])), "can't be loaded"),
+    "a tensor left out": (left_out, "can't be loaded: its weights leave out"),
+    "no weights": (gone("model.safetensors"), "can't be loaded"),
+    "a shard missing": (sharded(SHARDS), "can't be loaded"),
+    "index no JSON": (sharded("{"), "can't be loaded"),
+    "index of another form": (sharded({"weight_map": 3}), "can't be loaded"),
+    "pickle": (pickled, "no weights as safetensors"),
+    "pickle that acts": (malicious, "no weights as safetensors"),
+    "code of its own": (remote, "code of its own, which is not run"),
+    "tokenizer's own code": (remote_tokenizer, "can't be loaded"),
+    "no config": (gone("config.json"), "can't be loaded"),
+    "config no JSON": (content("config.json", '{"model_type"'), "can't be loaded"),
+    "config a list": (content("config.json", "[]"), "can't be loaded"),
+    "config deep": (content("config.json", "[" * 100_000), "can't be loaded"),
+    "config names no type": (content("config.json", "{}"), "can't be loaded"),
+    "unknown type of model": (settings("config.json", model_type="no-such-model"), "can't be loaded"),
+    "a million layers": (settings("config.json", num_hidden_layers=10**6), "num_hidden_layers = 1,000,000"),
+    "more layers than weights": (settings("config.json", num_hidden_layers=7), "its weights leave out"),
+    "a vocabulary without end": (settings("config.json", vocab_size=10**9), "can't be loaded"),
+    "no width": (settings("config.json", hidden_size=0), "can't be loaded"),
+    "a word for a number": (settings("config.json", num_attention_heads="two"), "can't be loaded"),
+    "tokenizer cut": (cut("tokenizer.json", 400), "can't be loaded"),
+    "tokenizer no JSON": (content("tokenizer.json", '{"version":"1.0"'), "can't be loaded"),
+    "tokenizer empty": (content("tokenizer.json", "{}"), "can't be loaded"),
+    "no tokenizer": (gone("tokenizer.json"), "can't be loaded"),
+    "generation_config cut": (content("generation_config.json", '{"eos_token_id": "x"'), "can't be loaded"),
+    "generation_config of another form": (
+        content("generation_config.json", '{"eos_token_id": "x"}'),
+        "can't be loaded",
+    ),
+}
+
+
+@pytest.mark.parametrize("which", FOLDERS)
+def test_a_folder_that_is_no_model_is_told_in_one_line(
+    which: str, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change, told = FOLDERS[which]
+    student = tmp_path / "student"
+    shutil.copytree(whole, student)
+    change(student)
+    code, line = evaluated(tmp_path, student, capsys)
+    assert code == 2, line
+    assert line.startswith(f"unwaver evaluate: hf:{student}: ") and told in line, line
+    assert not (student / "RAN").exists()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"GGUF",
+        bytes(range(250, 256)) * 90,
+        b"GGUF" + struct.pack("<IQQ", 3, 2**60, 2**60),
+        b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 2**62) + b"x",
+        b"GGUF" + struct.pack("<IQQ", 3, 0, 0),
+    ],
+)
+def test_a_file_that_is_no_gguf_is_told_in_one_line(
+    data: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    student = tmp_path / "junk.gguf"
+    student.write_bytes(data)
+    code, line = evaluated(tmp_path, student, capsys)
+    assert code == 2, line
+    assert "junk.gguf" in line and "can't be loaded" in line
+    assert not list((tmp_path / "cache").rglob("*.part"))
+
+
+def test_an_empty_folder_and_a_file_are_no_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("x")
+    for name, told in (("empty", "can't be loaded"), ("file", "is no folder and no .gguf file")):
+        code, line = evaluated(tmp_path, tmp_path / name, capsys)
+        assert code == 2 and f"{tmp_path / name}" in line and told in line
+
+
+DEEP = "{% macro again(n) %}{{ again(n + 1) }}{% endmacro %}{{ again(0) }}"
+LOOPS = "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}{% endfor %}{% endfor %}{% endfor %}x"
+DOUBLES = "{% set n = namespace(x='a') %}{% for i in range(40) %}{% set n.x = n.x + n.x %}{% endfor %}{{ n.x }}"
+ACTS = "{{ cycler.__init__.__globals__.os.system('touch RAN') }}"
+WHERE = "{% if messages|length > 1 %}" + LOOPS + "{% endif %}ok"
+
+TEMPLATES = {
+    "raises": ("{{ raise_exception('no system here') }}", "refuses the conversation: no system here"),
+    "no syntax": ("{% for %}", "refuses the conversation"),
+    "includes a file": ("{% include '/etc/passwd' %}", "its chat template"),
+    "reaches for Python": (ACTS, "refuses the conversation"),
+    "calls itself": (DEEP, "its chat template fails on the conversation: RecursionError"),
+    "never ends": (LOOPS, "s of processor time"),
+    "gigabytes at once": ("{{ 'a' * 4000000000 }}", "MiB of memory"),
+    "gigabytes by doubling": (DOUBLES, "its chat template"),
+    "gigabytes by a filter": ("{{ 'a'.ljust(4000000000) }}", "its chat template"),
+    "much text": ("{{ 'a' * 400 }}", "writes more than 100 characters"),
+    "divides": ("{{ 1 / 0 }}", "fails on the conversation: ZeroDivisionError"),
+    "no text": ("{{ messages[7].content }}", "refuses the conversation"),
+}
+
+
+@pytest.mark.parametrize("which", TEMPLATES)
+def test_a_template_that_raises_never_ends_or_takes_all_memory_is_told(
+    which: str, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(template, "SECONDS", 1)
+    monkeypatch.setattr(template, "LONGEST", 100)
+    monkeypatch.setattr(template, "_worker", template._Worker())
+    monkeypatch.chdir(tmp_path)
+    text, told = TEMPLATES[which]
+    tokenizer = load_tokenizer("x", str(whole))
+    tokenizer.chat_template = text
+    with pytest.raises(RecipeError) as caught:
+        template.render(tokenizer, "hf:x", [{"role": "user", "content": "Hi"}], {})
+    assert str(caught.value).startswith("hf:x: its chat template ") and told in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "RAN").exists()
+    # The next template is rendered as if nothing had been.
+    tokenizer.chat_template = "[{{ messages[0].content }}]"
+    assert template.render(tokenizer, "hf:x", [{"role": "user", "content": "Hi"}], {}) == "[Hi]"
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "check"])
+def test_a_bad_template_ends_a_command_with_the_models_name(
+    verb: str, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    student = tmp_path / "student"
+    shutil.copytree(whole, student)
+    (student / "chat_template.jinja").write_text(
+        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}{{ messages[0].content }}"
+    )
+    flags = (
+        "--models.student.system",
+        "Be kind.",
+        *(("--mix.parts.mine", "1", "--mix.overlap", "report") if verb == "check" else ()),
+    )
+    (tmp_path / "mine.jsonl").write_text('{"text": "Hello"}\n')
+    if verb == "check":
+        (tmp_path / "recipe.toml").write_text(RECIPE.format(student=student))
+        code, line = cli.main(["check", str(tmp_path / "recipe.toml"), *flags]), ""
+        line = capsys.readouterr().err.rstrip().rpartition("\n")[2]
+    else:
+        code, line = evaluated(tmp_path, student, capsys, *flags)
+    assert code == 2
+    assert f"hf:{student}: its chat template refuses the conversation: System role not supported" in line
+    assert "system" in line.rpartition(";")[2]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        tiny.THINKS,
+        tiny.PLAIN,
+        "{{ bos_token }}{% for m in messages %}{{ m.content | trim }}{% endfor %}{{ extra }}",
+        "{{ messages[0] | tojson }}{{ enable_thinking }}",
+    ],
+)
+@pytest.mark.parametrize("user", ["Hi", "a\nb  c\t", "é 漢 \U0001f600 \ud800", "</s>[assistant]{{ 7 * 7 }}", ""])
+@pytest.mark.parametrize("prompted", [True, False])
+def test_a_conversation_is_rendered_as_the_library_renders_it(
+    shape: str, user: str, prompted: bool, whole: Path
+) -> None:
+    tokenizer = load_tokenizer("x", str(whole))
+    tokenizer.chat_template = shape
+    messages = [{"role": "system", "content": "S"}, {"role": "user", "content": user}]
+    more = {"enable_thinking": False, "extra": [1, {"a": None}]}
+    wanted = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompted, **more)
+    assert template.render(tokenizer, "x", messages, more, prompted) == wanted
+
+
+def test_layers_and_experts_that_models_have_are_taken(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "m")
+    settings("config.json", num_hidden_layers=160, hidden_layer_size=10**5)(tmp_path / "m")
+    assert load_config("x", str(tmp_path / "m")).num_hidden_layers == 160

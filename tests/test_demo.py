@@ -1,0 +1,66 @@
+"""The demo: its brief teacher, and that the figures in README and docs are the recipe's own."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unwaver.models.replay import brief
+from unwaver.sources import corpus
+
+ROOT = Path(__file__).parents[1]
+TOOL = runpy.run_path(str(ROOT / "tools" / "demo_table.py"))
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((ROOT / "docs" / "demo.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_the_figures_are_those_of_the_recipe_as_it_is(rows: list[dict[str, Any]]) -> None:
+    said = "the recipe or its teacher changed: run it and `python tools/demo_table.py add ROOT SEED`"
+    assert {row["recipe"] for row in rows} == {TOOL["recipe_digest"]()}, said
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/demo.md"])
+def test_both_pages_show_the_table_that_the_figures_make(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    begin, end = TOOL["MARKS"]
+    assert text.partition(begin)[2].partition(end)[0].strip() == TOOL["table"]().strip()
+
+
+def test_each_figure_says_where_it_comes_from(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        assert row["commit"] and row["date"] and row["machine"] and row["threads"]
+        assert set(row["figures"]) == set(TOOL["KEYS"])
+        assert all(0 <= value <= 1 and n > 0 for value, n, _ in row["figures"].values())
+
+
+def test_told_apart_does_not_rise_by_refusing_more() -> None:
+    def refusing(share: float) -> dict[str, Any]:
+        return {key: [share, 30, 0] for key in TOOL["KEYS"]}
+
+    assert [TOOL["apart"](refusing(share)) for share in (0.0, 0.5, 1.0)] == [0, 0, 0]
+
+
+def test_a_brief_reply_gives_its_verdict_first_and_wavering_stays_as_it_is() -> None:
+    for row in corpus.replies("improved"):
+        reasoning, answer = brief(row)
+        assert reasoning.startswith("Harmful. ")
+        assert reasoning.endswith(". So I refuse.")
+        assert len(reasoning.split()) <= len(str(row["reasoning"]).split())
+        assert answer == row["answer"]
+    for row in corpus.replies("benign"):
+        reasoning, answer = brief(row)
+        assert reasoning.startswith("Harmless. ")
+        assert reasoning.endswith(". So I answer.")
+        assert answer == f"Sure. {row['answer']}"
+        if "\\boxed" in answer:
+            assert str(row["reasoning"]) in reasoning
+    for name in ("default", "realsafe", "short", "template"):
+        assert all(brief(row) == (row["reasoning"], row["answer"]) for row in corpus.replies(name))

@@ -1,0 +1,340 @@
+"""Finished runs that are no longer what they were: told by whoever reads them and by `unwaver verify`, never figured.
+
+What an interrupted copy, a power cut or an editor does to a run is done to one on purpose.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import report_runs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unwaver import kept, recipe_file, store
+from unwaver.cli import main
+from unwaver.errors import RecordError, RunError
+from unwaver.ledger import Ledger
+from unwaver.records import Reply
+from unwaver.store import RunDir, Step, read_manifest, read_rows
+from unwaver.study.results import collect
+from unwaver.study.steps import plans
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "recipe.toml").write_text(report_runs.TINY, encoding="utf-8")
+    report_runs.finish(_plans(folder), folder / "runs")
+    return folder
+
+
+def _plans(folder: Path) -> Any:
+    path = folder / "recipe.toml"
+    return plans(recipe_file.arms(recipe_file.read_toml(path), path, {}))
+
+
+@pytest.fixture
+def runs(finished: Path, tmp_path: Path) -> Path:
+    """A copy to spoil."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "runs"
+
+
+def cut(path: Path) -> None:
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:1]))
+
+
+def emptied(path: Path) -> None:
+    path.write_text("")
+
+
+def doubled(path: Path) -> None:
+    path.write_text(path.read_text() * 2)
+
+
+def torn(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def swapped(path: Path) -> None:
+    """Another order, as large and as long."""
+    path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+
+
+def zeroed(path: Path) -> None:
+    """What some file systems leave after a power cut."""
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def edited(path: Path) -> None:
+    path.write_text(path.read_text().replace("a", "b", 1))
+
+
+def another_end(path: Path) -> None:
+    """A line behind the last, torn."""
+    path.write_text(path.read_text() + '{"step": 5, "lo')
+
+
+SPOILT: list[Callable[[Path], None]] = [cut, emptied, doubled, torn, swapped, zeroed, edited, another_end, Path.unlink]
+
+
+@pytest.mark.parametrize("spoil", SPOILT, ids=lambda one: one.__name__)
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [
+        ("evaluate", "traces.jsonl"),
+        ("distil", "traces.jsonl"),
+        ("judge", "verdicts.jsonl"),
+        ("mix", "traces.jsonl"),
+        ("train", "loss.jsonl"),
+    ],
+)
+def test_a_record_file_that_is_not_what_it_was_is_named_and_not_figured(
+    stage: str, name: str, spoil: Callable[[Path], None], runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = min(one for one in runs.glob(f"{stage}-*/{name}") if len(one.read_text().splitlines()) > 1)
+    before = path.read_bytes()
+    spoil(path)
+    spoilt = path.read_bytes() if path.exists() else None
+    assert spoilt != before
+    if not (stage == "train" and spoilt is None):  # a report without a loss curve is none that is wrong
+        with pytest.raises(RecordError, match=f"{path.parent.name}/{name}"):
+            collect(_plans(runs.parent), runs)
+        assert main(["report", str(runs.parent / "recipe.toml"), "--root", str(runs)]) == 2
+        assert name in capsys.readouterr().err
+    assert main(["verify", str(runs)]) == 2
+    wrong = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("whole")]
+    assert len(wrong) == 1 and wrong[0].startswith("WRONG") and str(path.parent) in wrong[0] and name in wrong[0]
+
+
+def test_an_undisturbed_study_is_whole_one_line_a_run(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(runs)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(list(runs.glob("*/manifest.json")))
+    assert all(line.startswith("whole") and "lines" in line for line in lines)
+    one = next(runs.glob("evaluate-*"))
+    assert main(["verify", str(one)]) == 0
+    assert capsys.readouterr().out.splitlines() == [line for line in lines if str(one) in line]
+
+
+def test_unfinished_runs_are_told_apart_from_wrong_ones(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    next(runs.glob("evaluate-*/manifest.json")).unlink()
+    assert main(["verify", str(runs)]) == 3
+    assert sum(line.startswith("not finished") for line in capsys.readouterr().out.splitlines()) == 1
+    emptied(next(runs.glob("mix-*/traces.jsonl")))
+    assert main(["verify", str(runs)]) == 2
+
+
+@pytest.mark.parametrize("content", ["{}", "", "null", '{"finished": 1}', '{"stage": "mix"', "[]", '{"counts": {}}'])
+def test_a_manifest_that_is_none_is_one_line_and_not_a_traceback(
+    content: str, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = next(runs.glob("evaluate-*/manifest.json"))
+    path.write_text(content)
+    for words in (["report", str(runs.parent / "recipe.toml"), "--root", str(runs)], ["show", str(path.parent)]):
+        assert main(words) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert str(path) in line
+    assert main(["verify", str(runs)]) == 2
+    assert str(path) in capsys.readouterr().out
+
+
+def test_a_run_under_another_name_and_an_old_one_are_not_called_whole(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = next(runs.glob("mix-*"))
+    one.rename(one.with_name("mix-00000000"))
+    assert main(["verify", str(runs / "mix-00000000")]) == 2
+    assert one.name in capsys.readouterr().out
+    other = next(runs.glob("distil-*"))
+    manifest = json.loads((other / "manifest.json").read_text())
+    del manifest["files"]
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    assert main(["verify", str(other)]) == 2
+    assert "can't be told" in capsys.readouterr().out
+
+
+def test_verify_needs_a_place_with_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path, told in ((tmp_path, "holds no run"), (tmp_path / "x", "no such folder")):
+        assert main(["verify", str(path)]) == 2
+        assert told in capsys.readouterr().err
+
+
+def test_weights_are_compared_where_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    step = Step("train", "tiny", {})
+    with RunDir.open(step, tmp_path) as out:
+        (out.path / "model").mkdir()
+        weights = [out.path / "model" / f"{n}.safetensors" for n in "ab"]
+        for one in weights:
+            one.write_bytes(b"weights")
+        out.finish({}, weights={f"model/{one.name}": kept.measured(one) for one in weights})
+    assert main(["verify", str(tmp_path)]) == 0
+    weights[0].write_bytes(b"weightz")
+    assert main(["verify", str(tmp_path)]) == 2
+    weights[0].unlink()
+    assert main(["verify", str(tmp_path)]) == 2
+    capsys.readouterr()
+    shutil.rmtree(weights[0].parent)
+    assert main(["verify", str(tmp_path)]) == 0
+    assert "weights are not here" in capsys.readouterr().out
+
+
+@pytest.mark.real
+@settings(max_examples=20, deadline=None)  # each of them syncs a folder; content is what varies most
+@given(
+    st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=20), max_size=3), max_size=6),
+    st.lists(st.binary(max_size=60), min_size=1, max_size=8),
+)
+def test_any_other_content_is_noticed(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[Any], others: list[bytes]
+) -> None:
+    root = tmp_path_factory.mktemp("rows")
+    with RunDir.open(Step("mix", "x", {}), root) as out:
+        out.write("traces.jsonl", rows)
+        out.finish({})
+    path = out.path / "traces.jsonl"
+    assert [row for _, row in read_rows(path)] == rows
+    written = path.read_bytes()
+    for other in {*others, written[:-1], written * 2, written + b"\n"} - {written}:
+        path.write_bytes(other)
+        with pytest.raises(RecordError, match=r"traces\.jsonl"):
+            list(read_rows(path))
+
+
+def test_files_are_on_the_disk_before_the_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    real = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    with RunDir.open(Step("mix", "x", {}), tmp_path) as out:
+        out.write("traces.jsonl", [{"a": 1}])
+        out.finish({})
+    assert {"traces.jsonl", "config.json"} <= set(synced[: synced.index("manifest.json")])
+    assert synced[-2:] == ["manifest.json", out.path.name]
+
+
+# ---- locks, writers, disks and clocks
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EIO, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_named_and_nobody_is_said_to_be_at_work(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(RunError, match=r"\.lock: can't be locked \(.+\).*NFS") as caught,
+        RunDir.open(Step("mix", "x", {}), tmp_path),
+    ):
+        pass
+    assert os.strerror(number).lower() in str(caught.value) and "at work" not in str(caught.value)
+
+
+def test_a_full_disk_while_the_lock_is_written_names_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    step = Step("mix", "x", {})
+    with (
+        pytest.raises(RunError, match="no space left on device; nothing already written is lost") as caught,
+        RunDir.open(step, tmp_path),
+    ):
+        pass
+    assert str(step.directory(tmp_path)) in str(caught.value)
+
+
+WRITING = "import sys; from pathlib import Path; from unwaver import kept"
+WRITING += "\nfor _ in range(120): kept.write_whole(Path(sys.argv[1]), sys.argv[2])"
+
+
+def _write_often(path: str, text: str) -> None:
+    for _ in range(120):
+        kept.write_whole(Path(path), text)
+
+
+def test_two_writers_of_one_file_never_meet(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    texts = ["one" * 1000, "other" * 1000]
+    writers = [subprocess.Popen([sys.executable, "-c", WRITING, str(path), text]) for text in texts]
+    threads = [threading.Thread(target=_write_often, args=(str(path), text)) for text in texts]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert [one.wait() for one in writers] == [0, 0]
+    assert path.read_text() in texts
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_unfinished_is_swept(tmp_path: Path) -> None:
+    step = Step("mix", "x", {})
+    with RunDir.open(step, tmp_path) as out:
+        (out.path / f"traces.jsonl.0{kept.PART}").write_text("half")
+        with pytest.raises(ZeroDivisionError):
+            out.write("traces.jsonl", ({"a": 1 // n} for n in (1, 0)))
+    with RunDir.open(step, tmp_path) as out:
+        assert not list(out.path.glob(f"*{kept.PART}")) and not (out.path / "traces.jsonl").exists()
+
+
+def key(number: int) -> str:
+    return f"{number:032x}"
+
+
+def test_two_writers_of_a_ledger_never_get_each_others_replies(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as one, Ledger(tmp_path) as other:
+        for number in range(20):
+            (one, other)[number % 2].append(key(number), Reply(text=f"{number}" * (number + 1), ending="stop"))
+        for number in range(20):
+            found = (one, other)[number % 2].get(key(number))
+            assert found is not None and found.text == f"{number}" * (number + 1)
+
+
+def test_a_line_that_moved_is_not_taken_for_another_calls(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        for number in range(3):
+            ledger.append(key(number), Reply(text=str(number), ending="stop"))
+        path = tmp_path / "0000.jsonl"
+        lines = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"".join(reversed(lines)))
+        for number in (0, 2):
+            with pytest.raises(RecordError, match=rf"expected the reply to {key(number)}, and another's stands there"):
+                ledger.get(key(number))
+        assert ledger.get(key(1)) == Reply(text="1", ending="stop")
+
+
+def test_a_clock_that_is_put_back_gives_no_negative_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RunDir.open(Step("mix", "x", {}), tmp_path) as out:
+        monkeypatch.setattr(time, "time", lambda: 0.0)
+        assert out.finish({})["seconds"] >= 0
+
+
+def test_no_seconds_are_reckoned_by_the_clock_on_the_wall() -> None:
+    source = Path(store.__file__).parent
+    assert [path.name for path in source.rglob("*.py") if "time.time()" in path.read_text(encoding="utf-8")] == []
+
+
+def test_a_manifest_that_is_whole_is_read(runs: Path) -> None:
+    manifest = read_manifest(next(runs.glob("evaluate-*")))
+    assert manifest is not None and manifest["files"]["traces.jsonl"]["lines"] == report_runs.PROMPTS

@@ -1,0 +1,209 @@
+"""`unwaver publish`: a trained model's folder with its card and figures, and what a hub is sent."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from local_server import Handler, serving
+from training_fixtures import make_recipe, make_step, many_examples, save_student
+
+from unwaver.basis import Basis
+from unwaver.cli import main
+from unwaver.records import Estimate
+from unwaver.report.tables import NOTHING, in_markdown
+from unwaver.stages import train
+from unwaver.stages.calls import Place
+from unwaver.store import to_line
+
+pytestmark = pytest.mark.real
+
+BASIS = Basis("local@1a2b3c4d", "harm@5e6f", "both", "0a1b", "temperature 0", 96)
+
+
+def estimate(run: str, value: float, arm: str, metric: str = "asr", slice: str = "harmful|unseen") -> str:
+    made = Estimate(
+        metric=metric, arm=arm, slice=slice, value=value, low=max(0, value - 0.1), high=min(1, value + 0.1), n=30,
+        n_unscored=2, method="Wilson 95 %", basis=BASIS, runs=(run,),
+    )  # fmt: skip
+    return to_line(made)
+
+
+def evaluated(root: Path, name: str, **inputs: str) -> None:
+    (root / name).mkdir()
+    (root / name / "config.json").write_text(json.dumps({"stage": "evaluate", "inputs": inputs}))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained tiny model, an evaluation of it and of its base, and two reports, the older with other figures."""
+    root = tmp_path_factory.mktemp("runs") / "kind"
+    root.mkdir()
+    student = save_student(root.parent / "student")
+    (student / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Base\n")
+    recipe = make_recipe(student, {"train.method": "lora"})
+    step = make_step(root, recipe, many_examples(16))
+    train.run(step, recipe, Place(root))
+    run = step.directory(root)
+    data = step.inputs["mix"].directory(root) / "dataset"
+    data.mkdir()
+    (data / "README.md").write_text("What it was trained on.")
+    evaluated(root, "evaluate-00000001")
+    evaluated(root, "evaluate-00000002", train=run.name)
+    evaluated(root, "evaluate-00000003", train="train-ffffffff")
+    for age, (name, value) in enumerate((("report-new", 0.1), ("report-old", 0.9))):
+        (root / name).mkdir()
+        path = root / name / "estimates.jsonl"
+        path.write_text(
+            estimate("evaluate-00000001", 0.8, "raw")
+            + estimate("evaluate-00000003", 0.5, "another")
+            + estimate("evaluate-00000002", value, "improved")
+            + estimate("evaluate-00000002", 0.3, "improved", "over_refusal", "borderline")
+            + estimate("evaluate-00000002", 61.5, "improved", "reply_tokens")
+        )
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 1000 * age))
+    return root
+
+
+@pytest.fixture
+def run(root: Path) -> Path:
+    return next(root.glob("train-*"))
+
+
+def test_the_card_holds_every_rate_with_what_it_rests_on(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["publish", str(run), "--to", "me/kind", "--dry-run"]) == 0
+    out, err = capsys.readouterr()
+    card = Path(out.strip())
+    text = card.read_text()
+    assert "nothing was sent" in err
+    row = "| attack success | harmful\\|unseen | 80 % \\[70 to 90\\] | 10 % \\[0 to 20\\] | 30 | 2 | lower |"
+    assert row in text.replace("\u00a0", " ")
+    assert str(run.parent) not in text and "| Student | student (a folder" in text
+    assert "| Adapter | rank 16, alpha 32, dropout 0, on down_proj, gate_proj, k_proj" in text
+    assert f"| over-refusal | borderline | {in_markdown(NOTHING)} |" in text and "reply_tokens" not in text
+    assert (
+        "read by local@1a2b3c4d as harm@5e6f in both; replies drawn with temperature 0, at most 96 tokens"
+        in text.replace("\\", "")
+    )
+    assert "transformers 5." in text and text.rstrip().endswith("a safer one.")
+    from huggingface_hub import ModelCard
+
+    header = ModelCard.load(card).data
+    assert header.license == "apache-2.0" and header.library_name == "transformers"
+    found = {(one.metric_type, one.dataset_name): (one.metric_value, one.metric_args) for one in header.eval_results}
+    assert found["asr", "harmful|unseen"][0] == 0.1 and found["asr", "harmful|unseen"][1]["n"] == 30
+    assert len(found) == 2
+    assert (card.parent / "training_data.md").read_text() == "What it was trained on."
+    assert len((card.parent / "estimates.jsonl").read_text().splitlines()) == 3
+    weights = (card.parent / "model.safetensors").stat(), (run / "model" / "model.safetensors").stat()
+    assert weights[0].st_ino == weights[1].st_ino  # not doubled
+    assert "What was measured" not in (run / "model" / "README.md").read_text()
+    assert main(["verify", str(run)]) == 0
+
+
+def test_what_can_not_be_published_is_said(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def told(*arguments: str) -> str:
+        assert main(["publish", *arguments]) == 2
+        return capsys.readouterr().err
+
+    assert "expected OWNER/NAME" in told(str(run), "--to", "kind", "--dry-run")
+    assert "expected the directory of a finished training" in told(str(tmp_path), "--to", "me/kind", "--dry-run")
+    alone = tmp_path / "alone" / run.name
+    shutil.copytree(run, alone)
+    assert "no report beside it has figures of this model" in told(str(alone), "--to", "me/kind", "--dry-run")
+    with (alone / "loss.jsonl").open("a") as log:
+        log.write("{}\n")
+    assert "nothing is published" in told(str(alone), "--to", "me/kind", "--dry-run")
+
+
+class _Hub(Handler):
+    """Enough of a hub to be given a model; what it was asked for and sent is kept."""
+
+    seen: list[tuple[str, Any]] = []
+    refuses = False
+
+    def do_POST(self) -> None:
+        if self.headers.get("transfer-encoding") == "chunked":
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+        else:
+            body = self.body()
+        self.seen.append((self.path, body))
+        if self.refuses:
+            return self._say(403, {"error": "this token may not write here"})
+        if self.path.endswith("/preupload/main"):
+            files = [
+                {"path": one["path"], "uploadMode": "regular", "shouldIgnore": False}
+                for one in json.loads(body)["files"]
+            ]
+            return self._say(200, {"files": files})
+        if self.path.endswith("/commit/main"):
+            return self._say(200, {"commitUrl": f"{self._here}/me/kind/commit/1", "commitOid": "1", "success": True})
+        return self._say(200, {"url": f"{self._here}/me/kind", "name": "me/kind", "warnings": [], "errors": []})
+
+    def do_GET(self) -> None:
+        self._say(200, {"id": "me/kind", "sha": "0", "siblings": [], "private": True, "tags": []})
+
+    @property
+    def _here(self) -> str:
+        host, port = self.server.server_address[:2]
+        return f"http://{host!s}:{port}"
+
+    def _say(self, status: int, content: Any) -> None:
+        self.send(json.dumps(content).encode(), status)
+
+
+@pytest.fixture
+def hub() -> Iterator[str]:
+    _Hub.seen, _Hub.refuses = [], False
+    with serving(_Hub) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
+
+
+def publish(
+    run: Path, hub: str, tmp_path: Path, *more: str, token: str = "hf_notatoken"
+) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: the hub's library reads its address when it is loaded."""
+    env = {**os.environ, "HF_ENDPOINT": hub, "HF_TOKEN": token, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    env["HF_HOME"] = str(tmp_path)
+    command = [sys.executable, "-m", "unwaver", "publish", str(run), "--to", "me/kind", *more]
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
+
+
+def test_a_hub_is_sent_the_folder_whole_and_private(run: Path, hub: str, tmp_path: Path) -> None:
+    done = publish(run, hub, tmp_path, "--private")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(next(body for path, body in _Hub.seen if path == "/api/repos/create"))
+    assert (made["organization"], made["name"]) == ("me", "kind") and "private" in (
+        made.get("visibility"),
+        *[key for key in made if made[key] is True],
+    )
+    commit = next(body for path, body in _Hub.seen if path.endswith("/commit/main"))
+    files = {
+        line["value"]["path"]: base64.b64decode(line["value"]["content"])
+        for line in map(json.loads, commit.splitlines())
+        if line["key"] == "file"
+    }
+    folder = run / "published"
+    assert files == {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert {"README.md", "model.safetensors", "tokenizer.json", "estimates.jsonl"} <= set(files)
+    assert "hf_notatoken" not in done.stdout + done.stderr
+    assert not [path for path in run.rglob("*") if path.is_file() and b"hf_notatoken" in path.read_bytes()]
+
+
+def test_a_hub_that_refuses_is_told_in_one_line(run: Path, hub: str, tmp_path: Path) -> None:
+    _Hub.refuses = True
+    done = publish(run, hub, tmp_path)
+    assert done.returncode == 3 and "Traceback" not in done.stderr
+    assert "me/kind: not published" in done.stderr and "the same command tries again" in done.stderr

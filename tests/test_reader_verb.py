@@ -1,0 +1,114 @@
+"""`unwaver reader`: from labels to a file, from the file to verdicts, and what is wrong said in a line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unwaver.cli import main
+from unwaver.judging.local.reader_file import opened
+from unwaver.judging.readers import local_reader
+from unwaver.records import Prompt, Trace, Verdict, single
+from unwaver.store import TRACES, VERDICTS
+
+NOUNS = ("cat", "house", "garden", "letter", "bicycle", "window", "river", "market", "school", "train")
+MODELS = ("one", "two", "three", "four")
+
+
+def rows() -> list[dict[str, Any]]:
+    made = []
+    for m, model in enumerate(MODELS):
+        for n, noun in enumerate(NOUNS):
+            no = (m + n) % 2 == 0
+            answer = (
+                f"I'm sorry, I can't help with the {noun}."
+                if no
+                else f"Sure, first you take the {noun} and then go on."
+            )
+            made.append(
+                {"label": "no" if no else "yes", "answer": answer, "model": model, "prompt": f"About a {noun}{m}?"}
+            )
+    return made
+
+
+def written(path: Path, lines: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def test_labels_become_a_reader_with_a_card_that_reads_new_texts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = written(tmp_path / "labels.jsonl", rows())
+    out = tmp_path / "mine.npz"
+    argv = ["reader", "train", str(labels), "--rubric", "declines", "--part", "answer", "--out", str(out)]
+    assert main(argv) == 0
+    card = json.loads(capsys.readouterr().out)
+    assert card["held_out"]["agreement"] == 1.0 and set(card["held_out"]["by_model"]) == set(MODELS)
+    assert card["trained_on"] == {"labels": {"no": 20, "yes": 20}}
+    again = tmp_path / "again.npz"
+    assert main([*argv[:-1], str(again)]) == 0
+    assert again.read_bytes() == out.read_bytes()
+    capsys.readouterr()
+    assert main(["reader", "test", str(out), str(labels), "--rubric", "declines"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["all"]["texts"] == 40 and told["all"]["agreement"] == 1.0
+    prompt = Prompt(text="About a boat?", kind="benign")
+    trace = Trace(
+        prompt=prompt, model="m", answer="I'm sorry, I can't help with the boat.", block="none", ending="stop"
+    )
+    verdict = local_reader("declines", file=out).verdict(trace)
+    assert verdict.label == "no" and verdict.quote == trace.answer
+    assert verdict.judge == opened(out).judge != local_reader("refusal").verdict(trace).judge
+
+
+def test_a_finished_run_s_verdicts_are_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    traces, verdicts = [], []
+    for row in rows():
+        prompt = Prompt(text=row["prompt"], kind="benign")
+        trace = Trace(prompt=prompt, model=row["model"], answer=row["answer"], block="none", ending="stop")
+        label = {"no": "refusal", "yes": "compliance"}[row["label"]]
+        traces.append(trace)
+        verdicts.append(
+            Verdict(trace=trace.id, rubric="refusal@1", judge="openai:j", looked_at="answer", labels=single(label))
+        )
+    for folder, name, records in (("evaluate-1", TRACES, traces), ("judge-2", VERDICTS, verdicts)):
+        (tmp_path / "run" / folder).mkdir(parents=True)
+        lines = "".join(one.model_dump_json() + "\n" for one in records)
+        (tmp_path / "run" / folder / name).write_text(lines, encoding="utf-8")
+    for source in (tmp_path / "run", tmp_path / "run" / "judge-2"):
+        out = tmp_path / "r.npz"
+        assert main(["reader", "train", str(source), "--rubric", "refusal", "--out", str(out)]) == 0
+        assert json.loads(capsys.readouterr().out)["trained_on"] == {"openai:j": {"refusal": 20, "compliance": 20}}
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([{"label": "yes"}], "labels.jsonl:1: expected an object with the texts `label` and `answer`"),
+        ([{"label": "yes", "answer": "Yes, it is."}], "expected at least 20 and 2"),
+        ([{"label": "yes", "answer": "Yes.", "weight": 0}], "weight: expected a number above 0"),
+        ([{"label": "yes", "answer": f"Yes, number {n}."} for n in range(30)], "30 labelled texts with 1 different"),
+    ],
+)
+def test_labels_that_train_nothing_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lines: list[dict[str, Any]], said: str
+) -> None:
+    labels = written(tmp_path / "labels.jsonl", lines)
+    out = tmp_path / "r.npz"
+    assert main(["reader", "train", str(labels), "--rubric", "refusal", "--out", str(out)]) == 2
+    assert said in capsys.readouterr().err and not out.exists()
+
+
+def test_a_recipe_s_own_reader_lies_beside_it(tmp_path: Path) -> None:
+    from unwaver import recipe_file
+
+    path = Path(__file__).parents[1] / "recipes" / "quickstart.toml"
+    text = path.read_text(encoding="utf-8") + '\n[judge]\nrefusal = "local:mine.npz"\n'
+    (tmp_path / "r.toml").write_text(text, encoding="utf-8")
+    if "[judge]" in path.read_text(encoding="utf-8"):
+        pytest.skip("the recipe has judges of its own")
+    assert recipe_file.load(tmp_path / "r.toml").judge.refusal == [f"local:{tmp_path / 'mine.npz'}"]
