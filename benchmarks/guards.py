@@ -34,11 +34,12 @@ sys.path[0] = str(Path(__file__).parent.parent / "tests")
 import tiny
 import torch
 
-from unwaver.judging.guards import Guard, guard_for
+from unwaver.judging.asked.guards import guard_for
+from unwaver.judging.asked.guards.guard import Guard
 from unwaver.recipe import Recipe
 from unwaver.records import Prompt, Reply, Request, Trace
 from unwaver.stages.calls import Calls, Place
-from unwaver.stages.readings import by_model
+from unwaver.stages.judge import by_model
 from unwaver.store import RunDir, Step
 
 NAME = "Llama-Guard-3-8B"

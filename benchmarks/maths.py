@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from unwaver.judging.maths import MathsGrader
+from unwaver.judging.graders.maths import MathsGrader
 
 LIMIT_S = 60.0
 PAIRS, PATHOLOGICAL = 5000, 50

@@ -29,10 +29,11 @@ from typing import Any
 
 from scipy.special import ndtri  # type: ignore[import-untyped, unused-ignore]
 
+from unwaver import attacks
 from unwaver.recipe import Recipe
 from unwaver.records import Prompt
-from unwaver.stages.attacked import attack
 from unwaver.stages.calls import Calls, Place
+from unwaver.stages.dialogues import search_all
 from unwaver.store import RunDir, Step
 
 MEAN = {"attacker": 2.0, "target": 5.0, "judge": 1.0}
@@ -126,12 +127,18 @@ def search(folder: Path, port: int, options: argparse.Namespace) -> float:
     with RunDir.open(Step("evaluate", "set", {}), folder) as run:
         calls = Calls(run, Place(folder), recipe.max_failed)
         began = time.perf_counter()
-        attacked = attack(prompts, recipe.models["student"], recipe, calls, "set")
+        pair = attacks.find("pair")
+        settings = pair.Settings.model_validate(chosen)
+        searches = pair.searches(prompts, settings, recipe.models["student"].tags)
+        models = {role: recipe.models[name] for role, name in pair.roles.items()}
+        planned = sum(one.calls for one in pair.planned(len(prompts), 0, settings))
+        search_all(searches, models, calls, what="pair", planned=planned, max_failed=recipe.max_failed)
         seconds = time.perf_counter() - began
         calls.close()
     rounds = options.behaviours * options.streams * options.rounds
-    if attacked.counts["scored"] != rounds:
-        raise SystemExit(f"not every round was played: {attacked.counts}")
+    scored = sum(one.made().counts["scored"] for one in searches)
+    if scored != rounds:
+        raise SystemExit(f"not every round was played: {scored} of {rounds}")
     return seconds
 
 

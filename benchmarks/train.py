@@ -126,7 +126,7 @@ def span_trainer(
     """Our trainer over these rows; nothing is saved."""
     work = Work(student=student, train=chosen, seed=0, rows="", heldout=[], probed=[])
     the_plan = training_plan(work, rows, 1)
-    config = settings.sft_config(work, the_plan, folder, True)
+    config = settings.trl_config(work, the_plan, folder, True)
     config.save_strategy = "no"
     return SpanTrainer(
         rows,
