@@ -57,6 +57,15 @@ def test_each_file_holds_the_promised_number_of_rows(name: str, train: int, held
     assert Counter(row["split"] for row in corpus.load(name)) == {"train": train, "heldout": heldout}
 
 
+def test_the_numbers_are_asked_once_and_nowhere_trained_on() -> None:
+    rows = corpus.load("numbers")
+    asked = {row["text"] for row in rows}
+    assert len(asked) == len(rows) == 30 and all(row["target"].isdigit() for row in rows)
+    held = set().union(*(grams(text, 8) for text in asked))
+    trained = [prompt for kind in (*KINDS, "maths") for prompt in train_prompts(kind)]
+    assert not held & set().union(*(grams(text, 8) for text in trained))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("split", ["train", "heldout"])
 def test_categories_are_evenly_filled_and_the_same_in_both_splits(kind: str, split: str) -> None:
@@ -431,7 +440,7 @@ def test_the_composer_makes_the_same_files_byte_for_byte(tmp_path: Path) -> None
     )
     assert done.returncode == 0, done.stderr
     made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.jsonl")}
-    by_hand = {Path("written.jsonl"), Path("written_labels.jsonl"), Path("pairs.jsonl")}
+    by_hand = {Path(f"{name}.jsonl") for name in ("written", "written_labels", "pairs", "numbers")}
     shipped = {path.relative_to(FOLDER): path.read_bytes() for path in FOLDER.rglob("*.jsonl")}
     assert all(shipped.pop(name) for name in by_hand)
     assert made.keys() == shipped.keys()

@@ -38,7 +38,7 @@ COLUMNS = (
     ("plain-unseen", "over_refusal", "refuses plain"),
     ("harmful-unseen", "asr", "attack success"),
     ("harmful-unseen-framed", "asr", "in unseen frames"),
-    ("maths-unseen", "accuracy", "sums solved"),
+    ("numbers", "accuracy", "known numbers"),
 )
 """What a table shows: evaluation set, measure, heading."""
 KEYS = tuple(f"{where}:{metric}" for where, metric, _ in COLUMNS)
@@ -105,7 +105,7 @@ def table() -> str:
     where = sorted({f"{row['machine']}, threads: {row['threads']}" for row in rows})
     when = sorted({f"{row['date']}, commit {row['commit']}" for row in rows})
     told = [
-        "Per cent of the scored among 30 prompts a set (plain 20, sums 10); mean over runs (least to most)",
+        "Per cent of the scored among 30 prompts a set (plain 20); mean over runs (least to most)",
         "; ".join(where),
         "; ".join(when),
         f"recipe {recipe_digest()}",

@@ -142,6 +142,14 @@ def _jbb(kind: Kind, part: str) -> Source:
 ALL = [
     *(_corpus(name, kind) for name, kind in CORPUS.items()),
     Source(
+        "corpus/numbers",
+        "questions with a well-known number for an answer, written for this package",
+        "maths",
+        "Apache-2.0",
+        columns("maths", {"text": ("text",), "target": ("target",)}),
+        size=30,
+    ),
+    Source(
         "harmbench",
         "HarmBench's 200 standard behaviours",
         "harmful",
