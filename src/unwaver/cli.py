@@ -115,6 +115,21 @@ def _do(arguments: list[str]) -> int:
         hint = f"did you mean `{near[0]}`?" if near else "`unwaver --help` lists the verbs"
         say(f"unwaver: no verb `{verb}`; {hint}")
         return EXIT_BAD_INPUT
+    parser, run = parser_of(verb)
+    own, rest = separate(arguments[1:], parser)
+    if "" in own:
+        parser.error("one of the arguments is empty; is a variable of the shell not set?")
+    known = parser.parse_args(own)
+    with _ended_like_interrupt():
+        return run(verb, known, overrides(rest, parser))
+
+
+Verb = Callable[[str, argparse.Namespace, dict[str, Any]], int]
+"""What a verb does with its words: the verb, what it declares, the settings; the exit code."""
+
+
+def parser_of(verb: str) -> tuple[argparse.ArgumentParser, Verb]:
+    """What reads a verb's words, and what does them."""
     module = import_module(VERBS[verb][0])
     parser = _Parser(
         prog=f"unwaver {verb}",
@@ -123,13 +138,7 @@ def _do(arguments: list[str]) -> int:
         allow_abbrev=False,
     )
     module.add_arguments(parser)
-    own, rest = separate(arguments[1:], parser)
-    if "" in own:
-        parser.error("one of the arguments is empty; is a variable of the shell not set?")
-    known = parser.parse_args(own)
-    run: Callable[[str, argparse.Namespace, dict[str, Any]], int] = module.run
-    with _ended_like_interrupt():
-        return run(verb, known, overrides(rest, parser))
+    return parser, module.run
 
 
 class _Parser(argparse.ArgumentParser):
