@@ -24,7 +24,7 @@ from unwaver import __version__
 from unwaver.errors import DISK, EXIT_BAD_INPUT, EXIT_DONE, EXIT_UNFINISHED, UnwaverError
 from unwaver.plain import visible
 from unwaver.printer import left, steady
-from unwaver.progress import say
+from unwaver.progress import quiet, say
 
 STAGE_VERBS = {
     "prompts": "gather the prompt sets",
@@ -74,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # anything else runs on the same cores; threads that never spin cost a fifth on idle ones.
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
     steady()
+    quiet()
     if argv is None:
         sys.excepthook = _bug
     arguments = list(sys.argv[1:] if argv is None else argv)

@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from unwaver.errors import EXIT_DONE, RecipeError
+from unwaver.errors import EXIT_DONE, RecipeError, pip_install
 from unwaver.printer import put
 from unwaver.progress import say
 
@@ -104,7 +104,7 @@ def _drafted(arguments: argparse.Namespace) -> str:
     try:
         import torch  # noqa: F401
     except ImportError as error:
-        raise RecipeError(f"{error}; install it with: pip install 'unwaver[train]'") from None
+        raise RecipeError(f"{error}; install it with: {pip_install('train')}") from None
     from unwaver import recipe_file
     from unwaver.study.steps import plans
     from unwaver.verbs import draft, given
