@@ -120,6 +120,9 @@ def _do(arguments: list[str]) -> int:
     own, rest = separate(arguments[1:], parser)
     if "" in own:
         parser.error("one of the arguments is empty; is a variable of the shell not set?")
+    if stray := _stray(verb, own, rest, parser):
+        say(f"{parser.prog}: {stray}")
+        return EXIT_BAD_INPUT
     known = parser.parse_args(own)
     with _ended_like_interrupt():
         return run(verb, known, overrides(rest, parser))
@@ -206,6 +209,30 @@ def separate(words: Sequence[str], parser: argparse.ArgumentParser) -> tuple[lis
         if not equals and (value := next(left, None)) is not None:
             settings.append(value)
     return own, settings
+
+
+def _stray(verb: str, own: Sequence[str], rest: Sequence[str], parser: argparse.ArgumentParser) -> str | None:
+    """What is said of the first flag that neither the verb nor a recipe has; None where all may be right."""
+    before = own[: own.index("--")] if "--" in own else own
+    flags = [flag for flag in parser._option_string_actions if flag.startswith("--")]
+    names = [word.partition("=")[0] for word in (*before, *rest) if word.startswith("--")]
+    unknown = [name for name in names if name not in flags]
+    settings: list[str] = []
+    if unknown and verb == "audit":
+        unknown = [name for name in unknown if not name.startswith("--judge.")]
+    elif unknown and getattr(parser, "takes_overrides", False):
+        from unwaver.verbs import settable
+
+        settings = [f"--{name.replace('_', '-')}" for name in settable(verb)]
+        unknown = [name for name in unknown if name.partition(".")[0].replace("_", "-") not in settings]
+    if not unknown:
+        return None
+    import difflib
+
+    wrong, dot, below = unknown[0].partition(".")
+    near = difflib.get_close_matches(wrong, settings if dot else [*flags, *settings], n=1)
+    hint = f"did you mean `{near[0]}{dot}{below}`?" if near else f"`{parser.prog} --help` lists them"
+    return f"{unknown[0]}: no such flag{' and no setting' if settings else ''}; {hint}"
 
 
 def overrides(rest: Sequence[str], parser: argparse.ArgumentParser) -> dict[str, Any]:

@@ -184,7 +184,7 @@ def load_traces(
     """
     for name in columns or {}:
         if name not in COLUMNS:
-            raise RecipeError(f"map {name}: no such field; expected one of {', '.join(COLUMNS)}")
+            raise RecipeError(f"--map {name}: no such field; expected one of {', '.join(COLUMNS)}")
     names = {**COLUMNS, **{name: (column,) for name, column in (columns or {}).items()}}
     missing = TRACES[where].missing if where in TRACES and not Path(where).exists() else None
     absent = set((columns or {}).values())
@@ -202,7 +202,7 @@ def load_traces(
             yield Row(number, "", None, None, "none", None, kind="benign", unread=str(error))
     for name, column in (columns or {}).items():
         if there and column in absent:
-            raise RecipeError(f"map {name}={column}: no row has such a column; the first has {there}")
+            raise RecipeError(f"--map {name}={column}: no row has such a column; the first has {there}")
 
 
 def where_replies_are_not(where: str, columns: Mapping[str, str] | None = None) -> str:

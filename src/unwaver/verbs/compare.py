@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unwaver.errors import EXIT_DONE, RecipeError, RunError
-from unwaver.store import read_manifest, read_records
+from unwaver.store import read_config, read_manifest, read_records
 from unwaver.verbs import named as words
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _evaluated(path: Path) -> dict[str, Any]:
         raise RecipeError(f"{path}: there is no such directory; expected a run like runs/NAME/evaluate-1a2b3c4d")
     manifest = read_manifest(path)
     if manifest is None or manifest.get("stage") != "evaluate":
-        begun = (path / "config.json").is_file()
+        begun = "stage" in read_config(path)
         what = "is not finished" if begun else "is no run of a stage"
         what = what if manifest is None else f"is a run of the stage {manifest.get('stage')}"
         there = [f"{one.name} ({_set(one)})" for one in sorted(path.glob("evaluate-*")) if read_manifest(one)]
