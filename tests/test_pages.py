@@ -23,7 +23,7 @@ from markdown_it.token import Token
 from pydantic import TypeAdapter
 
 from unwaver import recipe_file
-from unwaver.cli import STAGE_VERBS, VERBS, overrides, parser_of, separate
+from unwaver.cli import STAGE_VERBS, VERBS, main, overrides, parser_of, separate
 from unwaver.errors import RecipeError
 from unwaver.recipe import Recipe
 from unwaver.report import limits
@@ -334,6 +334,40 @@ def test_what_a_sentence_names_in_the_code_is_there() -> None:
     assert len(named) > 5
     for name in named:
         there(name)
+
+
+def test_the_usage_on_the_page_of_audit_has_every_flag() -> None:
+    parser, _ = parser_of("audit")
+    usage = next(text for _, text in blocks(DOCS / "audit.md", "") if "[--" in text)
+    assert [flag for flag in parser._option_string_actions if flag.startswith("--") and flag not in usage] == ["--help"]
+
+
+@pytest.mark.real
+def test_the_page_of_audit_shows_what_is_printed(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To the letter, but for sentences the page cuts short with `...`."""
+    monkeypatch.chdir(tmp_path)
+    Path("star1_first500.json").symlink_to(data / "star1_first500.json")
+    copies = {
+        "xstest/safe": "xstest_prompts.csv",
+        "xstest/contrast": "xstest_prompts.csv",
+        "advbench50": "advbench50.jsonl",
+        "math500": "math500.jsonl",
+    }
+    against = [word for name, copy in copies.items() for word in ("--against", f"{name}={data / copy}")]
+    assert main(["audit", "star1_first500.json", *against]) == 0
+    printed = [line.rstrip() for line in capsys.readouterr().out.strip().splitlines()]
+    (told,) = (text for _, text in blocks(DOCS / "audit.md", "") if text.startswith("star1_first500.json: "))
+    told_lines = told.splitlines()
+    assert [
+        line[: len(said) - 3] + "..." if said.endswith("...") else line
+        for line, said in zip(printed, told_lines, strict=True)
+    ] == told_lines
+    # The example of a line of `--out` names the readers as they are, too.
+    ((_, line),) = blocks(DOCS / "audit.md", "json")
+    row = json.loads(line)
+    assert f"{row['rubric']} of the {row['looked_at']} by {row['judge']}: " in told
 
 
 def test_json_on_a_page_is_json() -> None:
