@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
+import sys
 from pathlib import Path
 
 import pytest
 
 from unwaver import cli
-from unwaver.errors import RecordError
+from unwaver.errors import RecordError, pip_install
 from unwaver.store import disk_errors, read_manifest
 
 MADE = {"stage": "mix", "name": "x", "digest": "", "counts": {"parts": {}}, "finished": "2026-01-01T00:00:00Z"}
@@ -70,6 +72,73 @@ def test_a_prompt_set_that_can_not_be_had_is_named(
     more = ["--no-student"] if verb == "check" else []
     assert cli.main([verb, str(recipe), "--root", str(tmp_path / "runs"), *more, f"--{key}", value]) == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["run", "mine.toml", "--rot", "x"], "--rot: no such flag and no setting; did you mean `--root`?"),
+        (["check", "mine.toml", "--tyr"], "--tyr: no such flag and no setting; did you mean `--try`?"),
+        (
+            ["gate", "mine.toml", "--trian.epochs=2"],
+            "--trian.epochs: no such flag and no setting; did you mean `--train",
+        ),
+        (["doctor", "--gpuu"], "--gpuu: no such flag and no setting; did you mean `--gpu`?"),
+        (["audit", "rows.jsonl", "--rubrik", "x"], "--rubrik: no such flag; did you mean `--rubric`?"),
+        (["publish", "runs/x", "--too", "a/b"], "--too: no such flag; did you mean `--to`?"),
+        (["show", "runs/x", "--quite-another"], "--quite-another: no such flag; `unwaver show --help` lists them"),
+    ],
+)
+def test_a_mistyped_flag_is_told_in_one_line_with_what_is_near(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"unwaver {words[0]}: {told}")
+
+
+def test_a_models_folder_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has a `config.json` too."""
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    assert cli.main(["show", str(tmp_path)]) == 2
+    assert "holds no run" in capsys.readouterr().err
+    assert cli.main(["compare", str(tmp_path), str(tmp_path)]) == 2
+    assert "is no run of a stage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ({"url": "file:///a%20b", "dir_info": {"editable": True}}, "pip install -e '/a b[hub]'"),
+        ({"url": "file:///a", "dir_info": {}}, "pip install '/a[hub]'"),
+        ({"url": "https://x.org/y", "vcs_info": {"vcs": "git"}}, "pip install 'unwaver[hub] @ git+https://x.org/y'"),
+        ({}, "pip install '.[hub]' in a clone of unwaver"),
+    ],
+)
+def test_an_extra_is_installed_from_where_the_package_came(
+    source: dict[str, object], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Installed:
+        def read_text(self, name: str) -> str:
+            return json.dumps(source)
+
+    monkeypatch.setattr("importlib.metadata.distribution", lambda name: Installed())
+    assert pip_install("hub") == told
+
+
+def test_a_librarys_log_is_not_on_stdout(capfd: pytest.CaptureFixture[str]) -> None:
+    """As DeepSpeed makes its own when it is imported."""
+    assert cli.main(["--version"]) == 0
+    log = logging.getLogger("DeepSpeed")
+    log.addHandler(handler := logging.StreamHandler(sys.stdout))
+    try:
+        log.warning("no GPU")
+        log.error("broken")
+    finally:
+        log.removeHandler(handler)
+    out, err = capfd.readouterr()
+    assert out.startswith("unwaver ") and len(out.splitlines()) == 1
+    assert err == "DeepSpeed: broken\n"
 
 
 @pytest.mark.parametrize("words", [["audit", ""], ["check", ""], ["show", ""], ["run", "r.toml", "--root", ""]])

@@ -219,6 +219,7 @@ def test_models_as_they_are_keep_their_names_and_are_compared_with_the_reference
     assert run(path, "compare") == 0
     out = capsys.readouterr().out
     assert "A: base\nB: ours\n" in out and "attack success" in out and "unseen" in out
+    assert "severe" not in out  # what nobody was asked has no row
     assert run(path, "compare", "ours", "base") == 0
     assert "A: ours\nB: base\n" in capsys.readouterr().out
     assert run(path, "compare", "ours", "nobody") == 2

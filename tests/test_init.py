@@ -226,6 +226,15 @@ def test_a_student_that_can_not_be_trained_is_told(
     assert f"--student {student}: a student is trained here" in capsys.readouterr().err
 
 
+def test_a_folder_for_the_recipe_and_a_name_that_is_no_folder_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", str(tmp_path), "--student", "somebodys-model"]) == 2
+    assert "is a folder; expected a name for the recipe's file" in capsys.readouterr().err
+    assert main(["init", str(tmp_path / "mine.toml"), "--student", "somebodys-model"]) == 0
+    assert "no folder here has this name; taken for a name on the hub" in capsys.readouterr().err
+
+
 def test_a_student_nobody_looked_at_is_said_to_be_guessed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "--show"]) == 0
     assert "its size is not known: taken as 7 billion weights" in capsys.readouterr().out

@@ -21,7 +21,7 @@ from unwaver.records import Prompt, Trace, Verdict
 from unwaver.store import RunDir, Step
 from unwaver.study.rows import Row
 
-pytest.importorskip("inspect_ai", reason="the extra is not installed: pip install 'unwaver[inspect]'")
+pytest.importorskip("inspect_ai", reason="the extra is not installed: pip install '.[inspect]'")
 
 from inspect_ai import eval as run_task
 from inspect_ai.log import EvalLog, read_eval_log

@@ -77,6 +77,7 @@ def test_a_good_recipe_has_the_papers_defaults(tmp_path: Path) -> None:
         ("[judge]\nguard = 'nobody'", ["judge.guard", "no judge `nobody`"]),
         ("[prompts.mine]\nsource = 'file'", ["prompts.mine", "`path` and `kind`"]),
         ("seed = ", ["not readable as TOML"]),
+        ("title = mine", ["not readable as TOML", "a text stands between quotes"]),
         ("[train]\nepochs = inf", ["train.epochs", "finite number"]),
         ("[train]\nglobal_batch = true", ["train.global_batch", "expected a number"]),
         ("[train]\nreport_to = 'wandb'", ["train.report_to", "expected a list"]),

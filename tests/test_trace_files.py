@@ -374,3 +374,28 @@ def test_a_thought_is_a_text() -> None:
 def test_a_row_makes_a_trace(tmp_path: Path) -> None:
     made = one(tmp_path, turns(content=SAID, thinking=THOUGHT)).trace("x")
     assert made.prompt == Prompt(text=ASKED, kind="harmful", behaviour=ASKED)
+
+
+TURN = [{"role": "user", "content": ASKED}]
+CHOICE = {"message": {"role": "assistant", "content": SAID, "reasoning_content": THOUGHT}, "finish_reason": "stop"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"request": {"model": "m", "messages": TURN}, "response": {"choices": [CHOICE]}},
+        {"messages": TURN, "response": {"choices": [CHOICE]}},
+        {"messages": TURN, "choices": [CHOICE]},
+        {"request": {"body": {"messages": TURN}}, "response": {"status_code": 200, "body": {"choices": [CHOICE]}}},
+    ],
+)
+def test_a_logged_call_of_a_chat_api_is_a_row(tmp_path: Path, row: dict[str, Any]) -> None:
+    found = one(tmp_path, row)
+    assert (*read(found), found.ending) == (ASKED, THOUGHT, SAID, "stop")
+
+
+@pytest.mark.parametrize(
+    "row", [{"request": {"messages": TURN}, "response": {"choices": [CHOICE, CHOICE]}}, {"request": 3, "choices": 4}]
+)
+def test_a_logged_call_of_another_shape_is_unread(tmp_path: Path, row: dict[str, Any]) -> None:
+    assert one(tmp_path, row).unread is not None

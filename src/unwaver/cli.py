@@ -24,7 +24,7 @@ from unwaver import __version__
 from unwaver.errors import DISK, EXIT_BAD_INPUT, EXIT_DONE, EXIT_UNFINISHED, UnwaverError
 from unwaver.plain import visible
 from unwaver.printer import left, steady
-from unwaver.progress import say
+from unwaver.progress import quiet, say
 
 STAGE_VERBS = {
     "prompts": "gather the prompt sets",
@@ -74,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # anything else runs on the same cores; threads that never spin cost a fifth on idle ones.
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
     steady()
+    quiet()
     if argv is None:
         sys.excepthook = _bug
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -115,6 +116,24 @@ def _do(arguments: list[str]) -> int:
         hint = f"did you mean `{near[0]}`?" if near else "`unwaver --help` lists the verbs"
         say(f"unwaver: no verb `{verb}`; {hint}")
         return EXIT_BAD_INPUT
+    parser, run = parser_of(verb)
+    own, rest = separate(arguments[1:], parser)
+    if "" in own:
+        parser.error("one of the arguments is empty; is a variable of the shell not set?")
+    if stray := _stray(verb, own, rest, parser):
+        say(f"{parser.prog}: {stray}")
+        return EXIT_BAD_INPUT
+    known = parser.parse_args(own)
+    with _ended_like_interrupt():
+        return run(verb, known, overrides(rest, parser))
+
+
+Verb = Callable[[str, argparse.Namespace, dict[str, Any]], int]
+"""What a verb does with its words: the verb, what it declares, the settings; the exit code."""
+
+
+def parser_of(verb: str) -> tuple[argparse.ArgumentParser, Verb]:
+    """What reads a verb's words, and what does them."""
     module = import_module(VERBS[verb][0])
     parser = _Parser(
         prog=f"unwaver {verb}",
@@ -123,13 +142,7 @@ def _do(arguments: list[str]) -> int:
         allow_abbrev=False,
     )
     module.add_arguments(parser)
-    own, rest = separate(arguments[1:], parser)
-    if "" in own:
-        parser.error("one of the arguments is empty; is a variable of the shell not set?")
-    known = parser.parse_args(own)
-    run: Callable[[str, argparse.Namespace, dict[str, Any]], int] = module.run
-    with _ended_like_interrupt():
-        return run(verb, known, overrides(rest, parser))
+    return parser, module.run
 
 
 class _Parser(argparse.ArgumentParser):
@@ -196,6 +209,30 @@ def separate(words: Sequence[str], parser: argparse.ArgumentParser) -> tuple[lis
         if not equals and (value := next(left, None)) is not None:
             settings.append(value)
     return own, settings
+
+
+def _stray(verb: str, own: Sequence[str], rest: Sequence[str], parser: argparse.ArgumentParser) -> str | None:
+    """What is said of the first flag that neither the verb nor a recipe has; None where all may be right."""
+    before = own[: own.index("--")] if "--" in own else own
+    flags = [flag for flag in parser._option_string_actions if flag.startswith("--")]
+    names = [word.partition("=")[0] for word in (*before, *rest) if word.startswith("--")]
+    unknown = [name for name in names if name not in flags]
+    settings: list[str] = []
+    if unknown and verb == "audit":
+        unknown = [name for name in unknown if not name.startswith("--judge.")]
+    elif unknown and getattr(parser, "takes_overrides", False):
+        from unwaver.verbs import settable
+
+        settings = [f"--{name.replace('_', '-')}" for name in settable(verb)]
+        unknown = [name for name in unknown if name.partition(".")[0].replace("_", "-") not in settings]
+    if not unknown:
+        return None
+    import difflib
+
+    wrong, dot, below = unknown[0].partition(".")
+    near = difflib.get_close_matches(wrong, settings if dot else [*flags, *settings], n=1)
+    hint = f"did you mean `{near[0]}{dot}{below}`?" if near else f"`{parser.prog} --help` lists them"
+    return f"{unknown[0]}: no such flag{' and no setting' if settings else ''}; {hint}"
 
 
 def overrides(rest: Sequence[str], parser: argparse.ArgumentParser) -> dict[str, Any]:

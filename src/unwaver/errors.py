@@ -7,8 +7,10 @@ see `records.Trace.failure` and `records.Verdict.reason`. The errors below end a
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import unquote
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 """What the system says of a disk that takes no more."""
@@ -22,6 +24,24 @@ EXIT_BAD_INPUT = 2
 EXIT_UNFINISHED = 3
 EXIT_NOT_MET = 4
 EXIT_CANT_TELL = 5
+
+
+def pip_install(extra: str) -> str:
+    """The command that adds an extra, from wherever this package was installed: it is on no index by its name."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        source = json.loads(distribution("unwaver").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        source = {}
+    home = str(source.get("url", ""))
+    if home.startswith("file://") and not home.endswith(".whl"):
+        how = "-e " if source.get("dir_info", {}).get("editable") else ""
+        return f"pip install {how}'{unquote(home.removeprefix('file://'))}[{extra}]'"
+    if home:
+        scheme = f"{source['vcs_info']['vcs']}+" if "vcs_info" in source else ""
+        return f"pip install 'unwaver[{extra}] @ {scheme}{home}'"
+    return f"pip install '.[{extra}]' in a clone of unwaver"
 
 
 class UnwaverError(Exception):

@@ -17,7 +17,7 @@ from typing import Any
 
 from unwaver import __version__, sources
 from unwaver.dialogue import follow
-from unwaver.errors import RecipeError
+from unwaver.errors import RecipeError, pip_install
 from unwaver.judging import ModelReader
 from unwaver.judging.asked.guards import guard_for
 from unwaver.judging.asked.rubric import judge_for
@@ -53,7 +53,7 @@ try:
     from inspect_ai.scorer import Score, mean, scorer, stderr
     from inspect_ai.solver import generate
 except ImportError as error:
-    raise RecipeError(f"{error}; Inspect is an extra: pip install 'unwaver[inspect]'") from None
+    raise RecipeError(f"{error}; Inspect is an extra: {pip_install('inspect')}") from None
 
 ENDINGS: dict[str, Ending] = {"max_tokens": "length", "model_length": "length", "content_filter": "filter"}
 """Inspect's stop reasons that are not a stop."""

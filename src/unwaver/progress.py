@@ -5,6 +5,7 @@ Names in bars and lines are data's: they are made visible and are no markup.
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -49,6 +50,24 @@ def say(text: str) -> None:
     """A line of talk on stderr, made visible. Where nobody takes it, it is lost, and the work is not."""
     with suppress(OSError):
         print(visible(text), file=sys.stderr, flush=True)
+
+
+def quiet() -> None:
+    """Libraries' logs tell what is wrong, on stderr, and nothing else; to be called before they are imported.
+
+    bitsandbytes tells of kernels nobody asked for, and DeepSpeed prints on stdout, which holds results' paths.
+    """
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    deepspeed = logging.getLogger("DeepSpeed")  # sets its level and its handler itself, and keeps a filter
+    if _on_stderr not in deepspeed.filters:
+        deepspeed.addFilter(_on_stderr)
+
+
+def _on_stderr(record: logging.LogRecord) -> bool:
+    """Say an error; whatever handler the library has gets nothing."""
+    if record.levelno >= logging.ERROR:
+        say(f"{record.name}: {record.getMessage()}")
+    return False
 
 
 @contextmanager

@@ -39,7 +39,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise RecipeError(f"{path}: {os.strerror(error.errno or 0).lower()}; expected a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RecipeError(f"{path}: not readable as TOML: {error}") from None
+        hint = "; a text stands between quotes" if "Invalid value" in str(error) else ""
+        raise RecipeError(f"{path}: not readable as TOML: {error}{hint}") from None
 
 
 def build(tree: dict[str, Any], path: Path, overrides: dict[str, Any] | None = None) -> Recipe:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from unwaver.errors import RecipeError
+from unwaver.errors import RecipeError, pip_install
 from unwaver.models import template
 from unwaver.models.loading import load_tokenizer
 from unwaver.models.weights import locate
@@ -102,5 +102,5 @@ def _tokenizer(target: str, revision: str | None) -> Any:
     try:
         import transformers  # noqa: F401
     except ImportError as error:
-        raise RecipeError(f"{target}: {error}; install it with: pip install 'unwaver[train]'") from None
+        raise RecipeError(f"{target}: {error}; install it with: {pip_install('train')}") from None
     return load_tokenizer(target, locate(target), revision)

@@ -51,6 +51,13 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {_line(error)}" if not isinstance(error, OSError) else _line(error)
 
 
+def without_bars() -> None:
+    """The library draws no bars: its loading is told in one line, and stages have bars of their own."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]
+
+
 def load_tokenizer(name: str, path: str, revision: str | None = None) -> Any:
     """A model's tokenizer."""
     if Path(path).is_dir() and not any(file.suffix in (".json", ".model", ".jinja") for file in Path(path).rglob("*")):
@@ -59,6 +66,7 @@ def load_tokenizer(name: str, path: str, revision: str | None = None) -> Any:
         )
     from transformers import AutoTokenizer
 
+    without_bars()
     with loading(name):
         return AutoTokenizer.from_pretrained(path, revision=revision)
 
@@ -67,6 +75,7 @@ def load_config(name: str, path: str, revision: str | None = None, **options: An
     """A model's configuration, of a size that can be."""
     from transformers import AutoConfig
 
+    without_bars()
     with loading(name):
         config = AutoConfig.from_pretrained(path, revision=revision, **options)
         _check_sizes(name, config.to_dict())

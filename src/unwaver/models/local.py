@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from unwaver.errors import RecipeError, RunError
+from unwaver.errors import RecipeError, RunError, pip_install
 from unwaver.models.loading import load_stops, load_weights, loading
 from unwaver.models.prompter import Prompter
 from unwaver.models.steering import steer
@@ -152,7 +152,7 @@ def _load(settings: ModelSettings) -> _Transformers | Vllm:
             return Vllm(settings) if settings.door == "vllm" else _Transformers(settings)
     except ImportError as error:
         extra = "vllm" if settings.door == "vllm" else "train"
-        raise RecipeError(f"{settings.name}: {error}; install it with: pip install 'unwaver[{extra}]'") from None
+        raise RecipeError(f"{settings.name}: {error}; install it with: {pip_install(extra)}") from None
 
 
 class _Transformers:
@@ -161,9 +161,7 @@ class _Transformers:
     def __init__(self, settings: ModelSettings) -> None:
         import torch
         from transformers import GenerationConfig
-        from transformers.utils import logging
 
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]
         path = locate(settings.target)
         say(f"{settings.label}: loading the weights")
         self._prompter = Prompter(settings, path)

@@ -19,7 +19,7 @@ from typing import Any
 
 from unwaver.errors import RecipeError
 from unwaver.kept import measured, settle, write_whole
-from unwaver.models.loading import check_whole, loading
+from unwaver.models.loading import check_whole, loading, without_bars
 from unwaver.models.portable import make_portable
 from unwaver.online import reachable
 from unwaver.progress import say
@@ -153,9 +153,8 @@ def _converted(gguf: Path) -> Path:
         return folder
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]
+    without_bars()
     say(f"turning {gguf.name} into safetensors, once (kept in {folder})")
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     with loading(gguf.name):

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from unwaver.errors import RecipeError
+from unwaver.errors import RecipeError, pip_install
 from unwaver.sources import files
 from unwaver.sources.files import Row
 from unwaver.sources.source import Home
@@ -43,7 +43,7 @@ def _table(home: Home) -> Any:
         from datasets.exceptions import DatasetsError
     except ImportError:
         raise RecipeError(
-            f'{home.id}: to read the hub, pip install "unwaver[hub]"; or give `path` to a copy of your own'
+            f"{home.id}: to read the hub, {pip_install('hub')}; or give `path` to a copy of your own"
         ) from None
     try:
         return datasets.load_dataset(

@@ -184,7 +184,7 @@ def load_traces(
     """
     for name in columns or {}:
         if name not in COLUMNS:
-            raise RecipeError(f"map {name}: no such field; expected one of {', '.join(COLUMNS)}")
+            raise RecipeError(f"--map {name}: no such field; expected one of {', '.join(COLUMNS)}")
     names = {**COLUMNS, **{name: (column,) for name, column in (columns or {}).items()}}
     missing = TRACES[where].missing if where in TRACES and not Path(where).exists() else None
     absent = set((columns or {}).values())
@@ -202,7 +202,7 @@ def load_traces(
             yield Row(number, "", None, None, "none", None, kind="benign", unread=str(error))
     for name, column in (columns or {}).items():
         if there and column in absent:
-            raise RecipeError(f"map {name}={column}: no row has such a column; the first has {there}")
+            raise RecipeError(f"--map {name}={column}: no row has such a column; the first has {there}")
 
 
 def where_replies_are_not(where: str, columns: Mapping[str, str] | None = None) -> str:
@@ -222,7 +222,7 @@ def where_replies_are_not(where: str, columns: Mapping[str, str] | None = None) 
 
 def prompt_of(row: files.Row, place: str) -> str:
     """What the model was asked in a row of traces; RecordError where that can't be told."""
-    row = _lowered(row, COLUMNS)
+    row = _lowered(_exchange(row), COLUMNS)
     messages = next((row[name] for name in COLUMNS["messages"] if row.get(name)), None)
     return _prompt(row, COLUMNS["prompt"], place) if messages is None else conversation(messages, place).prompt
 
@@ -254,7 +254,7 @@ def _row(
     missing: str | None,
     family: reasoning.Family | None,
 ) -> Row:
-    row = _lowered(row, names)
+    row = _lowered(_exchange(row), names)
     messages = next((row[name] for name in names["messages"] if row.get(name)), None)
     odd: list[str | None] = []
     if messages is not None:
@@ -280,6 +280,24 @@ def _row(
         kind=typing.cast(Kind, kind) if kind in KINDS else "harmful",
         behaviour=pick(row, names["behaviour"], place, False),
     )
+
+
+def _exchange(row: files.Row) -> files.Row:
+    """A call of a chat API as it was logged (what was sent, what came back with its one choice) as a row with turns."""
+
+    def body(value: Any) -> dict[str, Any]:
+        found = value.get("body", value) if isinstance(value, dict) else None
+        return found if isinstance(found, dict) else {}
+
+    answer = body(row.get("response")) or row
+    asked = body(row.get("request")).get("messages") or row.get("messages")
+    choices = answer.get("choices")
+    one = choices[0] if isinstance(choices, list) and len(choices) == 1 else None
+    if not isinstance(asked, list) or not isinstance(one, dict) or not isinstance(one.get("message"), dict):
+        return row
+    apart = ("request", "response", "choices")
+    rest = {name: value for name, value in row.items() if name not in apart}
+    return {**rest, "messages": [*asked, one["message"]], "finish_reason": one.get("finish_reason")}
 
 
 def _lowered(row: files.Row, names: Mapping[str, tuple[str, ...]]) -> files.Row:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from unwaver.errors import EXIT_BAD_INPUT, HeldError, RecipeError, RunError, UnwaverError
+from unwaver.errors import EXIT_BAD_INPUT, HeldError, RecipeError, RunError, UnwaverError, pip_install
 from unwaver.progress import board, say
 from unwaver.stages.calls import Place
 from unwaver.store import Step
@@ -238,7 +238,7 @@ def connect() -> Any:
     try:
         import ray
     except ImportError:
-        raise RecipeError("engine ray: not installed; try: pip install 'unwaver[ray]'") from None
+        raise RecipeError(f"engine ray: not installed; try: {pip_install('ray')}") from None
     if not ray.is_initialized():
         try:
             ray.init(address=os.environ.get("RAY_ADDRESS") or "auto", log_to_driver=False)

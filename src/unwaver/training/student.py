@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unwaver.errors import RecipeError
+from unwaver.errors import RecipeError, pip_install
 from unwaver.models.chat import family_for
 from unwaver.models.loading import load_config, load_stops, load_tokenizer
 from unwaver.models.weights import locate
@@ -20,7 +20,7 @@ def load_encoder(student: ModelSettings) -> Encoder:
     try:
         import transformers  # noqa: F401
     except ImportError as error:
-        raise RecipeError(f"{error}; install it with: pip install 'unwaver[train]'") from None
+        raise RecipeError(f"{error}; install it with: {pip_install('train')}") from None
     path = locate(student.target)
     tokenizer = load_tokenizer(student.name, path, student.revision)
     family, found = family_for(student, tokenizer)

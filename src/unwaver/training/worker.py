@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 from unwaver.errors import RunError, UnwaverError
+from unwaver.progress import quiet
 from unwaver.training.launch import held
 from unwaver.training.work import Work
 
 
 def main(folder: Path) -> int:
     """Train what the folder says; the exit code."""
+    quiet()
     try:
         held.join(folder)
         wanted, started = Work.load(folder).train.processes, int(os.environ.get("WORLD_SIZE", "1"))

@@ -74,6 +74,12 @@ def _settings_of(section: str) -> type[BaseModel] | None:
     return settings if isinstance(settings, type) and issubclass(settings, BaseModel) else None
 
 
+def settable(verb: str) -> list[str]:
+    """What a flag of a verb may begin with besides its own: the recipe's sections, and a stage's own settings."""
+    own = _settings_of(verb) if verb in Recipe.model_fields else None
+    return [*Recipe.model_fields, *(own.model_fields if own else ())]
+
+
 def in_section(section: str, overrides: dict[str, Any]) -> dict[str, Any]:
     """The flags of a stage's verb: one without a dot is a setting of the stage's own section, `--keep` of `[mix]`.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unwaver.errors import EXIT_DONE, RecipeError, RunError
-from unwaver.store import read_manifest, read_records
+from unwaver.store import read_config, read_manifest, read_records
 from unwaver.verbs import named as words
 
 if TYPE_CHECKING:
@@ -110,9 +110,11 @@ def _between(facts: Facts, reference: str, arm: str) -> list[Any]:
     for set_, metric in keys:
         a, b = (facts.values(name, set_, metric) for name in (reference, arm))
         bases = [*facts.bases(metric, reference, set_), *facts.bases(metric, arm, set_)]
-        if a and b and not any(kept_apart(bases[0], other) for other in bases[1:]):
+        both = tuple(facts.estimate(metric, name, set_) for name in (reference, arm))
+        asked = bases or any(one is not None and one.n for one in both)  # else nobody read it: no row of dashes
+        if a and b and asked and not any(kept_apart(bases[0], other) for other in bases[1:]):
             found.append(compared(a, b, (metric, set_, reference, arm)))
-            rates.append(tuple(facts.estimate(metric, name, set_) for name in (reference, arm)))
+            rates.append(both)
     return list(zip(corrected(found), rates, strict=True))
 
 
@@ -134,7 +136,7 @@ def _evaluated(path: Path) -> dict[str, Any]:
         raise RecipeError(f"{path}: there is no such directory; expected a run like runs/NAME/evaluate-1a2b3c4d")
     manifest = read_manifest(path)
     if manifest is None or manifest.get("stage") != "evaluate":
-        begun = (path / "config.json").is_file()
+        begun = "stage" in read_config(path)
         what = "is not finished" if begun else "is no run of a stage"
         what = what if manifest is None else f"is a run of the stage {manifest.get('stage')}"
         there = [f"{one.name} ({_set(one)})" for one in sorted(path.glob("evaluate-*")) if read_manifest(one)]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from unwaver.errors import EXIT_DONE, EXIT_UNFINISHED, RecipeError
+from unwaver.errors import EXIT_DONE, EXIT_UNFINISHED, RecipeError, pip_install
 from unwaver.judging.graders.sandbox import INSTALL, Sandbox
 from unwaver.progress import say
 from unwaver.recipe import ModelSettings
@@ -56,7 +56,7 @@ def _tried_out() -> int:
 
     missing = [name for name in EXTRAS["train"][0] if importlib.util.find_spec(name) is None]
     if missing:
-        raise RecipeError(f"--gpu: needs {', '.join(missing)}; install it with: pip install 'unwaver[train]'")
+        raise RecipeError(f"--gpu: needs {', '.join(missing)}; install it with: {pip_install('train')}")
     found = list(selftest.findings())
     _show(found)
     failed = [what for what, there, *_ in found if there is False and what != "GPU"]
@@ -88,7 +88,7 @@ def findings(recipe: Path | None = None, overrides: dict[str, Any] | None = None
             f"extra {extra}",
             not missing,
             use + (f" (missing: {', '.join(missing)})" if missing else ""),
-            (f"pip install 'unwaver[{extra}]'"),
+            pip_install(extra),
         )
     yield from _processors()
     yield from _training()
@@ -176,7 +176,7 @@ def _held(role: str, model: ModelSettings) -> Finding:
 
     extra = {"hf": "train", "vllm": "vllm"}.get(model.door)
     if extra is not None and any(importlib.util.find_spec(name) is None for name in EXTRAS[extra][0]):
-        return role, False, model.name, f"pip install 'unwaver[{extra}]'"
+        return role, False, model.name, pip_install(extra)
     try:
         found = recordings(model.target)[0] if model.door == "replay" else find(model.target)
     except RecipeError as error:

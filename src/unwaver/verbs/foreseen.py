@@ -15,7 +15,7 @@ from functools import cache
 from typing import Literal
 
 from unwaver import keys, teaching
-from unwaver.errors import RecipeError
+from unwaver.errors import RecipeError, pip_install
 from unwaver.judging.asked.guards import guard_for
 from unwaver.judging.language import foreign
 from unwaver.models.endpoint import VENDOR
@@ -191,7 +191,7 @@ def _held(what: str, model: ModelSettings) -> Iterator[Finding]:
         return
     package, extra = needs
     if importlib.util.find_spec(package) is None:
-        yield Finding("missing", what, f"{model.name} needs {package}; pip install 'unwaver[{extra}]'")
+        yield Finding("missing", what, f"{model.name} needs {package}; {pip_install(extra)}")
         return
     try:
         found = find(model.target)

@@ -24,6 +24,8 @@ from unwaver.sources.halves import halves
 from unwaver.sources.own import text_column
 from unwaver.sources.source import blank
 
+UNSEEN = "not looked at"
+"""How what is said of a student begins that is not on this machine yet."""
 FEWEST = 8
 """Prompts of a file of one's own."""
 
@@ -55,7 +57,7 @@ def student(name: str) -> Student:
     settings = ModelSettings(name=name if name.startswith(("hf:", "vllm:")) else f"hf:{name}")
     found = find(settings.target)
     if isinstance(found, str) and not in_cache(found):
-        return Student(settings, "not looked at: it is fetched from the hub when needed", parameters(settings, False))
+        return Student(settings, f"{UNSEEN}: it is fetched from the hub when needed", parameters(settings, False))
     tokenizer = load_tokenizer(settings.name, locate(settings.target))
     family, how = family_for(settings, tokenizer)
     if not tokenizer.chat_template:

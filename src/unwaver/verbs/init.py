@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from unwaver.errors import EXIT_DONE, RecipeError
+from unwaver.errors import EXIT_DONE, RecipeError, pip_install
 from unwaver.printer import put
 from unwaver.progress import say
 
@@ -48,6 +48,10 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     """Write the recipe, or print it."""
     target: Path = arguments.recipe
     if not arguments.show:
+        if target.is_dir():
+            raise RecipeError(
+                f"{target}: is a folder; expected a name for the recipe's file, such as {target}/mine.toml"
+            )
         if target.exists() and not arguments.force:
             raise RecipeError(f"{target}: is there already; name another file, or write over it with --force")
         _ask(arguments)
@@ -104,7 +108,7 @@ def _drafted(arguments: argparse.Namespace) -> str:
     try:
         import torch  # noqa: F401
     except ImportError as error:
-        raise RecipeError(f"{error}; install it with: pip install 'unwaver[train]'") from None
+        raise RecipeError(f"{error}; install it with: {pip_install('train')}") from None
     from unwaver import recipe_file
     from unwaver.study.steps import plans
     from unwaver.verbs import draft, given
@@ -127,6 +131,8 @@ def _drafted(arguments: argparse.Namespace) -> str:
     )
     text = draft.recipe(found)
     plans(recipe_file.arms(tomllib.loads(text), arguments.recipe))
+    if student.about.startswith(given.UNSEEN):
+        say(f"{student.model.name}: no folder here has this name; taken for a name on the hub, and not looked at")
     if found.teacher is None and not student.thinks:
         say(
             "the student's chat template has no reasoning marks: as its own teacher it may not think before it "
@@ -144,8 +150,9 @@ def _model(arguments: argparse.Namespace, role: str, default: str) -> Any:
 
 def _shape(student: Any) -> Any:
     from unwaver.training.student import load_shape
+    from unwaver.verbs.given import UNSEEN
 
-    return None if student.about.startswith("not looked at") else load_shape(student.model)
+    return None if student.about.startswith(UNSEEN) else load_shape(student.model)
 
 
 def _name(path: Path) -> str:

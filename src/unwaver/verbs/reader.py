@@ -103,7 +103,7 @@ def labelled(path: Path, part: Part, rubric: str) -> Iterator[Labelled]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: can't be read ({error})") from None
+        raise RecipeError(f"{path}: can't be read ({getattr(error, 'strerror', None) or error})") from None
     if path.name == "verdicts.jsonl":
         yield from _of_run(path.parent, part, rubric)
         return

@@ -44,6 +44,9 @@ def findings() -> Iterator[Finding]:
     """Every check, in the order it is shown, done as it is asked for."""
     import torch
 
+    from unwaver.models.loading import without_bars
+
+    without_bars()
     gpus = torch.cuda.device_count()
     yield "versions", True, ", ".join(_versions()), ""
     told = f"CUDA {torch.version.cuda}, {gpus} seen" if gpus else "none seen; what follows ran on the processor"

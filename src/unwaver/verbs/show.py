@@ -65,7 +65,7 @@ def _directory(path: Path, console: Console) -> None:
     from unwaver.printer import show_table
     from unwaver.report.terminal import mapping
 
-    if (path / "config.json").is_file():
+    if (path / "config.json").is_file() and "stage" in _config(path):
         manifest = read_manifest(path)
         console.print(mapping(manifest or {"not finished": "the command that began it goes on with it"}))
         console.print(mapping({"settings": _config(path)}))
