@@ -171,6 +171,8 @@ def packed(questions: Mapping[str, Question], about: Mapping[str, Any]) -> bytes
 
 def unpacked(content: bytes, where: str) -> tuple[dict[str, Question], dict[str, Any]]:
     """(questions by name, what is told of the file). RecordError where it is no reader, or one of another version."""
+    if not content.startswith(b"PK"):  # numpy would advise to allow pickles
+        raise RecordError(f"{where}: not a reader's file, which `unwaver reader train` writes")
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             told = json.loads(arrays["told"].tobytes())
