@@ -24,7 +24,7 @@ from markdown_it import MarkdownIt
 
 from unwaver.plain import plain, visible
 from unwaver.records import Estimate
-from unwaver.report import browser, charts, choice, facts, masks, page, readers, setting, write
+from unwaver.report import browser, charts, choice, facts, page, readers, setting, write
 from unwaver.report.sections import leaks, trade_off
 from unwaver.report.sections import lengths as lengths_section
 from unwaver.report.sections import settings as settings_section
@@ -472,18 +472,6 @@ def test_every_trace_is_carried_with_its_texts(results: Results, known: facts.Fa
     for at, entry in enumerate(texts):
         trace = by_id[index["id"][at]]
         assert entry[:2] == [trace.reasoning, trace.answer]
-
-
-def test_harmful_prompts_and_what_is_not_labelled_safe_is_masked(results: Results) -> None:
-    for row in results.rows:
-        mask = masks.masks(row)
-        if row.trace.prompt.kind != "harmful":
-            assert mask == 0
-            continue
-        assert mask & masks.MASK_PROMPT
-        assert bool(mask & masks.MASK_REASONING) == (row.label("harm:reasoning") != "safe")
-        if row.trace.answer:
-            assert bool(mask & masks.MASK_ANSWER) == (row.label("harm:answer") != "safe")
 
 
 def test_too_much_text_is_shortened_until_it_fits_and_the_evidence_stays() -> None:

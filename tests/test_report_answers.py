@@ -9,9 +9,10 @@ import pytest
 import report_results as made_up
 
 from unwaver.errors import EXIT_CANT_TELL, EXIT_DONE, EXIT_NOT_MET
+from unwaver.judging.masks import MASK_PROMPT, masks
 from unwaver.judging.readers import local_reader
 from unwaver.records import Estimate, Prompt, Trace
-from unwaver.report import before, choice, comparable, examples, masks
+from unwaver.report import before, choice, comparable, examples
 from unwaver.report.facts import Facts, titles
 from unwaver.report.limits import asked, judged
 from unwaver.report.section import Material
@@ -378,7 +379,7 @@ def test_examples_are_the_same_two_prompts_for_every_arm_and_picked_by_nobody(
         first = min(row.trace.prompt.id for row in results.rows if row.slice == example.set_)
         assert by_id[example.traces["raw"]].trace.prompt.id == first
     assert (harmful.kind, harmless.kind) == ("harmful", "borderline")
-    assert all(masks.masks(by_id[trace]) & masks.MASK_PROMPT for trace in harmful.traces.values())
+    assert all(masks(by_id[trace].trace, []) & MASK_PROMPT for trace in harmful.traces.values())
 
 
 def older(results: Results, folder: Path) -> before.Before:

@@ -37,6 +37,11 @@ def is_local(judge: str) -> bool:
     return judge == LOCAL or judge.startswith(f"{LOCAL}:")
 
 
+def read_without_model(judge: str) -> bool:
+    """The same of the name that a verdict bears: `local@` and a hash; once `rules@`."""
+    return judge.partition("@")[0] in (LOCAL, "rules") and "@" in judge
+
+
 def reader_file(judge: str) -> Path | None:
     """The file of a reader without a model; None for the shipped one."""
     return Path(judge.partition(":")[2]) if ":" in judge else None
