@@ -84,6 +84,18 @@ def test_shares_sum_to_one(text):
         assert sum(found.shares.values()) == pytest.approx(1) and 0 <= found.cued <= 1
 
 
+def test_replies_to_one_prompt_are_one_cluster():
+    texts = {str(n): (f"{ANALYSIS} {POLICY}" if n < 8 else POLICY) for n in range(16)}
+    loose, tied = (
+        {e.metric: e for e in anatomy(texts, "x", prompts=to)}
+        for to in (None, {str(n): str(n // 4) for n in range(16)})
+    )
+    for metric in ("anatomy:policy_check", "oscillation"):
+        one, other = loose[metric], tied[metric]
+        assert other.method.endswith("clustered in 4 prompts") and (one.value, one.n) == (other.value, other.n)
+        assert other.high - other.low > 1.5 * (one.high - one.low)
+
+
 # Stance
 
 

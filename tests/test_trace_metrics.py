@@ -178,6 +178,20 @@ def test_a_reasoning_without_four_steps_has_no_slope_and_says_why() -> None:
     assert found.estimate.value == pytest.approx(0, abs=0.2)
 
 
+def test_the_slope_of_replies_to_one_prompt_is_one_cluster() -> None:
+    steps = {
+        "0": "\n\n".join(["The beans are soaked overnight, and then they simmer for an hour."] * 4),
+        "1": "\n\n".join(
+            [*["The beans are soaked overnight, and they simmer."] * 3, "Mix the poison into his tea at night."]
+        ),
+    }
+    texts = {f"{kind}-{n}": text for kind, text in steps.items() for n in range(6)}
+    loose = snowball(texts, "arm").estimate
+    tied = snowball(texts, "arm", prompts={key: key[0] for key in texts}).estimate
+    assert (tied.value, tied.n) == (loose.value, loose.n) and "clustered in 2 prompts" in tied.method
+    assert tied.high - tied.low > 2 * (loose.high - loose.low)  # type: ignore[operator]
+
+
 def test_a_report_says_who_tells_harm_apart(tmp_path: Path) -> None:
     results = made_up.results(["improved"], per_set=8)
     kept = {"harmful-unseen", "borderline-unseen", "plain-unseen"}
