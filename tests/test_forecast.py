@@ -111,6 +111,13 @@ def test_every_call_of_a_small_recipe(tmp_path: Path, capsys: pytest.CaptureFixt
     assert found["judge/hf:meta-llama/Llama-Guard-3-1B"][0] == f"{3 * 2 * (3 + 3 + 60)}"
 
 
+def test_a_later_fine_tuning_is_counted_by_its_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = str(small(tmp_path, "[afterwards]\nparts = { plain = 5 }\nsteps = 3\n"))
+    page = check(capsys, recipe, "--root", str(tmp_path / "runs"), "--training-utilisation", "0.001", "--gpu", "A100")
+    tokens = (10 * 2 + 3 * 48) * (10 + 1428)  # two epochs of ten examples; three steps of 48, whatever the epochs
+    assert rows(page)["train"][-2] == f"{8 * 7e9 * tokens / 312e12 / 0.001 / 3600:,.2f}"
+
+
 def test_gpu_hours_and_disk_by_their_formulas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = str(small(tmp_path))
     words = ("--root", str(tmp_path / "runs"), "--gpu", "A100", "--training-utilisation", "0.001")
