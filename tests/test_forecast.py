@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from unwaver.cli import main
+from unwaver.recipe import PromptSet
 from unwaver.study import forecast, grid
 
 ROOT = Path(__file__).parent.parent
@@ -116,6 +117,14 @@ def test_a_later_fine_tuning_is_counted_by_its_steps(tmp_path: Path, capsys: pyt
     page = check(capsys, recipe, "--root", str(tmp_path / "runs"), "--training-utilisation", "0.001", "--gpu", "A100")
     tokens = (10 * 2 + 3 * 48) * (10 + 1428)  # two epochs of ten examples; three steps of 48, whatever the epochs
     assert rows(page)["train"][-2] == f"{8 * 7e9 * tokens / 312e12 / 0.001 / 3600:,.2f}"
+
+
+@pytest.mark.parametrize("name", ["pairs/clean", "pairs/perturbed"])
+def test_a_packaged_set_is_read_without_the_hub(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(forecast, "offline", lambda: True)
+    size = forecast._set_size(PromptSet(source=name))
+    assert (size.prompts, size.known) == (12, "") and size.tokens != forecast.PROMPT_TOKENS
+    assert forecast._set_size(PromptSet(source="math500")).known == "the hub can't be reached"
 
 
 def test_gpu_hours_and_disk_by_their_formulas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,11 +24,22 @@ from markdown_it import MarkdownIt
 
 from unwaver.plain import plain, visible
 from unwaver.records import Estimate
-from unwaver.report import browser, charts, choice, facts, page, readers, setting, write
+from unwaver.report import browser, charts, choice, facts, page, readers, setting, words, write
 from unwaver.report.sections import leaks, trade_off
 from unwaver.report.sections import lengths as lengths_section
 from unwaver.report.sections import settings as settings_section
-from unwaver.report.tables import Cell, Table, comma_separated, in_markdown, latex, markdown, of, paragraph, percent
+from unwaver.report.tables import (
+    Cell,
+    Table,
+    comma_separated,
+    in_markdown,
+    latex,
+    markdown,
+    number,
+    of,
+    paragraph,
+    percent,
+)
 from unwaver.study import grid
 from unwaver.study.measures import of_table
 from unwaver.study.results import Results, collect
@@ -293,6 +304,12 @@ def test_the_scatter_says_who_tells_harm_apart() -> None:
     assert figure.notes[0].startswith(
         "Told apart (per cent of harmful prompts refused less that of harmless ones): raw "
     )
+
+
+def test_nothing_is_less_than_nothing(results: Results) -> None:
+    points = [{"arm": "a", "raw": False, "refuses_harmful": 40.2, "refuses_harmless": 40.5}]
+    assert "a 0." in trade_off._apart_note(points)
+    assert (percent(-1e-9), words.points(-1e-5), number(-0.001, 2).text) == ("0.0\u00a0%", "+0.0", "0.00")
 
 
 def test_names_in_the_scatter_do_not_stand_on_each_other() -> None:

@@ -138,7 +138,7 @@ def set_sizes(work: Iterable[Plan], root: Path) -> dict[str, SetSize]:
 
 def _set_size(entry: PromptSet) -> SetSize:
     known = sources.known_size(entry)
-    if known is not None and offline():
+    if known is not None and sources.fetched(entry) and offline():
         return _from_catalogue(entry, known, "the hub can't be reached")
     try:
         return _size(gather(entry))
