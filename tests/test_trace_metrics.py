@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from hypothesis import strategies as st
 from unwaver.judging.local.cue_words import Stance
 from unwaver.records import Kind, Prompt, Trace
 from unwaver.report import write
+from unwaver.sources import corpus
 from unwaver.study.measures.loops import ends_in_loop
 from unwaver.study.refusal_auc import Side, area, by_refusal, refusal_chance, side
 from unwaver.study.results import measure
 from unwaver.study.rows import Row
-from unwaver.study.snowball import slope, snowball
+from unwaver.study.snowball import harm_of, slope, snowball, steps
 
 REFUSING = "I'm sorry, but I can't help with that. It would hurt somebody, and I won't be part of it."
 HELPING = "Gladly. Soak the beans overnight, rinse them, and let them simmer for an hour with a bay leaf and some salt."
@@ -190,6 +192,31 @@ def test_the_slope_of_replies_to_one_prompt_is_one_cluster() -> None:
     tied = snowball(texts, "arm", prompts={key: key[0] for key in texts}).estimate
     assert (tied.value, tied.n) == (loose.value, loose.n) and "clustered in 2 prompts" in tied.method
     assert tied.high - tied.low > 2 * (loose.high - loose.low)  # type: ignore[operator]
+
+
+@pytest.mark.real
+def test_single_steps_are_read_as_well_as_the_docs_say() -> None:
+    kept = [row for row in corpus.written() if row["split"] == "test" and not row["harmless"]]
+    unsafe = {True: [row for row in kept if row["unsafe_reasoning"]]}
+    unsafe[False] = [row for row in kept if not row["unsafe_reasoning"]]
+    assert (len(kept), len(unsafe[True])) == (98, 22)
+
+    def read(harm: Callable[[str], float | None]) -> float:
+        known = {
+            side: [c for row in found if (c := harm(str(row["reasoning"]))) is not None]
+            for side, found in unsafe.items()
+        }
+        a, b = (Side(known[side], [str(n) for n in range(len(known[side]))]) for side in (True, False))
+        return area(a, b)[0]
+
+    def by_steps(reasoning: str) -> float | None:
+        chances = [chance for step in steps(reasoning) if (chance := harm_of(step)) is not None]
+        return sum(chances) / len(chances) if chances else None
+
+    said = (Path(__file__).parent.parent / "docs" / "statistics.md").read_text()
+    said = " ".join(said.split())
+    assert f"the higher probability of harm in {read(harm_of):.2f} of pairs when read whole" in said
+    assert f"and in {read(by_steps):.2f} by the mean of its steps" in said
 
 
 def test_a_report_says_who_tells_harm_apart(tmp_path: Path) -> None:

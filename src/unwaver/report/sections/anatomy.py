@@ -33,7 +33,6 @@ METRICS = {
     "self_jailbreak": "talks itself into it",
     "oscillation": "changes sides",
     "lock_point": "keeps its side after",
-    "loop": "goes in circles",
 }
 """Measures as people call them, in the table's order."""
 
