@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unwaver.judging.local.cue_words import Stance
-from unwaver.records import Kind, Prompt, Trace
+from unwaver.judging.local.reader_file import shipped
+from unwaver.records import Kind, Prompt, Trace, Verdict
 from unwaver.report import write
 from unwaver.sources import corpus
 from unwaver.study.measures.loops import ends_in_loop
@@ -83,6 +84,25 @@ def test_what_has_no_answer_is_unscored_with_its_reason_and_too_few_have_no_valu
     assert told.estimate.value is None and (told.estimate.n, told.estimate.n_unscored) == (10, 3)
     assert dict(told.unscored) == {"the answer was never reached (truncated)": 3}
     assert "fewer than 5" in told.estimate.method
+
+
+def test_the_runs_own_labels_decide_where_there_are_any() -> None:
+    def labelled(each: Row, label: str | None, judge: str = "a-judge@1") -> Row:
+        labels = None if label is None else (label,)
+        verdict = Verdict(
+            trace=each.trace.id, rubric="refusal@1", judge=judge, looked_at="answer", labels=labels, reason="said so"
+        )
+        return replace(each, readings={"refusal:answer": verdict})
+
+    bare = rows([HELPING] * 8, [REFUSING] * 8)  # as the shipped reader has it, the wrong way round
+    (by_reader,) = by_refusal(bare, "a", most=5)
+    own = [labelled(each, "refusal" if each.slice == "harmful" else "partial") for each in bare[:-1]]
+    (by_judge,) = by_refusal([*own, labelled(bare[-1], None)], "a", most=5)
+    assert (by_reader.estimate.value, by_reader.by, by_reader.harmful) == (0.0, "", 5)
+    assert (by_judge.estimate.value, by_judge.by, by_judge.harmful) == (1.0, "a-judge@1", 8), "nothing to be read anew"
+    assert dict(by_judge.unscored) == {"said so": 1} and "labels of a-judge@1" in by_judge.estimate.method
+    (again,) = by_refusal([labelled(each, "refusal", shipped().judge) for each in bare], "a")
+    assert (again.estimate.value, again.by) == (0.0, ""), "its probabilities say more than its labels"
 
 
 def test_several_replies_to_a_prompt_are_one_score() -> None:
@@ -234,7 +254,7 @@ def test_a_report_says_who_tells_harm_apart(tmp_path: Path) -> None:
                     "ending": "stop",
                 }
             ),
-            each.readings,
+            {key: verdict for key, verdict in each.readings.items() if key != "refusal:answer"},
         )
         for each in results.rows
         if each.slice in kept
