@@ -12,6 +12,7 @@ from training_fixtures import save_student
 from unwaver import recipe_file
 from unwaver.cli import main
 from unwaver.errors import RecipeError
+from unwaver.recipe import TrainSettings
 from unwaver.report import facts
 from unwaver.report.sections import settings as settings_section
 from unwaver.study import grid
@@ -80,6 +81,29 @@ def test_a_set_that_is_not_there_is_named(tmp_path: Path) -> None:
         recipe_file.load(written(tmp_path, part="latter"))
 
 
+@pytest.mark.parametrize(
+    ("train", "method", "adapters"),
+    [
+        ('method = "dpo"\nloss = "ipo"\ndpo = { beta = 0.2 }\nlora = { r = 4 }', "lora", True),
+        ('method = "dpo"', "full", False),
+        ('method = "lora"', "lora", True),
+    ],
+)
+def test_it_moves_what_the_safety_training_moved(tmp_path: Path, train: str, method: str, adapters: bool) -> None:
+    path = written(tmp_path)
+    text = path.read_text().replace("[train]\n", f"[train]\n{train}\n")
+    if "dpo" in train:
+        text = text.replace("[mix]\n", '[distil]\nsamples = 2\n[mix]\nrejected = { safety = "safety" }\n').replace(
+            ", plain = 6", ""
+        )
+    path.write_text(text)
+    loaded = recipe_file.load(path)
+    later = loaded.later()
+    assert later is not None and (later.train.method, later.train.adapters) == (method, adapters)
+    again = TrainSettings.model_validate_json(later.train.model_dump_json())  # as a training process is handed it
+    assert again == later.train and again.lora == loaded.train.lora
+
+
 @pytest.mark.real
 def test_it_goes_on_from_the_trained_weights_for_so_many_steps(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -97,6 +121,9 @@ def test_it_goes_on_from_the_trained_weights_for_so_many_steps(
     assert (told["steps"], told["counts"]["trained"]) == (5, 8)  # three passes over eight examples would be six
     assert told["settings"]["learning_rate"] == 2e-3
     assert str(first / "model") in (second / "work.json").read_text()
+    card = (second / "model" / "README.md").read_text()
+    assert "5 of 4 examples, 2.5 epochs" in card and "further on harmless prompts" in card
+    assert "to reason safely" in (first / "model" / "README.md").read_text()
     weights = [load_file(path / "model" / "model.safetensors") for path in (first, second)]
     moved = max(abs(weights[0][name] - weights[1][name]).max() for name in weights[0])
     assert 0 < moved < 5 * 2e-3 * 2  # of five steps of Adam at this rate, from there and not from the raw student

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unwaver.judging.anatomy import Anatomy, sentences
-from unwaver.judging.local.cue_words import CHUNK, LOOP, Stance, by_cues, parts, segment, stance
+from unwaver.judging.local.cue_words import CHUNK, Stance, by_cues, parts, segment, stance
 from unwaver.reasoning import split
 from unwaver.study.anatomy import anatomy, judged
 
@@ -84,6 +84,18 @@ def test_shares_sum_to_one(text):
         assert sum(found.shares.values()) == pytest.approx(1) and 0 <= found.cued <= 1
 
 
+def test_replies_to_one_prompt_are_one_cluster():
+    texts = {str(n): (f"{ANALYSIS} {POLICY}" if n < 8 else POLICY) for n in range(16)}
+    loose, tied = (
+        {e.metric: e for e in anatomy(texts, "x", prompts=to)}
+        for to in (None, {str(n): str(n // 4) for n in range(16)})
+    )
+    for metric in ("anatomy:policy_check", "oscillation"):
+        one, other = loose[metric], tied[metric]
+        assert other.method.endswith("clustered in 4 prompts") and (one.value, one.n) == (other.value, other.n)
+        assert other.high - other.low > 1.5 * (one.high - one.low)
+
+
 # Stance
 
 
@@ -91,7 +103,7 @@ def test_a_stance_is_read_chunk_by_chunk():
     text = "\n".join([FILLER * 2, REFUSING, FILLER, COMPLYING, FILLER, REFUSING])
     found = stance(text)
     assert [s for s in found.chunks if s] == [-1, 1, -1]
-    assert (found.changes, found.final, found.loops) == (2, -1, False)
+    assert (found.changes, found.final) == (2, -1)
     assert found.filled[0] == 0 and 0 not in found.filled[found.chunks.index(-1) :]
 
 
@@ -116,9 +128,7 @@ def test_forward_fill(chunks, filled, changes, final):
     assert (found.filled, found.changes, found.final) == (filled, changes, final)
 
 
-def test_a_trace_that_goes_round_in_circles():
-    assert stance(FILLER * 2 * (LOOP + 1)).loops
-    assert not stance(FILLER * 20).loops
+def test_a_long_text_is_cut_into_chunks():
     assert len(stance("x" * CHUNK * 10).chunks) == pytest.approx(10, abs=1)
 
 
@@ -149,7 +159,7 @@ def test_an_arm_in_figures():
         (3, 2, "default", "none", 1)
     }
     assert found["oscillation"].value == pytest.approx(1 / 3)
-    assert found["loop"].value == 0
+    assert "loop" not in found
     assert sum(
         found[f"anatomy:{name}"].value for name in ("problem_analysis", "policy_check", "response_formulation")
     ) == pytest.approx(1)
@@ -215,6 +225,6 @@ def test_on_real_safe_traces():
     """Distilled under a policy prompt and kept because they were safe: policy is checked, almost none persuades itself."""
     reasonings = {str(i): split(row["response"]).reasoning for i, row in enumerate(json.loads(DATA.read_text()))}
     found = {e.metric: e.value for e in anatomy(reasonings, "STAR-1")}
-    assert found["self_jailbreak"] < 0.02 and found["loop"] == 0
+    assert found["self_jailbreak"] < 0.02
     assert found["anatomy:policy_check"] > 0.3
     assert sum(parts(r).cued for r in reasonings.values()) / len(reasonings) > 0.85

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from unwaver.cli import main
+from unwaver.recipe import PromptSet
 from unwaver.study import forecast, grid
 
 ROOT = Path(__file__).parent.parent
@@ -109,6 +110,21 @@ def test_every_call_of_a_small_recipe(tmp_path: Path, capsys: pytest.CaptureFixt
     # Every reply is read once for refusal, and by the guard in its answer, its reasoning and both.
     assert found["judge/openai:j"][0] == f"{40 + 2 * (3 + 3 + 60)}"
     assert found["judge/hf:meta-llama/Llama-Guard-3-1B"][0] == f"{3 * 2 * (3 + 3 + 60)}"
+
+
+def test_a_later_fine_tuning_is_counted_by_its_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = str(small(tmp_path, "[afterwards]\nparts = { plain = 5 }\nsteps = 3\n"))
+    page = check(capsys, recipe, "--root", str(tmp_path / "runs"), "--training-utilisation", "0.001", "--gpu", "A100")
+    tokens = (10 * 2 + 3 * 48) * (10 + 1428)  # two epochs of ten examples; three steps of 48, whatever the epochs
+    assert rows(page)["train"][-2] == f"{8 * 7e9 * tokens / 312e12 / 0.001 / 3600:,.2f}"
+
+
+@pytest.mark.parametrize("name", ["pairs/clean", "pairs/perturbed"])
+def test_a_packaged_set_is_read_without_the_hub(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(forecast, "offline", lambda: True)
+    size = forecast._set_size(PromptSet(source=name))
+    assert (size.prompts, size.known) == (12, "") and size.tokens != forecast.PROMPT_TOKENS
+    assert forecast._set_size(PromptSet(source="math500")).known == "the hub can't be reached"
 
 
 def test_gpu_hours_and_disk_by_their_formulas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -152,7 +152,13 @@ def test_the_worst_decides_the_exit_code() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("asrr", "expected a measure"), ("refused_harm_style", "expected a measure")]
+    ("name", "told"),
+    [
+        ("asrr", "expected a measure"),
+        ("refused_harm_style", "expected a measure"),
+        ("refusal_auc", "the report works it out from a sample.*over_refusal"),
+        ("snowball_slope", "from a sample"),
+    ],
 )
 def test_a_limit_of_no_measure_is_told(name: str, told: str) -> None:
     with pytest.raises(RecipeError, match=told):

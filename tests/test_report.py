@@ -24,11 +24,22 @@ from markdown_it import MarkdownIt
 
 from unwaver.plain import plain, visible
 from unwaver.records import Estimate
-from unwaver.report import browser, charts, choice, facts, masks, page, readers, setting, write
+from unwaver.report import browser, charts, choice, facts, page, readers, setting, words, write
 from unwaver.report.sections import leaks, trade_off
 from unwaver.report.sections import lengths as lengths_section
 from unwaver.report.sections import settings as settings_section
-from unwaver.report.tables import Cell, Table, comma_separated, in_markdown, latex, markdown, of, paragraph, percent
+from unwaver.report.tables import (
+    Cell,
+    Table,
+    comma_separated,
+    in_markdown,
+    latex,
+    markdown,
+    number,
+    of,
+    paragraph,
+    percent,
+)
 from unwaver.study import grid
 from unwaver.study.measures import of_table
 from unwaver.study.results import Results, collect
@@ -295,6 +306,12 @@ def test_the_scatter_says_who_tells_harm_apart() -> None:
     )
 
 
+def test_nothing_is_less_than_nothing(results: Results) -> None:
+    points = [{"arm": "a", "raw": False, "refuses_harmful": 40.2, "refuses_harmless": 40.5}]
+    assert "a 0." in trade_off._apart_note(points)
+    assert (percent(-1e-9), words.points(-1e-5), number(-0.001, 2).text) == ("0.0\u00a0%", "+0.0", "0.00")
+
+
 def test_names_in_the_scatter_do_not_stand_on_each_other() -> None:
     arms = [f"recipe {n}" for n in range(9)]
     results = made_up.results(arms, per_set=4)
@@ -472,18 +489,6 @@ def test_every_trace_is_carried_with_its_texts(results: Results, known: facts.Fa
     for at, entry in enumerate(texts):
         trace = by_id[index["id"][at]]
         assert entry[:2] == [trace.reasoning, trace.answer]
-
-
-def test_harmful_prompts_and_what_is_not_labelled_safe_is_masked(results: Results) -> None:
-    for row in results.rows:
-        mask = masks.masks(row)
-        if row.trace.prompt.kind != "harmful":
-            assert mask == 0
-            continue
-        assert mask & masks.MASK_PROMPT
-        assert bool(mask & masks.MASK_REASONING) == (row.label("harm:reasoning") != "safe")
-        if row.trace.answer:
-            assert bool(mask & masks.MASK_ANSWER) == (row.label("harm:answer") != "safe")
 
 
 def test_too_much_text_is_shortened_until_it_fits_and_the_evidence_stays() -> None:

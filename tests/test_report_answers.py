@@ -9,11 +9,12 @@ import pytest
 import report_results as made_up
 
 from unwaver.errors import EXIT_CANT_TELL, EXIT_DONE, EXIT_NOT_MET
+from unwaver.judging.masks import MASK_PROMPT, masks
 from unwaver.judging.readers import local_reader
 from unwaver.records import Estimate, Prompt, Trace
-from unwaver.report import before, choice, comparable, examples, masks
+from unwaver.report import before, choice, comparable, examples
 from unwaver.report.facts import Facts, titles
-from unwaver.report.limits import asked, judged
+from unwaver.report.limits import Judged, asked, judged
 from unwaver.report.section import Material
 from unwaver.report.sections import (
     anatomy,
@@ -183,10 +184,23 @@ def test_the_answers_say_the_limits_as_the_gate_judges_them(
         told.add(state)
         assert f"{arm}: {WORDS[state]}" in found["Is it fit to ship?"]
         for one in gate:
-            sentence = f"{titles()[one.metric]} {asked(one)}: {one.state}"
-            assert (sentence in found["Is it fit to ship?"]) == (one.state != "met")
-            assert one.metric not in asks or f"your limit, {sentence}" in found[asks[one.metric]]
+            mine = next(part for part in found["Is it fit to ship?"].split(" | ") if part.startswith(f"{arm}: "))
+            named = f"{titles()[one.metric]} {asked(one)}"
+            assert (named in mine) == (one.state != "met")
+            assert one.metric not in asks or f"your limit, {named}: {one.state}" in found[asks[one.metric]]
     assert told <= states
+
+
+def test_a_reason_that_several_limits_share_is_said_once(results: Results) -> None:
+    found = [
+        Judged(metric, "a", limit, "can't tell", None, None, None, 0, None, "nothing was scored")
+        for metric, limit in (("asr", 0.1), ("over_refusal", 0.2))
+    ]
+    found.append(Judged("accuracy", "a", 0.5, "not met", 0.1, 0.0, 0.2, 40, None, ""))
+    assert answers._fitness(found).text == (
+        "not fit to ship by your limits (attack success at most 10 %, over-refusal at most 20 %: can't tell, nothing was "
+        "scored; accuracy at least 50 %: not met)"
+    )
 
 
 def test_limits_are_not_judged_while_steps_are_owed(results: Results) -> None:
@@ -378,7 +392,7 @@ def test_examples_are_the_same_two_prompts_for_every_arm_and_picked_by_nobody(
         first = min(row.trace.prompt.id for row in results.rows if row.slice == example.set_)
         assert by_id[example.traces["raw"]].trace.prompt.id == first
     assert (harmful.kind, harmless.kind) == ("harmful", "borderline")
-    assert all(masks.masks(by_id[trace]) & masks.MASK_PROMPT for trace in harmful.traces.values())
+    assert all(masks(by_id[trace].trace, []) & MASK_PROMPT for trace in harmful.traces.values())
 
 
 def older(results: Results, folder: Path) -> before.Before:

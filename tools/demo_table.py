@@ -114,8 +114,8 @@ def table() -> str:
 
 
 def _spread(values: Sequence[float]) -> str:
-    mean = f"{statistics.fmean(values):.0f}"
-    return mean if len(values) == 1 else f"{mean} ({min(values):.0f} to {max(values):.0f})"
+    mean = f"{statistics.fmean(values):z.0f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):z.0f} to {max(values):z.0f})"
 
 
 def write() -> None:

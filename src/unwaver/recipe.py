@@ -37,6 +37,11 @@ def is_local(judge: str) -> bool:
     return judge == LOCAL or judge.startswith(f"{LOCAL}:")
 
 
+def read_without_model(judge: str) -> bool:
+    """The same of the name that a verdict bears: `local@` and a hash; once `rules@`."""
+    return judge.partition("@")[0] in (LOCAL, "rules") and "@" in judge
+
+
 def reader_file(judge: str) -> Path | None:
     """The file of a reader without a model; None for the shipped one."""
     return Path(judge.partition(":")[2]) if ":" in judge else None
@@ -547,7 +552,8 @@ class EvaluationSet(Settings):
 
 class AfterwardsSettings(Settings):
     """Somebody's later, harmless fine-tuning of the trained student, before it is evaluated: does what was taught last?
-    Trained as `[train]` says, with the weights the safety training left."""
+    Trained as `[train]` says, with the weights the safety training left; after `dpo`, which takes pairs, plainly: by an
+    adapter where that trained one, else on all weights."""
 
     parts: dict[str, Count] = Field(min_length=1)
     """How many examples of each set of harmless prompts, as `mix.parts` has them; `[distil]` says how they are made."""
@@ -695,12 +701,11 @@ class Recipe(Settings):
         if settings is None or not settings.steps or not self.parts():
             return None
         rate = settings.learning_rate or self.train.learning_rate
-        method = "full" if self.train.method == "dpo" else self.train.method
-        update = {
-            "mix": MixSettings(parts=settings.parts, keep="everything"),
-            "train": self.train.model_copy(update={"learning_rate": rate, "method": method}),
-        }
-        return self.model_copy(update=update)
+        train = self.train.model_copy(update={"learning_rate": rate})
+        if train.method == "dpo":  # there are no pairs of harmless prompts
+            method = "lora" if train.adapters else "full"
+            train = train.model_copy(update={"method": method, "loss": "sigmoid", "dpo": {}})
+        return self.model_copy(update={"mix": MixSettings(parts=settings.parts, keep="everything"), "train": train})
 
     def parts(self) -> list[str]:
         """The prompt sets that are trained on."""

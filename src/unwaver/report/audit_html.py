@@ -1,7 +1,7 @@
 """An audit as one self-contained HTML page: figures, examples with their evidence, and what to do about it.
 
 Reads an `AuditPage` and the examples kept beside it. Every text from the file is escaped and made visible; requests
-that seek harm, and replies to them that are not labelled safe, are folded away until a reader opens them. The page
+that seek harm, and replies to them that no model labelled safe, are folded away until a reader opens them. The page
 holds no script and asks for nothing from anywhere.
 """
 

@@ -2,8 +2,8 @@
 
 Reads the rows of `Results`; writes gzipped JSON in base64, so that no byte a model wrote stands in the page's markup.
 Texts are made visible (`plain.visible`) and long ones shortened so that the page keeps to its size: what is left out is
-said in place, and stands in the run's `traces.jsonl`. Which texts are masked until somebody asks is decided here:
-harmful prompts, and any part of a reply to one that is not labelled safe.
+said in place, and stands in the run's `traces.jsonl`. Which texts are masked until somebody asks is decided by
+`judging.masks`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from unwaver.judging.masks import masks
+from unwaver.judging.people import Label
 from unwaver.plain import visible
 from unwaver.records import NO_PATTERN, Trace, Verdict
 from unwaver.report.examples import Example
 from unwaver.report.facts import Facts
-from unwaver.report.masks import masks
 from unwaver.report.teachers import Teachers, teacher_of
 from unwaver.study.rows import Row, pair_key
 
@@ -85,7 +86,7 @@ def payload(facts: Facts, budget: int = BUDGET, most: int | None = None, example
         limit = max(SHORTEST, int(0.9 * limit * budget / sum(map(len, packets))))
     trained_on = Teachers(facts).trained_on
     return Payload(
-        _index(rows, verdicts, trained_on, _places(facts, rows, examples)),
+        _index(rows, verdicts, _people(facts), trained_on, _places(facts, rows, examples)),
         packets,
         len(rows),
         shortened,
@@ -136,6 +137,15 @@ def _verdicts(facts: Facts) -> dict[str, list[Verdict]]:
     return {trace: list(by_key.values()) for trace, by_key in found.items()}
 
 
+def _people(facts: Facts) -> dict[str, list[Label]]:
+    """What people found, by trace."""
+    found: dict[str, list[Label]] = defaultdict(list)
+    for given in facts.results.labelled.given.values():
+        for trace, labels in given.items():
+            found[trace] += labels
+    return found
+
+
 def _places(facts: Facts, rows: Sequence[Row], examples: Sequence[Example]) -> list[list[Any]]:
     """Of each example its set, its kind, and by arm the name and the number of its row."""
     at = {(row.arm, row.trace.id): number for number, row in enumerate(rows)}
@@ -150,7 +160,11 @@ def _places(facts: Facts, rows: Sequence[Row], examples: Sequence[Example]) -> l
 
 
 def _index(
-    rows: Sequence[Row], verdicts: dict[str, list[Verdict]], trained_on: Mapping[str, int], examples: list[list[Any]]
+    rows: Sequence[Row],
+    verdicts: Mapping[str, Sequence[Verdict]],
+    people: Mapping[str, Sequence[Label]],
+    trained_on: Mapping[str, int],
+    examples: list[list[Any]],
 ) -> str:
     arms, sets, endings, tags, prompts = _Numbers(), _Numbers(), _Numbers(), _Numbers(), _Numbers()
     shown: list[list[Any]] = []
@@ -167,7 +181,7 @@ def _index(
         columns["ending"].append(endings(trace.ending))
         columns["id"].append(trace.id[:12])
         columns["tokens"].append([trace.tokens_in, trace.tokens_out, trace.tokens_reasoning])
-        columns["mask"].append(masks(row))
+        columns["mask"].append(masks(trace, verdicts.get(trace.id, ()), people.get(trace.id, ())))
         columns["mix"].append(0 if row.stage == "evaluate" else trained_on[trace.id])
         columns["tags_of"].append([tags(tag) for tag in _tags(verdicts.get(trace.id, ()))])
     index = {

@@ -24,6 +24,13 @@ from unwaver.study.correction import rate
 from unwaver.study.measures import measures
 from unwaver.study.reader_error import Misreading
 
+REPORTED = {
+    "refusal_auc": "refusal and over_refusal",
+    "snowball_slope": "asr_reasoning",
+    "oscillation": "asr_reasoning",
+}
+"""Figures that only the report makes -> the measures that say the nearest."""
+
 State = Literal["met", "not met", "can't tell"]
 
 
@@ -50,6 +57,11 @@ class Judged:
 def check(recipe: Recipe) -> None:
     """RecipeError for a limit of what is no measure, or has no better side."""
     for name in recipe.limits:
+        if name in REPORTED:
+            raise RecipeError(
+                f"limits.{name}: the report works it out from a sample of the replies, so no limit is held against it; "
+                f"expected a measure, such as {REPORTED[name]}"
+            )
         one = measures().get(name)
         if one is None or one.better is None:
             known = ", ".join(sorted(name for name, one in measures().items() if one.better))

@@ -16,7 +16,7 @@ from unwaver.judging.anatomy import Anatomy, read_in
 from unwaver.judging.local.cue_words import by_cues
 from unwaver.judging.local.reader_file import opened
 from unwaver.judging.questions import GUARD, HARM, HARM_OF_ANSWER, PATTERNS_SHOWN, REFUSAL
-from unwaver.recipe import LOCAL, is_local, reader_file
+from unwaver.recipe import is_local, read_without_model, reader_file
 from unwaver.records import PATTERNS
 from unwaver.report.facts import Facts
 from unwaver.report.reasonings import CUE_WORDS, judged, reasonings
@@ -177,7 +177,7 @@ def trust(facts: Facts, compared: list[Compared], *questions: str) -> str:
     local = {question: reader for question, reader in readers.items() if is_local(reader)}
     if not local:
         return ""
-    mine = [c for c in compared if c.first.startswith(LOCAL) and c.second == WRITTEN and c.found.n]
+    mine = [c for c in compared if read_without_model(c.first) and c.second == WRITTEN and c.found.n]
     known = {c.question.partition(" (")[0]: c.found for c in mine}
     said = [f"{_HARM.get(q, q)} {percent(known[q].share, known[q].n)}" for q in local if q in known]
     text = f"Read without a model. {measured(local)}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from unwaver.judging.anatomy import read_in
 from unwaver.judging.questions import ANATOMY
 from unwaver.records import Estimate, Verdict
+from unwaver.report.doubts import behaviour_of
 from unwaver.report.facts import Facts, harmful_rows
 from unwaver.report.teachers import teacher_of
 from unwaver.study.anatomy import anatomy
@@ -40,6 +41,11 @@ def reasonings(facts: Facts) -> dict[str, dict[str, str | None]]:
     return {name: dict(sorted(found.items())[:share]) for name, found in texts.items() if any(found.values())}
 
 
+def prompts(facts: Facts) -> dict[str, str]:
+    """By trace, what is asked of it: the behaviour that a prompt seeks, the same on all sets and for all seeds."""
+    return {row.trace.id: behaviour_of(row.trace) for row in [*facts.results.rows, *facts.results.teacher_rows]}
+
+
 def judged(facts: Facts) -> dict[str, Verdict]:
     """By trace, the first judge's verdict through the rubric `anatomy`; none where the recipe names no judge for it."""
     rows = [*facts.results.rows, *facts.results.teacher_rows]
@@ -55,13 +61,18 @@ class Apart:
     estimates: list[Estimate]
 
 
-def anatomies(texts: Mapping[str, Mapping[str, str | None]], verdicts: Mapping[str, Verdict]) -> list[Apart]:
-    """What the reasonings are made of, by author: read by cue words, and the same reasonings by whom a judge read."""
+def anatomies(
+    texts: Mapping[str, Mapping[str, str | None]], verdicts: Mapping[str, Verdict], to: Mapping[str, str]
+) -> list[Apart]:
+    """What the reasonings are made of, by author: read by cue words, and the same reasonings by whom a judge read.
+
+    `to`: by trace, the prompt (`prompts`).
+    """
     made = []
     for name, found in texts.items():
-        made.append(Apart(name, CUE_WORDS, anatomy(found, name)))
+        made.append(Apart(name, CUE_WORDS, anatomy(found, name, prompts=to)))
         mine = {key: verdicts[key] for key in found if key in verdicts}
         for judge in dict.fromkeys(verdict.judge for verdict in mine.values()):
             read = {key: read_in(verdict) for key, verdict in mine.items() if verdict.judge == judge}
-            made.append(Apart(name, judge, anatomy_by_judge(found, read, name)))
+            made.append(Apart(name, judge, anatomy_by_judge(found, read, name, prompts=to)))
     return made

@@ -181,7 +181,7 @@
     if (hidden(row, part)) {
       const button = make("button", "masked");
       button.type = "button";
-      const why = part === "prompt" ? " of a harmful request" : ", not labelled safe";
+      const why = part === "prompt" ? " of a harmful request" : ", labelled safe by no person and no model";
       const say = `${text.length.toLocaleString("en")} characters${why}`;
       button.append(make("b", "", "Masked: click, or press Enter, to show"), say);
       button.addEventListener("click", () => { shown.add(`${row}:${part}`); show(); replies(); });

@@ -118,9 +118,10 @@ class Material:
     @cached_property
     def snowballs(self) -> list[Snowball]:
         """Whether harm grows along them, author by author."""
-        return [snowball(found, name) for name, found in self.texts.items()]
+        to = reasonings.prompts(self.facts)
+        return [snowball(found, name, prompts=to) for name, found in self.texts.items()]
 
     @cached_property
     def apart(self) -> list[reasonings.Apart]:
         """The same taken apart."""
-        return reasonings.anatomies(self.texts, reasonings.judged(self.facts))
+        return reasonings.anatomies(self.texts, reasonings.judged(self.facts), reasonings.prompts(self.facts))

@@ -75,7 +75,7 @@ def decimals(n: int | None) -> int:
 
 def percent(value: float | None, n: int | None = None) -> str:
     """A rate as people read it, with a blank that does not break."""
-    return NOTHING if value is None else f"{100 * value:.{decimals(n)}f}\u00a0%"
+    return NOTHING if value is None else f"{100 * value:z.{decimals(n)}f}\u00a0%"
 
 
 def of(estimate: Estimate | None, word: Word | None = None, hint: str = "") -> Cell:
@@ -97,7 +97,7 @@ def of(estimate: Estimate | None, word: Word | None = None, hint: str = "") -> C
 
 def number(value: float | None, digits: int = 0) -> Cell:
     """The cell of a plain number."""
-    return Cell(NOTHING) if value is None else Cell(f"{value:,.{digits}f}", value)
+    return Cell(NOTHING) if value is None else Cell(f"{value:z,.{digits}f}", value)
 
 
 def unit(estimate: Estimate, digits: int, hint: str = "") -> Cell:

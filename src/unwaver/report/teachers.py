@@ -14,8 +14,8 @@ from functools import cached_property
 from unwaver.judging.questions import PATTERNS_SHOWN
 from unwaver.records import PATTERNS, Estimate
 from unwaver.report.facts import Facts
-from unwaver.study.rows import Row
-from unwaver.study.stats import Label, rate_over_seeds
+from unwaver.study.rows import Row, pair_key
+from unwaver.study.stats import Label, gathered, rate_over_seeds
 
 GROUPS = ("before the guard", "after the guard", "in the mix")
 """The traces a pattern's share is taken of (`study.results.pattern_shares`)."""
@@ -90,5 +90,11 @@ class Teachers:
             verdict = row.readings.get(PATTERNS_SHOWN)
             return None if verdict is None else verdict.has(pattern)
 
-        labels = {seed: {row.trace.id: shows(row) for row in rows} for seed, rows in drawn.items() if rows}
+        labels = {
+            seed: gathered(
+                {row.trace.id: shows(row) for row in rows}, {row.trace.id: pair_key(row.trace) for row in rows}
+            )
+            for seed, rows in drawn.items()
+            if rows
+        }
         return rate_over_seeds(labels, f"pattern:{pattern}", arm, MIX)

@@ -13,14 +13,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from unwaver.judging.masks import MASK_ANSWER, MASK_PROMPT, MASK_REASONING, masks
+from unwaver.judging.people import Label
 from unwaver.plain import plain, visible
-from unwaver.records import Estimate, LookedAt, Verdict
+from unwaver.records import Estimate, LookedAt, Trace, Verdict
 from unwaver.report.facts import titles
-from unwaver.report.masks import MASK_ANSWER, MASK_PROMPT, MASK_REASONING, masks
 from unwaver.report.tables import NOTHING, percent
 from unwaver.report.words import p_value, points
 from unwaver.study.comparison import Comparison
-from unwaver.study.rows import Row
 
 _LOOKED_AT: dict[LookedAt, int] = {
     "reasoning": MASK_REASONING,
@@ -54,10 +54,9 @@ def comparison_table(rows: Sequence[tuple[Comparison, tuple[Estimate, Estimate]]
     return table
 
 
-def trace(row: Row, verdicts: Sequence[Verdict], reveal: bool) -> RenderableType:
+def trace(t: Trace, verdicts: Sequence[Verdict], people: Sequence[Label], reveal: bool) -> RenderableType:
     """One trace with its verdicts; masked parts say how long they are."""
-    t = row.trace
-    mask = 0 if reveal else masks(row)
+    mask = 0 if reveal else masks(t, verdicts, people)
     quotes = [visible(v.quote) for v in verdicts if v.quote]
     counted = [f"{n} tokens {what}" for n, what in ((t.tokens_in, "in"), (t.tokens_out, "out")) if n is not None]
     about = [t.prompt.kind, t.prompt.category, t.prompt.attack, t.prompt.source]

@@ -15,7 +15,7 @@ def p_value(p: float | None) -> str:
 
 def points(value: float | None) -> str:
     """A difference of rates in percentage points, with its sign."""
-    return NOTHING if value is None else f"{100 * value:+.1f}"
+    return NOTHING if value is None else f"{100 * value:+z.1f}"
 
 
 def against(comparison: Comparison | None) -> str:

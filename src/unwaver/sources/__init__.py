@@ -85,6 +85,12 @@ def kind_of(entry: PromptSet) -> Kind:
     return entry.kind if entry.kind is not None else find(entry.source).kind
 
 
+def fetched(entry: PromptSet) -> bool:
+    """Whether a set's rows are fetched from somewhere, and neither packaged nor in a file of one's own."""
+    source = SOURCES.get(entry.source)
+    return source is not None and source.home is not None and entry.path is None
+
+
 def known_size(entry: PromptSet) -> int | None:
     """How many prompts a set holds before `limit`, without reading it; None: that isn't known."""
     source = SOURCES.get(entry.source)

@@ -99,7 +99,7 @@ def audit(
                 for name, own in verdicts.items():
                     heard[name].add(own[number], row)
                     if examples is not None:
-                        examples.add(name, row, own[number])
+                        examples.add(row, own[number], [every[number] for every in verdicts.values()])
                     if lines is not None:
                         lines.write(_line(row, own[number]).encode())
         if tally.rows == 0:

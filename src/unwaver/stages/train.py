@@ -73,7 +73,7 @@ def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
             "parts": dict(Counter(row.part for row in rows)),
         }
         more = {"global_batch": recipe.train.global_batch, **facts}
-        _write_cards(folder, recipe, counts, more)
+        _write_cards(folder, recipe, counts, more, steps)
         weights = {str(path.relative_to(folder)): measured(path) for path in sorted(folder.glob("model/*.safetensors"))}
         return run_dir.finish(counts, weights=weights, **more)
 
@@ -83,13 +83,16 @@ def _enough(settings: TrainSettings, steps: int, examples: int) -> TrainSettings
     return settings.model_copy(update={"epochs": math.ceil(steps * settings.global_batch / max(1, examples))})
 
 
-def _write_cards(folder: Path, recipe: Recipe, counts: dict[str, Any], facts: dict[str, Any]) -> None:
+def _write_cards(
+    folder: Path, recipe: Recipe, counts: dict[str, Any], facts: dict[str, Any], steps: int | None
+) -> None:
     """A card for the model and, where there is one, for its adapter; `publish` adds what was measured."""
     adapter = folder / "adapter" / "adapter_config.json"
     if adapter.is_file():
         facts = {**facts, "adapter": json.loads(adapter.read_text(encoding="utf-8"))}
     student = recipe.models["student"]
-    text = card.text(recipe, counts, facts, own_file(locate(student.target), "README.md", student.revision))
+    base = own_file(locate(student.target), "README.md", student.revision)
+    text = card.text(recipe, counts, facts, base, later=steps is not None)
     write_whole(folder / "model" / "README.md", text)
     if adapter.is_file():
         write_whole(adapter.with_name("README.md"), card.adapter_text(text))

@@ -1,4 +1,4 @@
-"""What reasonings are made of, as estimates: the shares of their segments, self-jailbreak, changes of stance, loops.
+"""What reasonings are made of, as estimates: the shares of their segments, self-jailbreak, changes of stance.
 
 Reads reasonings, and judges' readings of them. Without a model the cue words (`judging.local.cue_words`) read segments
 and stance, and the trained question `self-jailbreak` whether a reasoning talks itself into it; judges come to the same
@@ -15,20 +15,30 @@ from unwaver.judging.local.cue_words import parts, shares, stance
 from unwaver.judging.local.reader import ask
 from unwaver.judging.local.reader_file import shipped
 from unwaver.records import Estimate
-from unwaver.study.stats import Of, rate, share
+from unwaver.study.stats import Of, gathered, rate, share
+
+Prompts = Mapping[str, str]
+"""By trace id the prompt it answers, so that intervals stand on prompts (`stats.gathered`)."""
 
 
-def anatomy(reasonings: Mapping[str, str | None], arm: str, slice: str = "", **of: Unpack[Of]) -> list[Estimate]:
+def anatomy(
+    reasonings: Mapping[str, str | None],
+    arm: str,
+    slice: str = "",
+    prompts: Prompts | None = None,
+    **of: Unpack[Of],
+) -> list[Estimate]:
     """One arm's reasonings by trace id: the mean share of each segment, and the rates of what was found.
 
     Metrics: `anatomy:` and the segment; `self_jailbreak`, a sentence of persuasion or more; `oscillation`, a change of
     sides or more; `lock_point`, the mean fraction of a reasoning after which its side doesn't change any more (arXiv
-    2606.25013; here by the text, not by replays), unscored where it takes none; `loop`. A missing or blank reasoning is
+    2606.25013; here by the text, not by replays), unscored where it takes none. Loops are measures
+    of their own (`measures.loops`). A missing or blank reasoning is
     unscored, and for `self_jailbreak` an uncertain one.
     """
     divided: dict[str, Mapping[str, float] | None] = dict.fromkeys(reasonings)
     talked: dict[str, bool | None] = dict.fromkeys(reasonings)
-    turned, looped = talked.copy(), talked.copy()
+    turned = talked.copy()
     locked: dict[str, float | None] = dict.fromkeys(reasonings)
     question = shipped().question("self-jailbreak")
     for key, text in reasonings.items():
@@ -37,13 +47,13 @@ def anatomy(reasonings: Mapping[str, str | None], arm: str, slice: str = "", **o
             label = ask(question, text).label
             talked[key] = None if label is None else label == "present"
             taken = stance(text)
-            turned[key], looped[key], locked[key] = taken.changes > 0, taken.loops, taken.locked
+            turned[key], locked[key] = taken.changes > 0, taken.locked
+    to = prompts or {}
     return [
-        *_mean_shares(divided, SEGMENTS, arm, slice, **of),
-        rate(talked, "self_jailbreak", arm, slice, **of),
-        rate(turned, "oscillation", arm, slice, **of),
-        share(locked, "lock_point", arm, slice, **of),
-        rate(looped, "loop", arm, slice, **of),
+        *_mean_shares(divided, SEGMENTS, arm, slice, to, **of),
+        rate(gathered(talked, to), "self_jailbreak", arm, slice, **of),
+        rate(gathered(turned, to), "oscillation", arm, slice, **of),
+        share(gathered(locked, to), "lock_point", arm, slice, **of),
     ]
 
 
@@ -52,6 +62,7 @@ def judged(
     readings: Mapping[str, Anatomy | None],
     arm: str,
     slice: str = "",
+    prompts: Prompts | None = None,
     **of: Unpack[Of],
 ) -> list[Estimate]:
     """The same of a judge's readings by trace id: the mean share of each segment and of `other`, and `self_jailbreak`.
@@ -63,8 +74,8 @@ def judged(
     divided = {key: None if r is None else shares(reasonings[key] or "", r.segments, names) for key, r in found.items()}
     talked = {key: None if r is None else bool(r.persuading) for key, r in found.items()}
     return [
-        *_mean_shares(divided, names, arm, slice, **of),
-        rate(talked, "self_jailbreak", arm, slice, **of),
+        *_mean_shares(divided, names, arm, slice, prompts or {}, **of),
+        rate(gathered(talked, prompts or {}), "self_jailbreak", arm, slice, **of),
     ]
 
 
@@ -74,9 +85,12 @@ def fits(reading: Anatomy | None, reasoning: str | None) -> bool:
 
 
 def _mean_shares(
-    divided: Mapping[str, Mapping[str, float] | None], names: Sequence[str], arm: str, slice: str, **of: Unpack[Of]
+    divided: Mapping[str, Mapping[str, float] | None],
+    names: Sequence[str],
+    arm: str,
+    slice: str,
+    to: Prompts,
+    **of: Unpack[Of],
 ) -> list[Estimate]:
-    return [
-        share({key: None if p is None else p[name] for key, p in divided.items()}, f"anatomy:{name}", arm, slice, **of)
-        for name in names
-    ]
+    by_name = {name: {key: None if p is None else p[name] for key, p in divided.items()} for name in names}
+    return [share(gathered(values, to), f"anatomy:{name}", arm, slice, **of) for name, values in by_name.items()]

@@ -19,7 +19,6 @@ DERIVED: Mapping[str, Way] = {
     "pattern": "lower",
     "self_jailbreak": "lower",
     "oscillation": "lower",
-    "loop": "lower",
     "refusal_auc": "higher",
     "snowball_slope": "lower",
     "tokens": "lower",

@@ -138,7 +138,7 @@ def set_sizes(work: Iterable[Plan], root: Path) -> dict[str, SetSize]:
 
 def _set_size(entry: PromptSet) -> SetSize:
     known = sources.known_size(entry)
-    if known is not None and offline():
+    if known is not None and sources.fetched(entry) and offline():
         return _from_catalogue(entry, known, "the hub can't be reached")
     try:
         return _size(gather(entry))
@@ -209,7 +209,7 @@ class _Totals:
     def train(self, step: Step, recipe: Recipe) -> None:
         """Add a training: 6 operations for each weight and token, 8 with checkpointing, 2 less for adapters; of pairs
         both replies, and 2 more for the reference."""
-        tokens = 0.0
+        tokens, seen = 0.0, 0
         for part in recipe.parts():
             taught = step.inputs["mix"].inputs[part]
             size, count = self._sizes[_prompts(taught).digest], recipe.mix.parts[part]
@@ -217,7 +217,10 @@ class _Totals:
             harmful = kind_of(recipe, part) == "harmful"
             trace = SAFE_TRACES.get(method, BENIGN_TRACE) if harmful else BENIGN_TRACE
             examples = size.prompts if count == "all" else count
-            tokens += examples * min(size.tokens + trace, recipe.train.max_tokens) * recipe.train.epochs
+            seen += examples
+            tokens += examples * min(size.tokens + trace, recipe.train.max_tokens)
+        steps = step.settings.get("steps")
+        tokens *= recipe.train.epochs if steps is None else steps * recipe.train.global_batch / max(1, seen)
         pairs = recipe.train.method == "dpo"
         tokens *= 1 + pairs
         each = 2 * pairs + 6 + 2 * recipe.train.gradient_checkpointing - 2 * recipe.train.adapters

@@ -25,8 +25,8 @@ from unwaver.study.perturbed import shifts
 from unwaver.study.plan import Plan, made_kind
 from unwaver.study.principles import by_principle
 from unwaver.study.retention import kept
-from unwaver.study.rows import Row, beside_clean, readings
-from unwaver.study.stats import Of, rate
+from unwaver.study.rows import Row, beside_clean, pair_key, readings
+from unwaver.study.stats import Of, gathered, rate
 
 
 @dataclass
@@ -290,13 +290,23 @@ def pattern_shares(rows: list[Row], mixed: frozenset[str], arm: str, *runs: str)
     found = []
     for group, members in groups.items():
         scored = {row.trace.id: row.readings.get(PATTERNS_SHOWN) for row in members}
+        to = {row.trace.id: pair_key(row.trace) for row in members}
         for pattern in (*PATTERNS, NO_PATTERN):
             values = {key: None if verdict is None else verdict.has(pattern) for key, verdict in scored.items()}
             metric = "pattern_free" if pattern == NO_PATTERN else f"pattern:{pattern}"
-            found.append(rate(values, metric, arm, group, n_truncated=0, runs=runs))
+            found.append(rate(gathered(values, to), metric, arm, group, n_truncated=0, runs=runs))
     safe = labelled(GUARD, "safe")
     for pattern in PATTERNS:
         shown = [row for row in rows if pattern in row.labels(PATTERNS_SHOWN)]
         kept = {row.trace.id: safe(row) for row in shown}
-        found.append(rate(kept, f"kept:{pattern}", arm, "by the guard", n_truncated=0, runs=runs))
+        found.append(
+            rate(
+                gathered(kept, {row.trace.id: pair_key(row.trace) for row in shown}),
+                f"kept:{pattern}",
+                arm,
+                "by the guard",
+                n_truncated=0,
+                runs=runs,
+            )
+        )
     return found

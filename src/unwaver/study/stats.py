@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict, Unpack
+from typing import TypedDict, TypeVar, Unpack
 
 import numpy as np
 from scipy import special
@@ -24,6 +24,7 @@ from unwaver.study.seeds import Floats, Level, Spread, grid, half_width, of_tabl
 
 Label = bool | None
 Score = float | None
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -268,6 +269,15 @@ def _unscored(rows: Mapping[str, Sequence[Score]]) -> int:
 
 def _scored(row: Sequence[Score]) -> int:
     return sum(score is not None for score in row)
+
+
+def gathered(values: Mapping[str, S], prompts: Mapping[str, str]) -> dict[str, list[S]]:
+    """Scores by trace id as scores by prompt (trace id -> prompt; itself where it isn't there): replies to one prompt
+    are alike, so an interval stands on prompts."""
+    found: dict[str, list[S]] = {}
+    for trace, score in values.items():
+        found.setdefault(prompts.get(trace, trace), []).append(score)
+    return found
 
 
 def by_prompt(values: Mapping[str, Sequence[Score]]) -> dict[str, Score]:

@@ -15,12 +15,18 @@ CLOSING = (
 """The last sentence of a card."""
 
 
-def text(recipe: Recipe, counts: dict[str, Any], facts: dict[str, Any], base: Path | None = None) -> str:
-    """The card in Markdown, with the hub's header. `base`: the student's own card, whose licence holds for this one."""
+def text(
+    recipe: Recipe, counts: dict[str, Any], facts: dict[str, Any], base: Path | None = None, later: bool = False
+) -> str:
+    """The card in Markdown, with the hub's header. `base`: the student's own card, whose licence holds for this one.
+
+    `later`: it is the fine-tuning after a safety training, for which its steps are set and not its epochs.
+    """
     student, train = recipe.models["student"], recipe.train
     parts = ", ".join(f"{count} {part}" for part, count in counts["parts"].items())
     dropped = ", ".join(f"{count} {why}" for why, count in counts["dropped"].items()) or "none"
     used = facts["settings"]
+    epochs = facts["steps"] * train.global_batch / max(1, counts["trained"]) if later else train.epochs
     rows = [
         ("Student", _named(student)),
         (
@@ -31,7 +37,7 @@ def text(recipe: Recipe, counts: dict[str, Any], facts: dict[str, Any], base: Pa
         ("Dropped", dropped),
         ("Method", _method(train, used)),
         *([("Adapter", _adapter(lora))] if (lora := facts.get("adapter")) else []),
-        ("Optimiser steps", f"{facts['steps']} of {train.global_batch} examples, {train.epochs:g} epochs"),
+        ("Optimiser steps", f"{facts['steps']} of {train.global_batch} examples, {epochs:.3g} epochs"),
         (
             "Learning rate",
             f"{used['learning_rate']:g} at most, {used['scheduler']}, {used['warmup_steps']:g} steps of warm-up",
@@ -52,7 +58,7 @@ tags: [safety, reasoning, {"dpo" if train.method == "dpo" else "sft"}, unwaver]
 {_base_model(student)}{_licence(base)}---
 # {recipe.name}
 
-Fine-tuned with unwaver to reason safely, after the study [arXiv 2505.15404](https://arxiv.org/abs/2505.15404). The
+{_AFTERWARDS if later else _SAFELY} The
 {_loss(train)}; `proof.txt`
 beside this folder shows it.
 
@@ -62,6 +68,14 @@ beside this folder shows it.
 
 {CLOSING}
 """
+
+
+_SAFELY = (
+    "Fine-tuned with unwaver to reason safely, after the study [arXiv 2505.15404](https://arxiv.org/abs/2505.15404)."
+)
+_AFTERWARDS = (
+    "A student after its safety training, fine-tuned further on harmless prompts with unwaver: does that last?"
+)
 
 
 def _loss(train: TrainSettings) -> str:

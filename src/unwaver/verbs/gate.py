@@ -69,7 +69,7 @@ def _table(found: Sequence[Judged]) -> Any:
         table.add_column(head, justify="right" if head in ("is", "95 %", "n") else "left")
     for one in found:
         ends = "-" if one.low is None or one.high is None else f"{100 * one.low:.1f} to {100 * one.high:.1f}"
-        value = "-" if one.value is None else f"{100 * one.value:{'+' if one.reference else ''}.1f}"
+        value = "-" if one.value is None else f"{100 * one.value:{'+' if one.reference else ''}z.1f}"
         state = Text(one.state, STYLES[one.state])
         table.add_row(plain(one.arm), titles()[one.metric], asked(one), value, ends, str(one.n), state, one.why)
     return table

@@ -1,18 +1,19 @@
 """`unwaver show PATH_OR_ID`: a run, a file of records, or one record, in the terminal.
 
 Reads a run directory (its manifest), a recipe's folder of runs (a list of them), a JSON lines file (its first records),
-or an id or its beginning, looked for in the traces under `--root`. Prints on stdout as plain text; harmful prompts and
-replies not labelled safe are masked unless `--reveal` is given.
+or an id or its beginning, looked for in the traces under `--root`. Prints on stdout as plain text; harmful prompts,
+replies that neither a person nor a judge with a model labelled safe, and what is no whole record are masked unless
+`--reveal` is given.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from unwaver.errors import EXIT_DONE, RecipeError
 from unwaver.store import parse_row, read_manifest, read_records, read_rows
@@ -21,6 +22,7 @@ from unwaver.verbs.named import named
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from unwaver.judging.people import Label
     from unwaver.records import Trace, Verdict
 
 _ID = re.compile(r"[0-9a-f]{4,20}")
@@ -100,10 +102,13 @@ def _config(run: Path) -> dict[str, Any]:
 def _file(path: Path, limit: int, reveal: bool, console: Console) -> None:
     """The first records of a file, by what they are."""
     from pydantic import ValidationError
+    from rich.text import Text
 
-    from unwaver.records import Trace, Verdict
+    from unwaver.plain import plain
+    from unwaver.records import Kind, Trace, Verdict
     from unwaver.report import terminal
 
+    harmless = [kind for kind in get_args(Kind) if kind != "harmful"]
     shown = 0
     for number, content in islice(read_rows(path), limit):
         shown += 1
@@ -111,14 +116,17 @@ def _file(path: Path, limit: int, reveal: bool, console: Console) -> None:
         try:
             if "prompt" in content and "ending" in content and isinstance(content["prompt"], dict):
                 found = Trace.model_validate(content)
-                console.print(_shown(found, list(_verdicts(found, path.parent)), reveal))
+                console.print(_shown(found, path.parent, reveal))
             elif "rubric" in content and "looked_at" in content:
                 console.print(terminal.verdict(Verdict.model_validate(content), masked=not reveal))
             else:
-                masked = not reveal and content.get("kind") == "harmful"
-                console.print(terminal.mapping(_masked(content) if masked else content))
-        except ValidationError:
-            console.print(terminal.mapping(content))
+                masked = not reveal and content.get("kind") not in harmless
+                console.print(terminal.mapping(_masked(content, _TEXTS) if masked else content))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = plain(".".join(map(str, first["loc"])) or "record", 60)
+            console.print(Text(f"fails its check: {where}: {plain(first['msg'], 200)}", "yellow"))
+            console.print(terminal.mapping(content if reveal else _masked(content)))
         console.print()
     more = sum(1 for _ in read_rows(path)) - shown
     if shown + more == 0:
@@ -127,10 +135,22 @@ def _file(path: Path, limit: int, reveal: bool, console: Console) -> None:
         console.print(f"{more:,} more; --limit shows more of them", style="dim")
 
 
-def _masked(content: dict[str, Any]) -> dict[str, Any]:
-    """A prompt or example for a harmful request, its texts masked."""
-    hidden = {"text", "behaviour", "user", "spans"}
-    return {key: "masked; --reveal shows it" if key in hidden and value else value for key, value in content.items()}
+_TEXTS = frozenset({
+    "answer", "behaviour", "chosen", "completion", "content", "conversations", "improvement", "messages", "prompt",
+    "quote", "reason", "reasoning", "rejected", "reply", "response", "spans", "text", "thinking", "turns", "user",
+    "whole",
+})  # fmt: skip
+"""Where rows that are no trace and no verdict keep what a prompt or a reply says."""
+
+
+def _masked(content: dict[str, Any], hidden: Collection[str] | None = None) -> dict[str, Any]:
+    """A row, masked in these fields; where none are named in all but numbers, for nobody knows what is in it."""
+    told = {}
+    for key, value in content.items():
+        short = isinstance(value, int | float) or (isinstance(value, str) and _ID.fullmatch(value) is not None)
+        hide = bool(value) and not short and (hidden is None or key in hidden)
+        told[key] = "masked; --reveal shows it" if hide else value
+    return told
 
 
 def _record(wanted: str, root: Path, reveal: bool, console: Console) -> None:
@@ -150,7 +170,7 @@ def _record(wanted: str, root: Path, reveal: bool, console: Console) -> None:
         )
     trace, path = next(iter(found.values()))
     console.print(str(path), style="dim")
-    console.print(_shown(trace, list(_verdicts(trace, path.parent)), reveal))
+    console.print(_shown(trace, path.parent, reveal))
 
 
 def _verdicts(trace: Trace, directory: Path) -> Iterator[Verdict]:
@@ -163,9 +183,20 @@ def _verdicts(trace: Trace, directory: Path) -> Iterator[Verdict]:
             yield from (verdict for verdict in read_records(path, Verdict) if verdict.trace == trace.id)
 
 
-def _shown(trace: Trace, verdicts: list[Verdict], reveal: bool) -> Any:
-    from unwaver.report import terminal
-    from unwaver.study.rows import Row, readings
+def _labels(trace: Trace, directory: Path) -> list[Label]:
+    """What people found in a trace of a run: labels for the very texts that it has."""
+    from unwaver.judging.people import Label, broken, digest_of
+    from unwaver.stages.label import LABELS
 
-    row = Row("", "", trace, readings(verdicts).get(trace.id, {}))
-    return terminal.trace(row, verdicts, reveal)
+    file = directory.parent / LABELS
+    return [
+        label
+        for label in (read_records(file, Label) if file.is_file() else ())
+        if label.trace == trace.id and not broken(label) and label.text == digest_of(trace, label.looked_at)
+    ]
+
+
+def _shown(trace: Trace, directory: Path, reveal: bool) -> Any:
+    from unwaver.report import terminal
+
+    return terminal.trace(trace, list(_verdicts(trace, directory)), _labels(trace, directory), reveal)

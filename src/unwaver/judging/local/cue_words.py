@@ -19,14 +19,11 @@ from itertools import pairwise
 
 from unwaver.judging.anatomy import SEGMENTS, Anatomy, Segment, sentences
 
-VERSION = 2
+VERSION = 3
 """Raised whenever any reasoning is read differently; tests/test_identity.py notices."""
 
 CHUNK = 200
 """Characters of a chunk whose stance is read (arXiv 2606.25013), filled up with whole sentences."""
-
-LOOP = 120
-"""Chunks above which a trace counts as going round in circles (arXiv 2606.25013)."""
 
 
 def _cues(*words: str) -> re.Pattern[str]:
@@ -120,11 +117,6 @@ class Stance:
             return None
         other = [at for at, side in enumerate(self.filled, 1) if side != self.final]
         return max(other, default=0) / len(self.chunks)
-
-    @property
-    def loops(self) -> bool:
-        """Whether it is so long that it must be going round in circles."""
-        return len(self.chunks) > LOOP
 
 
 def parts(reasoning: str) -> Parts | None:

@@ -33,7 +33,6 @@ METRICS = {
     "self_jailbreak": "talks itself into it",
     "oscillation": "changes sides",
     "lock_point": "keeps its side after",
-    "loop": "goes in circles",
 }
 """Measures as people call them, in the table's order."""
 
@@ -146,7 +145,7 @@ def stance_figure(texts: Mapping[str, Mapping[str, str | None]], facts: Facts) -
         "The mean stance of reasonings on harmful prompts: +1 where all lean to complying, -1 where all refuse, "
         "0 before there is a stance. A line that begins above and ends below is one that thinks better of it. "
         f"Stance is read in chunks of some {CHUNK} characters, so short reasonings have few.",
-        "Stance in the last tenth: " + "; ".join(f"{author} {lean:+.2f}" for author, lean in ends[: 2 * LABELLED]),
+        "Stance in the last tenth: " + "; ".join(f"{author} {lean:+z.2f}" for author, lean in ends[: 2 * LABELLED]),
         alt.hconcat(*panels, spacing=30).resolve_scale(color="independent"),
         (CUES,),
     )

@@ -127,13 +127,20 @@ def _fit(material: Material, told: Sequence[str]) -> list[Question]:
 
 def _fitness(found: Sequence[Judged]) -> Clause:
     """The verdict over an arm's limits; of what is not met, or can't be told, which and why."""
-    broken = [one for one in found if one.state != "met"]
-    said = "; ".join(f"{_limit(one)}{f', {one.why}' if one.why else ''}" for one in broken)
+    alike: dict[tuple[State, str], list[str]] = {}
+    for one in found:
+        if one.state != "met":
+            alike.setdefault((one.state, one.why), []).append(_named(one))
+    said = "; ".join(f"{', '.join(names)}: {', '.join(filter(None, told))}" for told, names in alike.items())
     return Clause(f"{_FIT[worst(found)]}{f' ({said})' if said else ''}")
 
 
+def _named(one: Judged) -> str:
+    return f"{titles()[one.metric]} {asked(one)}"
+
+
 def _limit(one: Judged) -> str:
-    return f"{titles()[one.metric]} {asked(one)}: {one.state}"
+    return f"{_named(one)}: {one.state}"
 
 
 def _limits(material: Material, arm: str, kinds: Sequence[str]) -> list[Clause]:

@@ -45,7 +45,7 @@ def pairs(facts: Facts) -> Figure | None:
             (c.arm_b, c.arm_a, str(c.verdict), 1),
             (c.arm_a, c.arm_b, turned.get(c.verdict, c.verdict), -1),
         ):
-            text = "" if c.difference is None else f"{100 * sign * c.difference:+.0f}"
+            text = "" if c.difference is None else f"{100 * sign * c.difference:+z.0f}"
             rows.append({"of": facts.labels[of], "against": facts.labels[against], "word": word, "text": text})
     for a, b in facts.unpaired:
         both = [(facts.labels[a], facts.labels[b]), (facts.labels[b], facts.labels[a])]

@@ -64,7 +64,7 @@ def _grades(found: Estimate | None) -> Cell:
     """The cell of a difference of grades."""
     if found is None or found.value is None:
         return Cell(NOTHING)
-    return Cell(f"{found.value:+.2f}", found.value, found.low, found.high, found.n, found.n_unscored)
+    return Cell(f"{found.value:+z.2f}", found.value, found.low, found.high, found.n, found.n_unscored)
 
 
 def section(material: Material) -> Section:

@@ -15,7 +15,7 @@ import altair as alt
 from unwaver import attacks
 from unwaver.judging.asked.guards import guards
 from unwaver.judging.asked.guards.guard import Guard
-from unwaver.recipe import LOCAL, called, is_local
+from unwaver.recipe import called, is_local, read_without_model
 from unwaver.records import NO_PATTERN, Verdict
 from unwaver.report.charts import Figure, data, light, titled
 from unwaver.report.facts import Facts
@@ -188,7 +188,7 @@ def reader_table(facts: Facts) -> Table | None:
 def _form(rubric: str, judge: str) -> str:
     """How a reader is asked: no question at all, a guard's published format, or our rubric as a prompt."""
     name = rubric.partition("@")[0]
-    if judge.startswith(LOCAL):
+    if read_without_model(judge):
         return "a trained reader, no model"
     if name in GRADERS:
         return "graded"

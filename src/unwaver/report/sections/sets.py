@@ -176,7 +176,7 @@ def comparison_table(facts: Facts) -> Table | None:
                     *(Cell(arm), Cell(titles().get(metric, metric)), Cell(set_), count(c.n_pairs), count(c.n_left_out)),
                     Cell(points(c.difference), c.difference),
                     Cell(ends),
-                    Cell(NOTHING if c.h is None else f"{c.h:+.2f}", c.h),
+                    Cell(NOTHING if c.h is None else f"{c.h:+z.2f}", c.h),
                     *(Cell(p_value(c.p), c.p), Cell(p_value(c.p_holm), c.p_holm)),
                     Cell(c.verdict, word=c.verdict, hint=explained(c)),
                     Cell(least),

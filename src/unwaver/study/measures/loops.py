@@ -2,9 +2,9 @@
 
 Formula: the share of replies whose reasoning, or whose answer, ends in one stretch of at most `LONGEST` words that
 stands there at least `TIMES` times in a row and makes up at least `LEAST` words; a last word that the limit may have
-cut is passed over. After the degenerate loops of arXiv 2606.25013, which counts traces of more than 120 chunks of 200
-characters; that one is `loop` in the report's anatomy. The repetition is ours, as so long a trace never comes where
-the limit is short.
+cut is passed over. After the degenerate loops of arXiv 2606.25013, which counts every trace of more than 120 chunks of
+200 characters. The repetition is ours: a long trace need not go round, and so long a one never comes where the limit is
+short.
 
 Caveat: a loop that changes a word each time, such as a number that counts up, is not found; a refrain of 24 words at
 the very end would be. A reply that failed, or a part that isn't there, is unscored.
