@@ -26,7 +26,7 @@ demo: $(VENV)/.demo ## the whole study in miniature, with a real small model (13
 	$(BIN)/unwaver run recipes/quickstart.toml
 
 test: lint unit ## everything CI runs
-	$(BIN)/python -m pytest -m "real" -p no:cacheprovider
+	$(BIN)/python -m pytest -m "real" -p no:cacheprovider --durations 25
 
 # One thread each: processes that all start as many threads as there are cores wait for one another.
 unit: $(VENV)/.dev ## the fast tests alone
