@@ -136,7 +136,7 @@ class Trace(Record):
     """Digest of the sampling settings."""
     shielded: tuple[tuple[int, int], ...] = ()
     """Stretches of the reasoning (from, to, in characters; in order, apart) that are context only: a student reads them
-    and is not trained to write them."""
+    and is not trained to write them; of an evaluated reply, what it was made to begin with. Readers read the rest."""
     begun: bool = False
     """It is the beginning of a reasoning and no more, on purpose: a student learns these words, left to go on."""
 
@@ -162,7 +162,7 @@ class Trace(Record):
 
     @property
     def learnt(self) -> Trace:
-        """The trace without its shielded stretches: what a student is trained to write."""
+        """The trace without its shielded stretches: what a student is trained to write, or wrote."""
         if not self.shielded or self.reasoning is None:
             return self
         borders = [0, *(at for stretch in self.shielded for at in stretch), len(self.reasoning)]

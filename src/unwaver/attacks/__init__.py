@@ -1,8 +1,9 @@
 """Attacks on one's own model: Prompt -> Prompt, so that a defence is measured against more than the bare request.
 
-One file an attack (`attack.Attack`): `none` and `prefill` change a prompt at once, `pap` and `pair` ask models of their
-own and are dialogues that stages drive. `templates` are frames for prompt sets, not attacks of an evaluation. Pure but
-for the reading of a file the user named and of the shipped instructions. docs/attacks.md sets each beside its paper.
+One file an attack (`attack.Attack`): `none` and the openings in `prefill` change a prompt at once; `pap`, `pair` and
+`counter_prefill` ask models of their own and are dialogues that stages drive. `templates` are frames for prompt sets,
+not attacks of an evaluation. Pure but for the reading of a file the user named and of the shipped instructions.
+docs/attacks.md sets each beside its paper.
 """
 
 from __future__ import annotations
@@ -27,4 +28,6 @@ def find(name: str) -> Attack[Any]:
 
 def rewords(prompt: Prompt) -> bool:
     """Whether a prompt was worded for one model alone, so that its behaviour is what models share."""
-    return prompt.attack is not None and any(one.asks_first and one.marks(prompt) for one in attacks().values())
+    return prompt.attack is not None and any(
+        one.asks_first and one.rewords and one.marks(prompt) for one in attacks().values()
+    )

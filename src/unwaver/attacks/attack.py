@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from unwaver.dialogue import Dialogue, Heard
 from unwaver.reasoning import THINK, Family
+from unwaver.recipe import Tags
 from unwaver.records import Prompt, Record
 
 NO_ATTACK = "the attacker never produced a valid attack"
@@ -36,6 +37,15 @@ class Made:
     """All that was tried, for `attempts.jsonl`."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """For the manifest; summed over the prompts."""
+    opening: str = ""
+    """What the student's reasoning is made to begin with; "": nothing."""
+    failure: str | None = None
+    """Why nothing is asked; None: it is, unless the prompt's text is empty."""
+
+    @property
+    def unasked(self) -> str | None:
+        """Why nothing is asked; None where it is."""
+        return self.failure or (None if self.prompt.text else NO_ATTACK)
 
 
 class Search(Protocol):
@@ -124,18 +134,29 @@ class Attack(Generic[S]):
     roles: ClassVar[Mapping[str, str]] = {}
     """Whom its dialogues ask -> the model's name in `[models]`."""
     Settings: type[S]
+    rewords: ClassVar[bool] = True
+    """Whether what it has searches for is another wording of the prompt, made anew for each arm: then arms are paired
+    by the behaviour and not by the prompt."""
+    of_harm_alone: ClassVar[bool] = True
+    """Whether what it has searches for needs prompts that name a harmful behaviour."""
 
     @property
     def asks_first(self) -> bool:
-        """Whether models make the prompts before the student can be asked: it has `searches` of its own.
-
-        Such a prompt is worded anew for each arm, so arms are paired by the behaviour and not by the prompt.
-        """
+        """Whether other models are asked before the student can be: it has `searches` of its own."""
         return type(self).searches is not Attack.searches
 
     def identity(self) -> dict[str, Any]:
         """Who it is: name, version and every wording it sends; enters the names of runs."""
         return {"name": self.name, "version": self.version}
+
+    @property
+    def opens(self) -> bool:
+        """Whether the student's replies are made to begin with given words, so that it must be able to go on."""
+        return bool(self.opening())
+
+    def asks(self, settings: S) -> Mapping[str, str]:
+        """`roles`, where the settings choose the models."""
+        return self.roles
 
     def marks(self, prompt: Prompt) -> bool:
         """Whether a prompt bears this attack's name."""
@@ -157,8 +178,8 @@ class Attack(Generic[S]):
         """What the student's reply is made to begin with."""
         return ""
 
-    def searches(self, prompts: Sequence[Prompt], settings: S, tags: str | Family) -> list[Search]:
-        """A search for each prompt it makes, in order; `tags`: how the student marks its reasoning.
+    def searches(self, prompts: Sequence[Prompt], settings: S, tags: Mapping[str, Tags]) -> list[Search]:
+        """A search for each prompt it makes, in order; `tags`: by role, how models mark their reasoning; `student` too.
 
         An attack that has this is one that asks models first; `roles` and `planned` name every one of them.
         """

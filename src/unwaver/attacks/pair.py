@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -392,9 +392,12 @@ class Pair(Attack[PairSettings]):
             own[role] = f"temperature {drawn.temperature:g}, top-p {drawn.top_p:g}, {drawn.max_tokens} tokens"
         return own
 
-    def searches(self, prompts: Sequence[Prompt], settings: PairSettings, tags: Tags) -> list[AttackSearch]:
+    def searches(
+        self, prompts: Sequence[Prompt], settings: PairSettings, tags: Mapping[str, Tags]
+    ) -> list[AttackSearch]:
         """One for each prompt."""
-        chosen = settings.model_copy(update={"tags": tags}) if "tags" not in settings.model_fields_set else settings
+        given = {"tags": tags["student"]}
+        chosen = settings.model_copy(update=given) if "tags" not in settings.model_fields_set else settings
         return [_UnderWay(start(prompt, chosen)) for prompt in prompts]
 
 

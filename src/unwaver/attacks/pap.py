@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from importlib import resources
 from typing import Any
@@ -157,7 +157,7 @@ class Pap(Attack[PapSettings]):
         made = self.prompts_made(prompts, settings)
         return [Planned("attacker", "attack", made, 2 * tokens, settings.attacker.max_tokens)]
 
-    def searches(self, prompts: Sequence[Prompt], settings: PapSettings, tags: Tags) -> list[Search]:
+    def searches(self, prompts: Sequence[Prompt], settings: PapSettings, tags: Mapping[str, Tags]) -> list[Search]:
         """One for each behaviour and technique."""
         known = [technique(label) for label in settings.techniques] or list(techniques())
         each = settings.per_prompt or len(known)

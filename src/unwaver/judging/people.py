@@ -97,7 +97,7 @@ class Label(Record):
 
 def digest_of(trace: Trace, part: LookedAt) -> str | None:
     """The digest of the text a person is shown; None where there is nothing to be read."""
-    text = trace.text(part)
+    text = trace.learnt.text(part)
     return digest(text) if text and text.strip() else None
 
 

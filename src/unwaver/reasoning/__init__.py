@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from unwaver.reasoning.families import AUTO, FAMILIES, HARMONY, THINK, Family, by_name, named, recognise
-from unwaver.reasoning.replies import Reading, headless, opens_block, read, render, trace
+from unwaver.reasoning.replies import Reading, begin, headless, opens_block, read, render, trace
 from unwaver.reasoning.splitting import Split, split
 from unwaver.records import digest
 
@@ -24,6 +24,7 @@ __all__ = [
     "Family",
     "Reading",
     "Split",
+    "begin",
     "by_name",
     "headless",
     "identity",

@@ -144,6 +144,12 @@ def trace(
     )
 
 
+def begin(reasoning: str, tags: Family = THINK) -> str:
+    """What a reply is made to begin with so that its writer goes on with this reasoning: the block is still open."""
+    whole = render(reasoning, "", tags=tags)
+    return whole[: whole.rindex(reasoning) + len(reasoning)]
+
+
 def headless(reply: Reply, tags: str | Family = AUTO) -> bool:
     """Whether a reply closes a block that nothing opened: then its server's template opens it, and nobody said so."""
     if reply.opened or reply.reasoning is not None:

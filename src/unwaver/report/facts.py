@@ -280,7 +280,7 @@ class Facts:
 
     def length(self, trace: Trace, part: Part) -> int | None:
         """The length of one part in `length_unit`; None where it was never written or never counted."""
-        text = trace.text(part)
+        text = trace.learnt.text(part)
         if text is None:
             return None
         if self.length_unit == "words":

@@ -56,7 +56,7 @@ def made(traces: Sequence[Trace], question: Question, strata: Sequence[Stratum],
 
 def shown(trace: Trace, question: Question) -> list[tuple[str, str]]:
     """What a person is shown of a trace, by name: the prompt, the harm that is sought, and the parts in question."""
-    prompt = trace.prompt
+    prompt, trace = trace.prompt, trace.learnt  # what readers read
     said = [(turn.role, turn.content) for turn in prompt.turns] + [("prompt", prompt.text)]
     if prompt.behaviour and prompt.behaviour != prompt.text:
         said.append(("harm that is sought", prompt.behaviour))

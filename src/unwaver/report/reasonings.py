@@ -34,7 +34,7 @@ def reasonings(facts: Facts) -> dict[str, dict[str, str | None]]:
     """The reasonings that are taken apart, by author and trace; authors without any are left out."""
     texts: dict[str, dict[str, str | None]] = defaultdict(dict)
     for arm in facts.arms:
-        texts[arm] = {row.trace.id: row.trace.reasoning for row in harmful_rows(facts, arm)}
+        texts[arm] = {row.trace.id: row.trace.learnt.reasoning for row in harmful_rows(facts, arm)}
     for row in facts.results.teacher_rows:
         texts[teacher_of(row)][row.trace.id] = row.trace.reasoning
     share = max(FEWEST, TAKEN_APART // max(1, len(texts)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -74,7 +75,9 @@ def trace(t: Trace, verdicts: Sequence[Verdict], people: Sequence[Label], reveal
         parts += _part("behaviour", t.prompt.behaviour, mask & MASK_PROMPT, [])
     if t.failure:
         parts += [Text(f"no reply: {plain(t.failure)}", "yellow")]
-    parts += _part("reasoning", t.reasoning, mask & MASK_REASONING, quotes)
+    given = sum(end - start for start, end in t.shielded)
+    told = f"{given:,} of {len(t.reasoning or ''):,} characters stand in ⟦ ⟧: given, not its own" if given else ""
+    parts += _part("reasoning", t.reasoning, mask & MASK_REASONING, quotes, told, given=t.shielded)
     parts += _part("answer", t.answer, mask & MASK_ANSWER, quotes)
     parts += [_head("verdicts")] if verdicts else []
     parts += [verdict(v, bool(mask & _LOOKED_AT[v.looked_at])) for v in verdicts]
@@ -86,13 +89,25 @@ def _head(text: str) -> Text:
     return Text(f"── {text} {'─' * max(2, 72 - len(text))}", "dim")
 
 
-def _part(name: str, text: str | None, masked: int, quotes: Sequence[str], about: str = "") -> list[RenderableType]:
+def _part(
+    name: str,
+    text: str | None,
+    masked: int,
+    quotes: Sequence[str],
+    about: str = "",
+    *,
+    given: Sequence[tuple[int, int]] = (),
+) -> list[RenderableType]:
     head = _head(f"{name} ({about})" if about else name)
     if text is None:
         return [head, Text("there is none", "dim italic")]
     if masked:
         return [head, Text(f"masked: {len(text):,} characters; --reveal shows them", "dim italic")]
-    body = Text(visible(text))
+    body = Text()
+    borders = [0, *(at for stretch in given for at in stretch), len(text)]
+    for number, (start, end) in enumerate(pairwise(borders)):
+        said = visible(text[start:end])
+        body.append(f"⟦{said}⟧", "dim") if number % 2 else body.append(said)
     for quote in quotes:
         start = body.plain.find(quote)
         if quote and start >= 0:

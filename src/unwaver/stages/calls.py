@@ -139,7 +139,8 @@ class Calls:
         """Run asynchronous work with an engine per role, all on this stage's ledger; equal models share an engine."""
 
         async def inside() -> T:
-            await self._place.make_room(roles.values())
+            if any(settings.door not in REMOTE for settings in roles.values()):
+                await self._place.make_room(roles.values())
             async with AsyncExitStack() as stack:
                 engines: dict[str, Engine] = {}
                 for role, settings in roles.items():

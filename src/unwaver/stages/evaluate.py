@@ -18,11 +18,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from unwaver import attacks
-from unwaver.attacks.attack import NO_ATTACK, Made
+from unwaver.attacks.attack import Made
 from unwaver.errors import RecipeError, RunError
 from unwaver.judging.readers import grader
 from unwaver.models.chat import family_of
-from unwaver.recipe import EvaluationSet, Recipe
+from unwaver.reasoning import THINK, begin, named, split
+from unwaver.recipe import EvaluationSet, ModelSettings, Recipe
 from unwaver.records import Message, Prompt, Record, Reply, Request, Trace, digest
 from unwaver.stages.calls import LEARNED_FROM, REMOTE, Asking, Calls, Place, TraceMaker, ask_together, noted, student_of
 from unwaver.stages.dialogues import search_all
@@ -41,6 +42,8 @@ def run_all(owed: Sequence[tuple[Step, Recipe]], place: Place) -> list[dict[str,
     """
     with ExitStack() as stack:
         sets = [_Evaluation(step, recipe, place, stack) for step, recipe in owed]
+        for one in sets:
+            one.open()  # all openings first, so that another model on this machine and the student change places once
         _ask_together([one for one in sets if one.batches_with_others], place)
         return [one.ask() for one in sets]
 
@@ -79,13 +82,22 @@ class _Evaluation:
         stack.callback(self.calls.close)
         here = self.student.door not in REMOTE
         self._is_code = any(prompt.kind == "code" for prompt in self._prompts)
-        self.batches_with_others = here and not self._attack.asks_first and not self._is_code
+        self._opens = self._attack.asks_first and self._attack.opens
+        self._made: list[Made] = []
+        self.batches_with_others = here and (self._opens or not self._attack.asks_first) and not self._is_code
         """Whether the student's weights are in this process, and nothing is to be made or looked for before asking."""
         self.seconds = 0.0
 
+    def open(self) -> None:
+        """Have another model begin the student's replies, where the attack is of that kind."""
+        if self._opens and not self._made:
+            with self._timed():
+                self._made = self._searched()
+
     def requests(self) -> list[Request]:
-        """What the student is to be asked, where no model has to make the attack first."""
-        return [request for _, request in self._pairs(self._attack.renamed(self._prompts))]
+        """What the student is to be asked, where nothing is left to be made first."""
+        made = self._made or self._renamed()
+        return [request for one, request in self._pairs(made) if one.unasked is None]
 
     def ask(self) -> dict[str, Any]:
         """Make the prompts that the set's attack makes, ask them, and write what came back; the manifest."""
@@ -94,39 +106,42 @@ class _Evaluation:
                 # Opened and closed again: where there is no sandbox, nobody is to wait for replies first to hear of it.
                 with grader("code"):
                     pass
-            made = self._made() if self._attack.asks_first else []
+            made = self._made or (self._searched() if self._attack.asks_first else self._renamed())
             if self._attack.asks_first:
                 self._out.write(ATTEMPTS, [line for one in made for line in one.attempts])
-                prompts = [one.prompt for one in made]
-            else:
-                prompts = self._attack.renamed(self._prompts)
-            traces = self._asked(prompts)
+            traces = self._asked(made)
             self._out.write(TRACES, traces)
+        keys = _keys(made)
         counts = {
             "written": len(traces),
             "endings": dict(Counter(t.ending for t in traces)),
             "blocks": dict(Counter(t.block for t in traces if t.failure is None)),
             "failed": dict(Counter(t.failure for t in traces if t.failure is not None)),
             **noted(Counter(t.note for t in traces if t.note is not None)),
-            **({"attack": {key: sum(one.counts.get(key, 0) for one in made) for key in _keys(made)}} if made else {}),
+            **({"attack": {key: sum(one.counts.get(key, 0) for one in made) for key in keys}} if keys else {}),
         }
         told = {"model": self.student.label, "set": self.name, "attack": self._entry.attack}
         # Only this set's own time: its directory was open while others were asked, too.
         self._out.started = time.monotonic() - self.seconds
         return self._out.finish(counts, **told, **self.calls.summary())
 
-    def _made(self) -> list[Made]:
+    def _renamed(self) -> list[Made]:
+        """The prompts of an attack that asks nobody."""
+        return [Made(prompt) for prompt in self._attack.renamed(self._prompts)]
+
+    def _searched(self) -> list[Made]:
         """What the attack's own dialogues come to: as many as it says it makes, or nothing that follows can be told."""
         where = f"evaluate.sets.{self.name}"
-        if any(not prompt.behaviour for prompt in self._prompts):
+        if self._attack.of_harm_alone and any(not prompt.behaviour for prompt in self._prompts):
             raise RecipeError(f"{where}: attack {self._attack.name} needs prompts that name a harmful behaviour")
         settings = attack_settings(self._entry, self.name)
-        searches = self._attack.searches(self._prompts, settings, self.student.tags)
+        roles = self._attack.asks(settings).items()
+        models = {role: self.student if name == "student" else self._recipe.models[name] for role, name in roles}
+        tags = {role: model.tags for role, model in models.items()} | {"student": self.student.tags}
+        searches = self._attack.searches(self._prompts, settings, tags)
         if len(searches) != (owed := self._attack.prompts_made(len(self._prompts), settings)):
             name = self._attack.name
             raise ValueError(f"attack {name}: expected {owed} searches (`prompts_made`), got {len(searches)}")
-        roles = self._attack.roles.items()
-        models = {role: self.student if name == "student" else self._recipe.models[name] for role, name in roles}
         planned = sum(one.calls for one in self._attack.planned(len(self._prompts), 0, settings))
         what = f"{self._attack.name} {self.name}"
         search_all(searches, models, self.calls, what=what, planned=planned, max_failed=self._recipe.max_failed)
@@ -135,31 +150,41 @@ class _Evaluation:
             raise ValueError(f"attack {self._attack.name}: a prompt it made doesn't bear its name (`marks`)")
         return found
 
-    def _pairs(self, prompts: Sequence[Prompt]) -> list[tuple[Prompt, Request]]:
+    def _pairs(self, made: Sequence[Made]) -> list[tuple[Made, Request]]:
         """Every prompt and sample with what the student is asked."""
-        prefill = self._attack.opening(family_of(self.student)) if self._attack.opening() else ""
+        family = family_of(self.student) if self._attack.opens else THINK
+        same = self._attack.opening(family)
         pairs = []
-        for prompt in prompts:
+        for one in made:
+            prompt, prefill = one.prompt, begin(one.opening, family) if one.opening else same
             sampling = self._recipe.sampling(prompt.kind, self._entry)
             messages = (*prompt.turns, Message(role="user", content=prompt.text))
             for sample in range(self._entry.samples):
                 request = Request(messages=messages, prefill=prefill, sampling=sampling, sample=sample)
-                pairs.append((prompt, request))
+                pairs.append((one, request))
         return pairs
 
-    def _asked(self, prompts: Sequence[Prompt]) -> list[Trace]:
+    def _asked(self, made: Sequence[Made]) -> list[Trace]:
         """One trace for every prompt and sample; a prompt for which no attack was found isn't asked and says so."""
-        student, calls, pairs = self.student, self.calls, self._pairs(prompts)
-        made = [request for prompt, request in pairs if prompt.text]
-        calls.ask(student, lambda: made, len(made), f"ask {student.label} {self.name}")
-        never = Reply(ending="error", failure=NO_ATTACK)
+        student, calls, pairs = self.student, self.calls, self._pairs(made)
+        asked = [request for one, request in pairs if one.unasked is None]
+        calls.ask(student, lambda: asked, len(asked), f"ask {student.label} {self.name}")
+
+        def reply(one: Made, request: Request) -> Reply:
+            why = one.unasked
+            return calls.reply(student, request) if why is None else Reply(ending="error", failure=why)
+
         looked = TraceMaker(student)
-        for prompt, request in islice(pairs, LEARNED_FROM):
-            looked.make(prompt, request, calls.reply(student, request) if prompt.text else never)
+        for one, request in islice(pairs, LEARNED_FROM):
+            looked.make(one.prompt, request, reply(one, request))
         maker = looked.learned()
-        traces = [maker.make(p, r, calls.reply(student, r) if p.text else never) for p, r in pairs]
+        traces = []
+        for one, request in pairs:
+            said = reply(one, request)
+            trace = maker.make(one.prompt, request, said)
+            traces.append(gone_on(trace, one.opening, said, student) if one.opening else trace)
         maker.tell()
-        for request in made:
+        for request in asked:
             calls.note(student, request, calls.reply(student, request))
         calls.tell()
         return traces
@@ -174,6 +199,27 @@ class _Evaluation:
 def _keys(made: Sequence[Made]) -> list[str]:
     """What the attack counts, in the order it first counted it."""
     return list(dict.fromkeys(key for one in made for key in one.counts))
+
+
+NOT_GONE_ON = "the reply doesn't go on from the words it was made to begin with"
+
+
+def gone_on(trace: Trace, opening: str, reply: Reply, student: ModelSettings) -> Trace:
+    """The trace of a reply to a request with an opening, which is shielded: readers read what its writer added.
+
+    A reply that begins a reasoning of its own behind the opening is a failure: its server took no notice of it.
+    """
+    if trace.failure is not None:
+        return trace
+    found = split(reply.text, False, named(student.tags))
+    anew = bool(found.opener) and not found.before.strip()
+    thought = trace.reasoning or ""
+    if not thought.startswith(opening) and reply.reasoning is not None and not anew:
+        thought = f"{opening} {thought}"  # its server hands over what was added alone
+    if anew or not thought.startswith(opening):
+        fields = {"prompt": trace.prompt, "model": trace.model, "sample": trace.sample, "sampling": trace.sampling}
+        return Trace(**fields, ending="error", failure=NOT_GONE_ON)
+    return trace.model_copy(update={"reasoning": thought, "shielded": ((0, len(opening)),)})
 
 
 def attack_settings(entry: EvaluationSet, name: str) -> Record:

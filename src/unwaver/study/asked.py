@@ -22,7 +22,7 @@ class Asked:
     role: str
     """Its name in `[models]`."""
     what: str
-    """`trace`, `attack`, `attacked` (a reply during the search), `rating`, or the rubric it reads by."""
+    """`trace`, `attack`, `attacked` (a reply during the search), `rating`, `opening`, or the rubric it reads by."""
     calls: int
     most: bool = False
     """Whether that is the most it can come to: a search ends when it is won."""
@@ -73,8 +73,9 @@ def _chosen(step: Step, prompts: int) -> list[Asked]:
 def _evaluated(step: Step, recipe: Recipe, prompts: int, tokens: float) -> list[Asked]:
     entry = recipe.evaluate.sets[step.name]
     attack = attacks.find(entry.attack)
-    planned = attack.planned(prompts, tokens, attack_settings(entry, step.name))
-    _all_are_named(f"attack {attack.name}: `planned`", attack.roles.values(), [one.role for one in planned])
+    settings = attack_settings(entry, step.name)
+    planned, asks = attack.planned(prompts, tokens, settings), attack.asks(settings)
+    _all_are_named(f"attack {attack.name}: `planned`", asks.values(), [one.role for one in planned])
     found = [Asked(one.role, one.what, one.calls, one.most, (one.tokens_in, one.tokens_out)) for one in planned]
     return [*found, Asked("student", "trace", traces_of(step, recipe, prompts))]
 

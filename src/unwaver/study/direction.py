@@ -21,6 +21,9 @@ DERIVED: Mapping[str, Way] = {
     "oscillation": "lower",
     "refusal_auc": "higher",
     "snowball_slope": "lower",
+    "asr_shift": "lower",
+    "over_refusal_shift": "lower",
+    "accuracy_shift": "higher",
     "tokens": "lower",
 }
 """Which way is better of what is no measure of its own, by the name up to its first `@` or `:`."""

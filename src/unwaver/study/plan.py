@@ -24,6 +24,7 @@ from unwaver.registry import choose
 from unwaver.sources import corpus, files
 from unwaver.stages import pairs as preference
 from unwaver.stages.distil import taught_by
+from unwaver.stages.evaluate import attack_settings
 from unwaver.stages.mix import filtered_by
 from unwaver.store import Step
 from unwaver.teaching.method import TEACHER
@@ -259,14 +260,21 @@ def _evaluate(recipe: Recipe, name: str, inputs: dict[str, Step]) -> Step:
     kind = kind_of(recipe, entry.prompts or name)
     with under(f"evaluate.sets.{name}.attack"):
         attack = attacks.find(entry.attack)
-    asked = {role: model for role, model in attack.roles.items() if model != "student"}
-    for model in asked.values():
-        if model not in recipe.models:
-            raise RecipeError(f"evaluate.sets.{name}: attack {attack.name} needs `models.{model}`")
     if entry.attack_settings and attack.Settings is NoSettings:
         having = ", ".join(one.name for one in attacks.attacks().values() if one.Settings is not NoSettings)
         raise RecipeError(
             f"evaluate.sets.{name}.attack_settings: attack {attack.name} has none; {having} have settings"
+        )
+    asks = attack.asks(attack_settings(entry, name)) if entry.attack_settings else attack.roles
+    asked = {role: model for role, model in asks.items() if model != "student"}
+    for model in asked.values():
+        if model not in recipe.models:
+            raise RecipeError(f"evaluate.sets.{name}: attack {attack.name} needs `models.{model}`")
+    if attack.opens and not goes_on(recipe.models["student"]):
+        raise RecipeError(
+            f"evaluate.sets.{name}: attack {attack.name} makes the student's replies begin with given words, and "
+            f"OpenAI's own service ({recipe.models['student'].name}) goes on from none; expected an `hf:` or `vllm:` "
+            "model, or the base_url of a server that continues a last assistant turn (docs/models.md)"
         )
     settings: dict[str, Any] = {
         "attack": attack.identity(),
@@ -277,6 +285,11 @@ def _evaluate(recipe: Recipe, name: str, inputs: dict[str, Step]) -> Step:
         "student": _identity(recipe.models["student"]),
     }
     return Step("evaluate", name, settings, inputs)
+
+
+def goes_on(model: ModelSettings) -> bool:
+    """Whether a model's door can make a reply begin with given words: OpenAI's own service can't."""
+    return model.door != "openai" or model.base_url is not None
 
 
 def _file(path: Path) -> Path:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from unwaver.attacks.counter_prefill import ATTACK as PREFILL
 from unwaver.judging.questions import GUARD, PATTERNS_SHOWN
 from unwaver.recipe import RAW, Recipe
 from unwaver.records import NO_PATTERN, PATTERNS, Estimate, Trace, Verdict
@@ -23,6 +24,7 @@ from unwaver.study.measures.measure import labelled
 from unwaver.study.outcomes import among_ended, base_of, measured_by, outcomes
 from unwaver.study.perturbed import shifts
 from unwaver.study.plan import Plan, made_kind
+from unwaver.study.prefilled import clean_rows, prefill_shifts
 from unwaver.study.principles import by_principle
 from unwaver.study.retention import kept
 from unwaver.study.rows import Row, beside_clean, pair_key, readings
@@ -187,14 +189,20 @@ class _Reader:
         for row in self.results.rows:
             of.setdefault((row.arm, row.slice), []).append(row)
         found = []
+        clean = {arm: clean_rows(row for row in self.results.rows if row.arm == arm) for arm in self._prefilled()}
         for arm, name, run, sampling in self.asked:
             rows = of.get((arm, name), [])
             told: Of = {"n_truncated": sum(row.trace.truncated for row in rows), "runs": (run,)}
             found += measure(rows, arm, name, run, sampling)
             found += by_principle(rows, arm, name, told) + shifts(rows, arm, name, told)
+            found += prefill_shifts(rows, clean.get(arm, {}), arm, name, told)
             raw = self.raw_of(arm)
             found += kept(rows, of.get((raw, name), []), arm, name, told) if raw not in (None, arm) else []
         self.results.estimates[:0] = found
+
+    def _prefilled(self) -> dict[str, None]:
+        """The arms with replies that another model began."""
+        return dict.fromkeys(row.arm for row in self.results.rows if PREFILL.marks(row.trace.prompt))
 
     def raw_of(self, arm: str) -> str | None:
         """The arm of the same student, neither trained nor steered; None where it wasn't asked."""

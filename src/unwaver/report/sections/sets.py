@@ -17,6 +17,7 @@ from unwaver.report.tables import NOTHING, Cell, Table, count, of, percent
 from unwaver.report.words import p_value, points
 from unwaver.study.comparison import Comparison, explained
 from unwaver.study.measures import of_table
+from unwaver.study.prefilled import SUFFIX, clean_rows, clean_set
 
 HARMLESS = ("over_refusal", "full_refusal")
 """The two ways of counting a partial refusal."""
@@ -160,6 +161,45 @@ def further_table(facts: Facts) -> Table | None:
     )
 
 
+def prefilled_table(facts: Facts) -> Table | None:
+    """What another model's opening does, beside the clean rate; None where no set is asked so."""
+    rows, left = [], 0
+    clean = {arm: clean_rows(row for row in facts.results.rows if row.arm == arm) for arm in facts.results.arms}
+    for e in facts.results.estimates:
+        if not e.metric.endswith(SUFFIX):
+            continue
+        metric = e.metric.removesuffix(SUFFIX)
+        mine = [row for row in facts.results.rows if (row.arm, row.slice) == (e.arm, e.slice)]
+        beside = clean_set(mine, clean[e.arm])
+        before, after = (facts.results.find(metric, e.arm, name or "") for name in (beside, e.slice))
+        ends = NOTHING if e.low is None or e.high is None else f"{points(e.low)} to {points(e.high)}"
+        shift = NOTHING if e.value is None else points(e.value)
+        rows.append(
+            [
+                *(Cell(e.arm), Cell(titles()[metric]), Cell(beside or NOTHING)),
+                *(of(before) if before else Cell(NOTHING), Cell(e.slice), of(after) if after else Cell(NOTHING)),
+                *(Cell(shift, e.value), Cell(ends), count(e.n), count(e.n_unscored)),
+            ]
+        )
+        left += beside is None
+    if not rows:
+        return None
+    notes = [
+        "Readers read what the student added to the opening. An opening that a model lacked leaves its prompt unscored."
+    ]
+    notes += ["Give the same prompts a set without an attack, and the shift can be told."] if left else []
+    return Table(
+        "prefilled",
+        "When another model begins the reasoning",
+        "Each arm's rate where another model's words open its reasoning, beside its own on the same prompts as they "
+        "are, and the mean difference in percentage points, prompt by prompt, with its 95 % interval (RECAP, arXiv "
+        "2510.00938). Above 0 the opening makes it commoner.",
+        ["arm", "measure", "clean set", "clean", "begun set", "begun", "shift", "95 %", "prompts", "unscored"],
+        rows,
+        tuple(notes),
+    )
+
+
 def comparison_table(facts: Facts) -> Table | None:
     """Every comparison of the main table and of the parts, in full; those without a pair are only counted."""
     rows = []
@@ -230,5 +270,11 @@ def section(material: Material) -> Section:
     return made(
         *("sets", "Set by set", "Set by set: rates, comparisons, what could be scored", material.by_harm),
         *(rates(facts), comparison_table(facts), scored_table(facts)),
-        *(both_ways_table(facts), further_table(facts), samples_table(facts), ended_table(facts)),
+        *(
+            prefilled_table(facts),
+            both_ways_table(facts),
+            further_table(facts),
+            samples_table(facts),
+            ended_table(facts),
+        ),
     )

@@ -49,7 +49,7 @@ def _alike(words: list[str], length: int) -> bool:
 
 def _ending(part: Literal["reasoning", "answer"]) -> Measure:
     def of(row: Row) -> bool | None:
-        text = None if row.trace.failure is not None else row.trace.text(part)
+        text = None if row.trace.failure is not None else row.trace.learnt.text(part)
         return ends_in_loop(text) if text and text.strip() else None
 
     return Measure(
