@@ -21,6 +21,7 @@ DERIVED: Mapping[str, Way] = {
     "oscillation": "lower",
     "loop": "lower",
     "refusal_auc": "higher",
+    "first_token_auc": "higher",
     "snowball_slope": "lower",
     "asr_shift": "lower",
     "over_refusal_shift": "lower",
