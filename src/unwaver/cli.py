@@ -52,6 +52,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "audit": ("unwaver.verbs.audit", "read somebody else's traces: lengths, refusals, risky patterns, overlap"),
     "reader": ("unwaver.verbs.reader", "train a reader of your own on labels, or test one"),
     "steer": ("unwaver.verbs.steer", "fit directions to steer a model by while it writes, without training"),
+    "probe": ("unwaver.verbs.probe", "tell whether a model's state before its reply tells harmful prompts apart"),
     "label": ("unwaver.verbs.label", "draw replies for people to label, and take their labels in"),
     "export": ("unwaver.verbs.export", "write a mix or traces in another tool's format"),
     "publish": ("unwaver.verbs.publish", "put a trained model on the hub, with its card and its figures"),

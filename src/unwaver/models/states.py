@@ -1,13 +1,14 @@
-"""What a local model holds of replies at one layer: a state for each, the mean over the reply's tokens.
+"""What a local model holds at one layer: of replies the mean state over their tokens, of prompts the state from which
+it writes the first token of its reply.
 
 Reads traces, whoever wrote them, as replies to their prompts in the model's own template and marks; gives an array of a
-row each. Only the first `LONGEST` tokens of a reply are looked at. Needs the extra `train`.
+row each. Of a reply only the first `LONGEST` tokens are looked at. Needs the extra `train`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,13 +21,41 @@ from unwaver.models.weights import locate
 from unwaver.progress import bar, say
 from unwaver.reasoning import render
 from unwaver.recipe import ModelSettings
-from unwaver.records import Message, Request, Trace
+from unwaver.records import Message, Prompt, Request, Trace
+
+T = TypeVar("T")
 
 LONGEST = 2048
 
 
 def states(settings: ModelSettings, traces: Sequence[Trace], layer: int | None) -> tuple[States, int]:
     """(a row for each trace, the layer); None: the middle one. RecipeError where the model has no such layer."""
+
+    def reply(prompter: Prompter, trace: Trace) -> tuple[list[int], int]:
+        prompt, said = _tokens(prompter, trace)
+        return prompt + said, len(prompt)
+
+    return _states(settings, traces, reply, layer, "states of replies")
+
+
+def first_states(settings: ModelSettings, prompts: Sequence[Prompt], layer: int | None) -> tuple[States, int]:
+    """The same with a row for each prompt: the state at the last token before the reply."""
+
+    def before(prompter: Prompter, prompt: Prompt) -> tuple[list[int], int]:
+        ids, _ = prompter.render(_request(prompt))
+        return ids, len(ids) - 1
+
+    return _states(settings, prompts, before, layer, "states of prompts")
+
+
+def _states(
+    settings: ModelSettings,
+    items: Sequence[T],
+    tokens: Callable[[Prompter, T], tuple[list[int], int]],
+    layer: int | None,
+    what: str,
+) -> tuple[States, int]:
+    """Of each item the mean state from a place on; `tokens`: its ids, and that place."""
     import torch
 
     path = locate(settings.target)
@@ -42,20 +71,22 @@ def states(settings: ModelSettings, traces: Sequence[Trace], layer: int | None) 
     if not 0 <= at < count:
         raise RecipeError(f"{settings.name}: expected a layer from 0 to {count - 1}, got {at}")
     rows = []
-    with torch.inference_mode(), watched(model, at) as seen, bar("states of replies", len(traces)) as progress:
-        for trace in traces:
-            prompt, reply = _tokens(prompter, trace)
-            model(input_ids=torch.tensor([prompt + reply], device=model.device), use_cache=False)
-            rows.append(seen.pop()[0, len(prompt) :].float().mean(0).cpu().numpy())
+    with torch.inference_mode(), watched(model, at) as seen, bar(what, len(items)) as progress:
+        for item in items:
+            ids, start = tokens(prompter, item)
+            model(input_ids=torch.tensor([ids], device=model.device), use_cache=False)
+            rows.append(seen.pop()[0, start:].float().mean(0).cpu().numpy())
             progress.advance()
     return np.stack(rows), at
 
 
+def _request(prompt: Prompt) -> Request:
+    return Request(messages=(*prompt.turns, Message(role="user", content=prompt.text)))
+
+
 def _tokens(prompter: Prompter, trace: Trace) -> tuple[list[int], list[int]]:
     """Token ids of the prompt and of the reply."""
-    prompt = trace.prompt
-    request = Request(messages=(*prompt.turns, Message(role="user", content=prompt.text)))
-    ids, opened = prompter.render(request)
+    ids, opened = prompter.render(_request(trace.prompt))
     text = trace.answer or ""
     if trace.reasoning is not None:
         text = render(trace.reasoning, text, opened, prompter.family)

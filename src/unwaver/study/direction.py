@@ -20,6 +20,7 @@ DERIVED: Mapping[str, Way] = {
     "self_jailbreak": "lower",
     "oscillation": "lower",
     "refusal_auc": "higher",
+    "first_token_auc": "higher",
     "snowball_slope": "lower",
     "asr_shift": "lower",
     "over_refusal_shift": "lower",

@@ -50,7 +50,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     traces = [trace for trace in read_records(run_ / TRACES, Trace) if trace.id in sides and (trace.text("both") or "")]
     if not traces:
         raise RecipeError(f"{run_}: none of its replies were read by `{arguments.rubric}`; judge them first")
-    model = _model(run_, arguments.model)
+    model = model_of(run_, arguments.model)
     held, layer = states(model, traces, arguments.layer)
     card = {
         "model": model.label,
@@ -85,8 +85,8 @@ def by_trace(verdicts: Iterable[Verdict], rubric: str) -> dict[str, dict[str, bo
     return found
 
 
-def _model(run_: Path, given: str | None) -> ModelSettings:
-    """The model that wrote the run, as an `hf:` one; RecipeError where that can't be told."""
+def model_of(run_: Path, given: str | None) -> ModelSettings:
+    """The model that wrote a run, as an `hf:` one; RecipeError where that can't be told."""
     if given is not None:
         if not given.startswith("hf:"):
             raise RecipeError(f"--model: expected hf:PATH_OR_ID, got {given}")
