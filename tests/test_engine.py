@@ -17,6 +17,7 @@ from unwaver.errors import RecipeError, RunError
 from unwaver.ledger import Ledger
 from unwaver.models import Refused, Transient, engine
 from unwaver.models.engine import Engine
+from unwaver.models.replay import Replay, conversation
 from unwaver.recipe import ModelSettings
 from unwaver.records import Message, Reply, Request, Sampling
 from unwaver.stages.calls import Calls, Place
@@ -507,6 +508,23 @@ def test_failures_within_the_share_are_kept_and_more_are_unfinished(tmp_path: Pa
     counts = made.summary()["calls"]["recorded"]
     assert (counts["asked"], counts["failed"], counts["found"]) == (13, 3, 10)
     made.close()
+
+
+def test_a_sample_that_was_recorded_is_replied_to_it_alone(tmp_path: Path, recorded: ModelSettings) -> None:
+    file = Path(recorded.target)
+    key = conversation(requests(1)[0])
+    file.write_text(
+        f'{{"request": "{key}", "text": "any"}}\n{{"request": "{key}", "sample": 1, "text": "the second"}}\n'
+    )
+    made = calls(tmp_path)
+    asked = [requests(1)[0].model_copy(update={"sample": sample}) for sample in range(3)]
+    made.ask(recorded, lambda: iter(asked), 3, "distil part")
+    assert [made.reply(recorded, one).text for one in asked] == ["any", "the second", "any"]
+    made.close()
+    for wrong in ("-1", '"1"', "true"):
+        file.write_text(f'{{"request": "{key}", "sample": {wrong}, "text": "x"}}\n')
+        with pytest.raises(RecipeError, match=r"recorded\.jsonl:1: sample: expected a whole number"):
+            Replay(recorded)
 
 
 def test_a_finished_stage_needs_no_model(tmp_path: Path, recorded: ModelSettings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,18 @@ def test_the_study_is_short_and_every_cell_of_it_is_a_recipe() -> None:
     assert any(cell.recipe.train.method == "dpo" for cell in cells)
     assert ("temptation", False) in taught
     named = {name for cell in cells for name in cell.tables}
-    assert named == {"Methods", "The mask", "Harmless examples", "Peers", "Peers' mask"}
+    assert named == {"Methods", "The mask", "Harmless examples", "Peers", "Peers' choice of prompts", "Peers' mask"}
+
+
+def test_every_method_of_the_methods_page_that_makes_training_data_is_an_arm() -> None:
+    page = (STUDIES.parent / "docs" / "methods.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+?) \| [^|]+ \| [^|]+ \| [^|]+ \|$", page, re.MULTILINE)
+    peers = {row.partition(":")[0].strip("`").replace(" ", "-") for row in rows} - {"recipe", "given"}
+    (beside,) = re.findall(r"The methods that are there beside .*?To try one", page, re.DOTALL)
+    neighbours = {name for link in re.findall(r"\[([^\]]+)\]\(systems/", beside) for name in link.split(" and ")}
+    assert {"lookalike", "all-k-safe", "corrected"} <= peers and neighbours == {"recompose", "backtrack", "structured"}
+    arms = {cell.arm.partition(",")[0] for cell in grid.cells(grid.load(STUDY), STUDY)}
+    assert peers | neighbours <= arms  # `given` makes nothing: it takes what stands in somebody's file
 
 
 def small(folder: Path, **arms: str) -> Path:

@@ -250,11 +250,25 @@ def test_the_peers_study_distils_and_mixes_from_its_recordings(tmp_path: Path) -
     for verb in ("prompts", "distil", "judge", "mix"):
         assert main([verb, str(peers), "--root", str(tmp_path)]) == 0
     failed = {trace.failure for run in tmp_path.glob("distil-*") for trace in read_records(run / "traces.jsonl", Trace)}
-    assert failed == {None}, "tools/compose_neighbours.py knows the wordings no more: run it again"
-    shielded = {}
+    easy = "no hard prompt: the student's own reply does not fail"  # `corrected` leaves these out
+    assert failed == {None, easy}, "tools/compose_neighbours.py knows the wordings no more: run it again"
+    shielded: dict[str, int] = {}
+    dropped: dict[str, dict[str, int]] = {}
+    learnt: dict[str, dict[str, dict[str, str]]] = {}
     for run in tmp_path.glob("mix-*"):
         name = json.loads((run / "config.json").read_text())["name"].partition(",")[0]
-        shielded[name] = json.loads((run / "manifest.json").read_text())["counts"].get("shielded", 0)
+        counts = json.loads((run / "manifest.json").read_text())["counts"]
+        shielded[name], dropped[name] = counts.get("shielded", 0), counts["parts"]["safety"]["dropped"]
+        for one in read_records(run / "examples.jsonl", Example):
+            learnt.setdefault(name, {}).setdefault(one.part, {})[one.user] = one.reply
     assert {name for name, count in shielded.items() if count} == {"temptation", "counter-prefill"}
     told = {"default", "self-taught", "policy", "temptation", "temptation-unmasked", "counter-prefill", "primer", "dpo"}
-    assert set(shielded) == told
+    assert set(shielded) == told | {"lookalike", "all-k-safe", "corrected"}
+    by_policy, by_itself = learnt["policy"]["safety"], learnt["self-taught"]["safety"]
+    assert by_policy.keys() == by_itself.keys() and not set(by_policy.values()) & set(by_itself.values())
+    assert all("The policy “" in reply for reply in by_policy.values())
+    for prompts in (learnt[name]["safety"].keys() for name in told):
+        assert not prompts & learnt["lookalike"]["lookalikes"].keys(), "they are prompts of their own"
+    assert 0 < dropped["all-k-safe"]["another reply to the same prompt may not be kept"] < 40
+    assert dropped["all-k-safe"]["the guard did not call it safe"] and len(learnt["all-k-safe"]["safety"]) == 20
+    assert dropped["corrected"]["no reply"] and "\n\nBut no. " in "".join(learnt["corrected"]["safety"].values())

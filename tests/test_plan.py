@@ -100,6 +100,16 @@ def test_a_judge_of_the_anatomy_adds_what_it_reads_and_renames_nothing(tmp_path:
     assert [(one.role, one.what, one.calls) for one in asked_of(steps[0], asked.recipe, 7)] == [("judge", "anatomy", 7)]
 
 
+def test_a_role_of_a_method_is_filled_by_whom_the_recipe_names(tmp_path: Path) -> None:
+    usual = planned(tmp_path, **{"distil.method": "corrected"})
+    other = planned(tmp_path, **{"distil.method": "corrected", "distil.roles.student": "attacker"})
+    roles = {"teacher": "teacher", "student": "student", "judge": "judge"}
+    assert usual.distil["safety"].settings["roles"] == roles
+    assert other.distil["safety"].settings["roles"] == {**roles, "student": "attacker"}
+    assert {"safety", "train"} & changed(usual, other) and "unseen" not in changed(usual, other)
+    assert other.train.settings["student"] == usual.train.settings["student"]
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
@@ -107,6 +117,9 @@ def test_a_judge_of_the_anatomy_adds_what_it_reads_and_renames_nothing(tmp_path:
         ({"evaluate.sets.unseen.attack": "pair"}, "attack pair needs `models.pair_judge`"),
         ({"evaluate.sets.prefilled.attack_settings": {"n_streams": 2}}, "attack empty-think has none"),
         ({"distil.method": "improve"}, "did you mean `improved`"),
+        ({"distil.roles.student": "jugde"}, r"distil\.roles\.student: .*did you mean `judge`"),
+        ({"distil.roles.teacher": "judge"}, r"distil\.roles\.teacher: `distil\.teacher` says who"),
+        ({"distil.roles.student": "judge"}, r"distil\.roles\.student: no method that is used asks a `student`"),
     ],
 )
 def test_what_there_is_not_is_refused_when_it_is_planned(tmp_path: Path, settings: dict[str, Any], says: str) -> None:

@@ -361,6 +361,9 @@ class DistilSettings(Settings):
     """Which of `[models]` is asked about harmful prompts."""
     benign_teacher: str | None = None
     """Which is asked about all others; None: the same. The paper asks DeepSeek-R1, whoever teaches the rest."""
+    roles: dict[str, str] = {}
+    """By a role of the method's, which of `[models]` is asked in it, in place of the one of that name: `student =
+    "counter"` has `corrected` begin from another model's replies."""
     method_settings: dict[str, Any] = {}
     """Laid over the settings of `method`'s own, where it has any (docs/methods.md)."""
     methods: dict[str, str] = {}
@@ -653,6 +656,15 @@ class Recipe(Settings):
             problems.append(f"reference: {_no_such(str(self.reference), [RAW, *self.arms], 'arm')}")
         if problems:
             raise ValueError("; ".join(problems))
+        return self
+
+    @model_validator(mode="after")
+    def _roles_are_filled(self) -> Recipe:
+        for role, model in self.distil.roles.items():
+            if role == "teacher":
+                raise ValueError("distil.roles.teacher: `distil.teacher` says who that is; leave it out")
+            if model not in self.models:
+                raise ValueError(f"distil.roles.{role}: {_no_such(model, self.models, 'model')}")
         return self
 
     @model_validator(mode="after")

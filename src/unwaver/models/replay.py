@@ -2,9 +2,9 @@
 
 Reads JSON lines `{"instruction", "prompt", "reasoning", "answer", ...}`: what a teacher replied to a prompt under one
 of the shipped instructions; or `{"request", "text"}`: a whole reply to any conversation, known by `conversation`, for
-methods of several calls. `replay:corpus` is the scripted teacher; `replay:corpus-brief` is the same one, brief and
-plain, for the smallest students; `replay:FILE` is yours. A request that was never recorded is a failure with its
-reason, not a guess.
+methods of several calls; with a `"sample"` (0-based) it is the reply to that sample alone. `replay:corpus` is the
+scripted teacher; `replay:corpus-brief` is the same one, brief and plain, for the smallest students; `replay:FILE` is
+yours. A request that was never recorded is a failure with its reason, not a guess.
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ class Replay:
     def __init__(self, settings: ModelSettings) -> None:
         self.label = settings.label
         self._texts: dict[str, str] = {}
+        self._sampled: dict[tuple[str, int], str] = {}
         for path in recordings(settings.target):
             for number, row in read_rows(path):
                 if "request" in row:
-                    self._texts[str(row["request"])] = str(row.get("text", ""))
+                    self._keep(row, f"{path}:{number}")
                     continue
                 try:
                     told = find(str(row["instruction"]), f"{path}:{number}: instruction")
@@ -56,12 +57,23 @@ class Replay:
                     raise RecipeError(f"{path}:{number}: expected a field {error}") from None
                 self._texts[conversation(Request(messages=messages))] = text
 
+    def _keep(self, row: Mapping[str, Any], where: str) -> None:
+        """A whole reply to a conversation: to every sample that has none of its own, or to one sample."""
+        key, text, sample = str(row["request"]), str(row.get("text", "")), row.get("sample")
+        if sample is None:
+            self._texts[key] = text
+        elif type(sample) is int and sample >= 0:
+            self._sampled[key, sample] = text
+        else:
+            raise RecipeError(f"{where}: sample: expected a whole number of 0 or more, got {sample!r}")
+
     async def close(self) -> None:
         """Nothing to give back."""
 
     async def reply(self, request: Request) -> Reply:
         """The recorded reply to these messages."""
-        text = self._texts.get(conversation(request))
+        key = conversation(request)
+        text = self._sampled.get((key, request.sample), self._texts.get(key))
         if text is None:
             raise Refused(
                 "no reply was recorded for these messages (a recorded teacher knows the shipped wordings only)"

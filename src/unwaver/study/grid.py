@@ -19,7 +19,7 @@ from unwaver import recipe_file
 from unwaver.errors import RecipeError
 from unwaver.recipe import Recipe, Settings
 from unwaver.records import digest
-from unwaver.study.plan import Plan, kind_of, plan
+from unwaver.study.plan import Plan, made_kind, plan
 
 
 class StudySettings(Settings):
@@ -143,7 +143,7 @@ def apart(recipe: Recipe) -> dict[str, Any]:
     method, teacher = recipe.taught(harmful=True)
     parts: dict[bool, dict[str, Any]] = {True: {}, False: {}}
     for part in recipe.parts():
-        parts[kind_of(recipe, part) == "harmful"][part] = recipe.mix.parts[part]
+        parts[made_kind(recipe, part) == "harmful"][part] = recipe.mix.parts[part]
     size, benign = ("all" if "all" in found.values() else sum(found.values()) for found in (parts[True], parts[False]))
     harmful, harmless = (", ".join(f"{part} {n}" for part, n in parts[is_harm].items()) for is_harm in (True, False))
     rest = [

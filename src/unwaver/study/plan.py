@@ -109,6 +109,10 @@ def plan(recipe: Recipe, arm: str) -> Plan:
     wanted = dict.fromkeys([*recipe.distilled(), *again, *evaluated.values()])
     prompts = {name: _prompts(recipe, name) for name in wanted}
     distil = {part: _distil(recipe, part, prompts[part]) for part in dict.fromkeys([*recipe.distilled(), *again])}
+    for role in recipe.distil.roles:
+        if distil and not any(role in step.settings["roles"] for step in distil.values()):
+            known = ", ".join(sorted({one for step in distil.values() for one in step.settings["roles"]})) or "none"
+            raise RecipeError(f"distil.roles.{role}: no method that is used asks a `{role}`; roles are {known}")
     readings = {step.digest: _of_teacher(recipe, part, step) for part, step in distil.items()}
     mix = _mix(recipe, arm, {part: distil[part] for part in recipe.distilled()}, readings)
     looked_at = {name: prompts[name] for name in dict.fromkeys(evaluated.values())}
@@ -171,7 +175,8 @@ def _distil(recipe: Recipe, part: str, prompts: Step) -> Step:
         for unused in ("instruction_file", "position"):
             if getattr(settings, unused) is not None:
                 raise RecipeError(f"distil.{unused}: method {name} takes no wording of your own; leave it out")
-    roles = {role: teacher if model == TEACHER else model for role, model in method.roles.items()}
+    asked_instead = {TEACHER: teacher, **settings.roles}
+    roles = {role: asked_instead.get(role, model) for role, model in method.roles.items()}
     asked: dict[str, Any] = {"method": method.identity(file), "roles": roles}
     given = teaching.settings(method, settings.method_settings if name == settings.method else {})
     if method.Settings.model_fields:
