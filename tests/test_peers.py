@@ -17,6 +17,7 @@ from unwaver.cli import main
 from unwaver.dialogue import Call
 from unwaver.records import Example, Prompt, Trace
 from unwaver.store import read_records
+from unwaver.study import grid
 from unwaver.study.plan import plan
 from unwaver.teaching import counter_prefill, policy, self_taught, temptation
 
@@ -206,6 +207,7 @@ def test_a_part_of_lookalikes_is_read_and_kept_as_harmless_prompts_are(tmp_path:
     made = plan(recipe, "arm")
     assert [one.settings["question"] for one in made.read(made.distil["theirs"])] == ["refusal"]
     assert set(made.mix.inputs) == {"theirs", "theirs, refusal"}
+    assert (grid.apart(recipe)["harmful"], grid.apart(recipe)["harmless"]) == ("", "theirs 2")
 
 
 EASY = {"student": whole(CHAIN, "No."), "judge": json.dumps({"why": "so", "way": "none"}), "teacher": "", "json": ""}

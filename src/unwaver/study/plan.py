@@ -175,8 +175,8 @@ def _distil(recipe: Recipe, part: str, prompts: Step) -> Step:
         for unused in ("instruction_file", "position"):
             if getattr(settings, unused) is not None:
                 raise RecipeError(f"distil.{unused}: method {name} takes no wording of your own; leave it out")
-    asked_instead = {TEACHER: teacher, **settings.roles}
-    roles = {role: asked_instead.get(role, model) for role, model in method.roles.items()}
+    usual = {role: teacher if model == TEACHER else model for role, model in method.roles.items()}
+    roles = {role: settings.roles.get(role, model) for role, model in usual.items()}
     asked: dict[str, Any] = {"method": method.identity(file), "roles": roles}
     given = teaching.settings(method, settings.method_settings if name == settings.method else {})
     if method.Settings.model_fields:
