@@ -90,11 +90,11 @@ def test_the_miniature_to_the_call(tmp_path: Path, capsys: pytest.CaptureFixture
     # 80 behaviours bare and in 4 templates for five recipes (the sixth is a fixed text), and once each of 100
     # borderline and 100 plain prompts in 4 templates and 50 sums.
     assert found["distil"][:2] == ["9", str(f"{5 * 400 + 500 + 500 + 50:,}")]
-    # Six sets of 30, 30, 30, 30, 20 and 10 prompts; the raw student, six recipes and one without benign, three seeds.
-    assert found["evaluate"][:2] == [str(6 * (1 + 7 * 3)), f"{150 * 22:,}"]
+    # Six sets of 30, 30, 30, 30, 20 and 30 prompts; the raw student, six recipes and one without benign, three seeds.
+    assert found["evaluate"][:2] == [str(6 * (1 + 7 * 3)), f"{170 * 22:,}"]
     assert found["judge"][1] == "-"  # readers without a model ask nobody
     assert found["train"][0] == "21"
-    assert "≤686.4k" in found["evaluate"]  # 3,300 replies of 208 tokens
+    assert "≤777.9k" in found["evaluate"]  # 3,740 replies of 208 tokens
 
 
 def test_every_call_of_a_small_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
