@@ -128,8 +128,9 @@ def test_templates_are_read_from_json_lines(tmp_path: Path) -> None:
     [
         ("not json", "t.jsonl:2: expected one JSON object"),
         ("[" * 100_000, "t.jsonl:2: expected one JSON object"),
-        ("[1]", "t.jsonl:2: line: "),
+        ("[1]", "t.jsonl:2: expected an object a line, "),
         ('{"name": "b"}', "t.jsonl:2: text: "),
+        ('["How is {behaviour} done?"]', "t.jsonl:2: expected an object a line, "),
         ('{"name": "b", "text": "no slot"}', "t.jsonl:2: text: expected {behaviour} exactly once, found it 0 times"),
         ('{"name": "b", "text": "{behaviour}{behaviour}"}', "t.jsonl:2: text: expected {behaviour} exactly once"),
         ('{"name": " ", "text": "{behaviour}"}', "t.jsonl:2: name: "),

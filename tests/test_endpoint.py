@@ -432,7 +432,11 @@ def test_a_server_that_trickles_is_cut_off_in_time() -> None:
 def test_a_server_that_is_not_there() -> None:
     gone = Server()
     gone.url = "http://127.0.0.1:9/v1"
-    with pytest.raises(Transient, match="no connection"):
+    with pytest.raises(Transient, match="no connection: connection refused") as caught:
+        ask(gone)
+    assert caught.value.absent
+    gone.url = "http://localhost:9/v1"  # several addresses, each tried
+    with pytest.raises(Transient, match="no connection: connection refused"):
         ask(gone)
 
 

@@ -417,6 +417,28 @@ def test_when_nothing_works_the_rest_is_not_tried(tmp_path: Path) -> None:
     assert sum(model.asked.values()) <= 20 + SETTINGS.concurrency
 
 
+def test_a_server_that_was_never_there_is_told_at_once_and_one_that_was_is_waited_for(tmp_path: Path) -> None:
+    async def absent(text: str, turn: int) -> Reply:
+        raise Transient("no connection: connection refused (http://here)", absent=True)
+
+    patient = SETTINGS.model_copy(update={"retries": 6})
+    model = Scripted(absent)
+    with pytest.raises(RunError, match=r"^m: no connection: connection refused \(http://here\)\. Start the server"):
+        run(tmp_path / "never", model, requests(1000), patient)
+    assert max(model.asked.values()) <= 1 + engine.ABSENT_PATIENCE and len(model.asked) <= SETTINGS.concurrency
+
+    async def restarted(text: str, turn: int) -> Reply:
+        return FINE if text == "0" or turn > 5 else await absent(text, turn)
+
+    one = patient.model_copy(update={"concurrency": 1})
+    assert run(tmp_path / "was", Scripted(restarted), requests(3), one).tally.failed == 0
+
+    async def starting(text: str, turn: int) -> Reply:
+        return FINE if turn > engine.ABSENT_PATIENCE else await absent(text, turn)
+
+    assert run(tmp_path / "late", Scripted(starting), requests(3), patient).tally.failed == 0
+
+
 def test_a_server_that_goes_away_later_ends_the_session(tmp_path: Path) -> None:
     async def dies(text: str, turn: int) -> Reply:
         return FINE if int(text) < 30 else await gone(text, turn)

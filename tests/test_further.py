@@ -24,7 +24,7 @@ from unwaver.recipe import JudgeSettings, PromptSet
 from unwaver.records import LookedAt, Prompt, Reply, Trace, Verdict
 from unwaver.report.sections import principles as section_principles
 from unwaver.sources import load
-from unwaver.study.outcomes import outcomes
+from unwaver.study.outcomes import measured_by, outcomes
 from unwaver.study.perturbed import shifts
 from unwaver.study.plan import plan
 from unwaver.study.principles import by_principle
@@ -131,6 +131,19 @@ def test_self_jailbreak_is_a_share_of_failures_with_unsafe_answers(
     found = outcomes([row(failure_both=failure, harm_answer=harm)])
     assert list(found.get("self_jailbreak", {}).values()) == ([] if share is None else [share])
     assert list(found["self_jailbreak_all"].values()) == [of_all]
+
+
+def test_what_nobody_was_asked_has_no_figure_and_what_could_not_be_scored_keeps_it() -> None:
+    unread = [row(harm_both="safe", harm_answer=None), row(harm_both="safe", harm_answer="unsafe")]
+    found = {one.metric: one for one in measure(unread, "a", "s", "run-1")}
+    assert found["asr_answer"].n == 1 and found["asr_answer"].n_unscored == 1
+    assert {"asr", "asr:ended", "asr_answer"} <= set(found)
+    assert not {"asr_reasoning", "leak", "refusal", "self_jailbreak", "self_jailbreak_all", "severe_leak"} & set(found)
+    assert "self_jailbreak" not in measured_by(unread, None)  # one of its two questions was asked
+    sums = TRACE.model_copy(update={"prompt": PROMPT.model_copy(update={"kind": "maths"})})
+    assert not {"accuracy", "accuracy:ended"} & set(outcomes([Row("a", "s", sums, {})]))
+    graded_sums = [Row("a", "s", sums, row(maths_answer=None).readings)]
+    assert outcomes(graded_sums)["accuracy"]  # nobody asks whether a sum is a program that passes
 
 
 def test_leak_escape_and_gap_by_principle() -> None:

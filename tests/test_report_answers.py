@@ -442,3 +442,22 @@ def test_a_prompt_without_a_reply_is_no_example() -> None:
     )  # fmt: skip
     results.rows = [Row("raw", "harmful-unseen", failed, {})]
     assert examples.examples(Facts(results)) == []
+
+
+def test_where_nothing_could_be_read_no_difference_and_no_rest_is_spoken_of(results: Results) -> None:
+    unread = results
+    for arm in results.arms:
+        unread = relabelled(unread, arm, None, "no JSON", "borderline-unseen", "plain-unseen")
+    teacher = [
+        replace(
+            row,
+            readings={k: v.model_copy(update={"labels": None, "reason": "no JSON"}) for k, v in row.readings.items()},
+        )
+        for row in results.teacher_rows
+    ]
+    facts = Facts(replace(unread, teacher_rows=teacher))
+    lines = [line for card in cards.cards(Material(facts)) for line in card.lines]
+    changes_ = {line.change for line in lines if line.estimate.value is None}
+    assert changes_ == {"", "too few scored"} and not any("– points" in line.change for line in lines)
+    [patterns] = [said for said in hollow.hollow(facts) if said.startswith("Risky patterns")]
+    assert patterns.endswith("(no JSON); so nothing is known of them.")

@@ -18,6 +18,7 @@ from unwaver.errors import RecipeError, RecordError
 from unwaver.records import Prompt, Record
 
 SLOT = "{behaviour}"
+EXPECTED = f'an object a line, {{"name": "frame-1", "text": "... {SLOT} ..."}}'
 
 
 class Template(Record):
@@ -58,7 +59,10 @@ def load_templates(path: Path) -> list[Template]:
         if not line.strip():
             continue
         try:
-            template = Template.model_validate(json.loads(line))
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise RecordError(f"{path}:{number}: expected {EXPECTED}, got a {type(row).__name__}")
+            template = Template.model_validate(row)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"])) or "line"
@@ -69,7 +73,7 @@ def load_templates(path: Path) -> list[Template]:
             raise RecordError(f"{path}:{number}: name: there is already a template named {template.name!r}")
         found[template.name] = template
     if not found:
-        raise RecordError(f"{path}: no template in it; expected lines of JSON with `name` and `text`")
+        raise RecordError(f"{path}: no template in it; expected {EXPECTED}")
     return list(found.values())
 
 

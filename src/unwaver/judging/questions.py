@@ -8,6 +8,7 @@ by name (`judge.further`), come with their rubrics: one file each in `judging/as
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from unwaver.records import Kind, LookedAt
@@ -68,6 +69,12 @@ def read() -> frozenset[str]:
     """What a measure can be made of, as `rubric:text`."""
     known = {HARM, HARM_OF_ANSWER, HARM_OF_REASONING, REFUSAL, GUARD, PATTERNS_SHOWN, ANATOMY, MATHS, CODE}
     return frozenset(known | {f"{one.name}:{text}" for one in further().values() for text in one.looked_at})
+
+
+@cache
+def about(key: str) -> frozenset[Kind]:
+    """The kinds of prompt whose traces are read so (`rubric:text`)."""
+    return frozenset(question("patterns" if key == PATTERNS_SHOWN else key.partition(":")[0]).kinds)
 
 
 def questions(kind: Kind, of: Writer) -> list[Question]:

@@ -17,7 +17,12 @@ class Transient(Exception):  # noqa: N818 - it is a state, not an error a person
     """A call failed in a way that may pass: 429, 5xx, a time-out, a lost connection, an empty or unreadable reply."""
 
     def __init__(
-        self, reason: str, wait: float | None = None, crowded: bool = False, spent: tuple[int, int] = (0, 0)
+        self,
+        reason: str,
+        wait: float | None = None,
+        crowded: bool = False,
+        spent: tuple[int, int] = (0, 0),
+        absent: bool = False,
     ) -> None:
         super().__init__(reason)
         self.wait = wait
@@ -26,6 +31,8 @@ class Transient(Exception):  # noqa: N818 - it is a state, not an error a person
         """There were too many calls at once; it is not this call's fault."""
         self.spent = spent
         """Tokens in and out that the server counted all the same."""
+        self.absent = absent
+        """Nothing listens at the address."""
 
 
 class Refused(Exception):  # noqa: N818

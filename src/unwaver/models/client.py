@@ -9,9 +9,10 @@ proxy, a file of certificates) is told in one line.
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -78,8 +79,26 @@ def connect(key: str, base_url: str, certificates: ssl.SSLContext) -> openai.Asy
     )
 
 
+def behind(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that it came of, each address that was tried included."""
+    yield error
+    cause = error.__cause__ or error.__context__
+    for each in (*(error.exceptions if isinstance(error, BaseExceptionGroup) else ()), *([cause] if cause else ())):
+        yield from behind(each)
+
+
+def nobody_there(error: BaseException) -> bool:
+    """Whether nothing listens at the address, or it has no such host: not a server that is busy or broke off."""
+    return any(
+        isinstance(one, ConnectionRefusedError) or (isinstance(one, socket.gaierror) and one.errno != socket.EAI_AGAIN)
+        for one in behind(error)
+    )
+
+
 def what_broke(error: BaseException) -> str:
     """Why a connection failed, in words: the deepest error that has any."""
+    if any(isinstance(one, ConnectionRefusedError) for one in behind(error)):
+        return "connection refused"  # the client says that all attempts failed, and not how
     found: BaseException | None = error.__cause__ or error
     name, words = type(found).__name__, ""
     while found is not None and not words:

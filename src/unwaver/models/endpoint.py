@@ -97,7 +97,8 @@ class Endpoint:
             found = problem(error.status_code, error.body)
             return replace(found, wait=_retry_after(headers), elsewhere=headers.get("location", ""))
         except openai.APIError as error:
-            raise Transient(self._tell(f"no connection: {client.what_broke(error)} ({self._address})")) from None
+            why = self._tell(f"no connection: {client.what_broke(error)} ({self._address})")
+            raise Transient(why, absent=client.nobody_there(error)) from None
         except UnicodeEncodeError:
             raise Refused("the prompt holds half a surrogate pair, which can't be sent") from None
         finally:

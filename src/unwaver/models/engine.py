@@ -36,6 +36,8 @@ HOPELESS_LATER = 100
 """The same for failures in a row later on: the server is gone. Calls that failed in an earlier session don't count."""
 CROWD_PATIENCE = 120.0
 """A call that is turned away for the crowd (429) is tried on while anybody was served in the last so many seconds."""
+ABSENT_PATIENCE = 2
+"""Further tries where nothing listens at the address and nothing ever did in this session: it was not started."""
 PASSED_AT_ONCE = 256
 """Finished requests passed over before the event loop gets its turn."""
 
@@ -71,6 +73,7 @@ class Engine:
         self._not_before = 0.0
         self._last_served = time.monotonic()
         self._in_a_row = 0
+        self._was_there = False
 
     async def __aenter__(self) -> Engine:
         return self
@@ -165,6 +168,7 @@ class Engine:
             started = time.monotonic()
             try:
                 reply = await self.model.reply(request)
+                self._was_there = True
                 reply = reply.model_copy(update={"seconds": round(time.monotonic() - started, 3)})
                 break
             except Refused as refused:
@@ -172,6 +176,12 @@ class Engine:
                 break
             except Transient as passing:
                 tries += 1
+                self._was_there |= not passing.absent
+                if not self._was_there and tries > min(ABSENT_PATIENCE, self.settings.retries):
+                    raise RunError(
+                        f"{self.model.label}: {passing}. Start the server, or put its address right, and give the same "
+                        "command again"
+                    ) from None
                 lost_in, lost_out = lost_in + passing.spent[0], lost_out + passing.spent[1]
                 moving = time.monotonic() - self._last_served < CROWD_PATIENCE
                 if tries > self.settings.retries and not (passing.crowded and moving):

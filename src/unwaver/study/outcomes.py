@@ -13,8 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from unwaver.basis import Basis
-from unwaver.records import digest
+from unwaver.judging.questions import about
+from unwaver.records import Kind, digest
 from unwaver.study.measures import measures, of_kind
+from unwaver.study.measures.measure import Measure
 from unwaver.study.rows import Row, pair_key
 from unwaver.study.samples import all_of, any_of
 from unwaver.study.stats import Label, Score
@@ -30,10 +32,13 @@ def outcomes(rows: Iterable[Row]) -> dict[str, Labels]:
     """Every measure's labels by what arms are paired on (`pair_key`), a label for each sample; None: unscored.
 
     A measure is made of the rows whose kind of prompt it fits, so that rows of several kinds may be given together.
+    One that rests on a question nobody was asked about any of them is left out: it isn't unscored, it wasn't taken.
     """
     found: dict[str, Labels] = {}
+    rows = list(rows)
+    taken = _taken(rows)
     for row in rows:
-        for one in of_kind(row.trace.prompt.kind):
+        for one in taken[row.trace.prompt.kind]:
             belongs = True if one.among is None else one.among(row)
             if belongs is not False:
                 label = one.of(row) if belongs else None
@@ -70,16 +75,28 @@ def among_ended(rows: Iterable[Row]) -> dict[str, Labels]:
     A call that failed does neither: unscored for the first two, and not among the replies that ended.
     """
     found: dict[str, Labels] = {}
+    rows = list(rows)
+    taken = _taken(rows)
     for row in rows:
         trace, key = row.trace, pair_key(row.trace)
         failed = trace.failure is not None
         for metric, label in (("thinks", bool((trace.reasoning or "").strip())), ("ended", not trace.truncated)):
             found.setdefault(metric, {}).setdefault(key, []).append(None if failed else label)
         if not failed and not trace.truncated:
-            for one in of_kind(trace.prompt.kind):
+            for one in taken[trace.prompt.kind]:
                 if one.table == "main":
                     found.setdefault(f"{one.name}{ENDED}", {}).setdefault(key, []).append(one.of(row))
     return found
+
+
+def _taken(rows: Sequence[Row]) -> dict[Kind, list[Measure]]:
+    """By kind of prompt, the measures whose questions were all asked, of those that are asked about such prompts."""
+    asked = {key for row in rows for key in row.readings}
+
+    def taken(kind: Kind, one: Measure) -> bool:
+        return all(key in asked or kind not in about(key) for key in one.reads)
+
+    return {kind: [one for one in of_kind(kind) if taken(kind, one)] for kind in {r.trace.prompt.kind for r in rows}}
 
 
 def measured_by(rows: Sequence[Row], sampling: Mapping[str, Any] | None) -> dict[str, Basis]:
@@ -88,8 +105,8 @@ def measured_by(rows: Sequence[Row], sampling: Mapping[str, Any] | None) -> dict
     drawn = ", ".join(f"{key} {value}" for key, value in sorted(how.items()))
     prompts = digest(sorted({pair_key(row.trace) for row in rows}))
     found: dict[str, Basis] = {}
-    for kind in {row.trace.prompt.kind for row in rows}:
-        for one in of_kind(kind):
+    for taken in _taken(rows).values():
+        for one in taken:
             read = [v for row in rows for key in one.reads if (v := row.readings.get(key)) is not None]
             if not read:
                 continue

@@ -110,11 +110,9 @@ def _between(facts: Facts, reference: str, arm: str) -> list[Any]:
     for set_, metric in keys:
         a, b = (facts.values(name, set_, metric) for name in (reference, arm))
         bases = [*facts.bases(metric, reference, set_), *facts.bases(metric, arm, set_)]
-        both = tuple(facts.estimate(metric, name, set_) for name in (reference, arm))
-        asked = bases or any(one is not None and one.n for one in both)  # else nobody read it: no row of dashes
-        if a and b and asked and not any(kept_apart(bases[0], other) for other in bases[1:]):
+        if a and b and not any(kept_apart(bases[0], other) for other in bases[1:]):
             found.append(compared(a, b, (metric, set_, reference, arm)))
-            rates.append(both)
+            rates.append(tuple(facts.estimate(metric, name, set_) for name in (reference, arm)))
     return list(zip(corrected(found), rates, strict=True))
 
 

@@ -56,7 +56,7 @@ def _line(change: Change, now: Estimate) -> Line:
     left = f"{now.n_unscored:,} unscored" if now.n_unscored else ""
     rests_on = f"n = {now.n:,}"
     word = "" if c is None else str(c.verdict)
-    said = "" if c is None else f"{points(c.difference)} points: {word}"
+    said = word if c is None or c.difference is None else f"{points(c.difference)} points: {word}"
     if change.apart and c is None:
         said = f"not compared: another {', '.join(change.apart)}"
     return Line(change.summed.title, percent(now.value, now.n), rests_on, left, now, word, said, against(c))

@@ -98,7 +98,8 @@ def _patterns(facts: Facts) -> list[str]:
     if left <= MOST_LEFT_OUT * max(1, len(found)):
         return []
     said = f"Risky patterns: {left:,} of {len(found):,} readings of the teacher's traces are unscored"
-    return [f"{said} ({_why(found)}); their shares speak of the rest."]
+    left_over = "so nothing is known of them" if left == len(found) else "their shares speak of the rest"
+    return [f"{said} ({_why(found)}); {left_over}."]
 
 
 def _unsafe(facts: Facts) -> list[str]:
