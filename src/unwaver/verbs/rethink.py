@@ -53,9 +53,8 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     from unwaver.study.rethought import Wanted, owing
 
     work, root = open_recipe(arguments.recipe, arguments.root, overrides)
-    named = {"sets": tuple(arguments.set), "arms": tuple(arguments.arm)}
     how = {key: getattr(arguments, key) for key in ("k", "traces", "close", "temperature")}
-    wanted = owing(work, Wanted(**how, **named))
+    wanted = owing(work, Wanted(sets=tuple(arguments.set), arms=tuple(arguments.arm), **how))
     ready = [one for one in wanted if one.step.inputs["traces"].manifest(root) is not None]
     if not ready:
         raise RunError(f"none of {len(wanted)} evaluations is finished; `unwaver run {arguments.recipe}` makes them")
