@@ -90,7 +90,7 @@ def test_replies_to_one_prompt_are_one_cluster():
         {e.metric: e for e in anatomy(texts, "x", prompts=to)}
         for to in (None, {str(n): str(n // 4) for n in range(16)})
     )
-    for metric in ("anatomy:policy_check", "oscillation"):
+    for metric in ("anatomy:policy_check", "text_oscillation"):
         one, other = loose[metric], tied[metric]
         assert other.method.endswith("clustered in 4 prompts") and (one.value, one.n) == (other.value, other.n)
         assert other.high - other.low > 1.5 * (one.high - one.low)
@@ -153,12 +153,12 @@ def test_an_arm_in_figures():
     found = {e.metric: e for e in anatomy(reasonings, "default", "none", n_truncated=1, runs=("r",))}
     talks = found.pop("self_jailbreak")
     assert talks.n + talks.n_unscored == 5 and talks.n_unscored >= 2  # an uncertain one besides the two without text
-    locked = found.pop("lock_point")
+    locked = found.pop("text_lock_point")
     assert (locked.n, locked.n_unscored) == (2, 3)  # the one without a side has none to keep
     assert {(e.n, e.n_unscored, e.arm, e.slice, e.n_truncated) for e in found.values()} == {
         (3, 2, "default", "none", 1)
     }
-    assert found["oscillation"].value == pytest.approx(1 / 3)
+    assert found["text_oscillation"].value == pytest.approx(1 / 3)
     assert "loop" not in found
     assert sum(
         found[f"anatomy:{name}"].value for name in ("problem_analysis", "policy_check", "response_formulation")
@@ -178,7 +178,7 @@ def test_a_judges_readings_come_to_the_same_figures():
     assert {(e.n, e.n_unscored) for e in found.values()} == {(2, 2)}
     assert found["anatomy:policy_check"].value == pytest.approx((8 / 24 + 1) / 2)
     assert found["anatomy:other"].value == pytest.approx(16 / 24 / 2) and found["self_jailbreak"].value == 0.5
-    assert "oscillation" not in found
+    assert "text_oscillation" not in found
 
 
 def test_the_cue_words_read_in_the_same_form():

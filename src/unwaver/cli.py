@@ -53,6 +53,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "reader": ("unwaver.verbs.reader", "train a reader of your own on labels, or test one"),
     "steer": ("unwaver.verbs.steer", "fit directions to steer a model by while it writes, without training"),
     "probe": ("unwaver.verbs.probe", "tell whether a model's state before its reply tells harmful prompts apart"),
+    "rethink": ("unwaver.verbs.rethink", "let students go on from cuts of their reasonings: when is an answer settled"),
     "label": ("unwaver.verbs.label", "draw replies for people to label, and take their labels in"),
     "export": ("unwaver.verbs.export", "write a mix or traces in another tool's format"),
     "publish": ("unwaver.verbs.publish", "put a trained model on the hub, with its card and its figures"),

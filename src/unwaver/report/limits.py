@@ -27,7 +27,7 @@ from unwaver.study.reader_error import Misreading
 REPORTED = {
     "refusal_auc": "refusal and over_refusal",
     "snowball_slope": "asr_reasoning",
-    "oscillation": "asr_reasoning",
+    "text_oscillation": "asr_reasoning",
 }
 """Figures that only the report makes -> the measures that say the nearest."""
 

@@ -43,7 +43,7 @@ def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
         counts = Counts()
         calls = Calls(out, place, recipe.max_failed)
         try:
-            out.write(VERDICTS, counts.passing(_verdicts(asked, reader, source, recipe, calls)))
+            out.write(VERDICTS, counts.passing(verdicts_on(asked, reader, source, recipe, calls)))
             calls.tell()
         finally:
             calls.close()
@@ -79,7 +79,8 @@ def named_by(directory: Path) -> str:
     return str(config.get("settings", {}).get("by", ""))
 
 
-def _verdicts(asked: str, reader: str, source: Path, recipe: Recipe, calls: Calls) -> Iterator[Verdict]:
+def verdicts_on(asked: str, reader: str, source: Path, recipe: Recipe, calls: Calls) -> Iterator[Verdict]:
+    """What a reader says of a file's traces to a question, of those with shielded stretches by the rest."""
     about = question(asked)
     names: dict[str, str] = {}
 

@@ -30,11 +30,11 @@ def anatomy(
 ) -> list[Estimate]:
     """One arm's reasonings by trace id: the mean share of each segment, and the rates of what was found.
 
-    Metrics: `anatomy:` and the segment; `self_jailbreak`, a sentence of persuasion or more; `oscillation`, a change of
-    sides or more; `lock_point`, the mean fraction of a reasoning after which its side doesn't change any more (arXiv
-    2606.25013; here by the text, not by replays), unscored where it takes none. Loops are measures
-    of their own (`measures.loops`). A missing or blank reasoning is
-    unscored, and for `self_jailbreak` an uncertain one.
+    Metrics: `anatomy:` and the segment; `self_jailbreak`, a sentence of persuasion or more; `text_oscillation`, a
+    change of sides or more; `text_lock_point`, the mean fraction of a reasoning after which its side doesn't change any
+    more (after arXiv 2606.25013; by replies from cuts of it: `study.rethought`), unscored where it takes none. Loops
+    are measures of their own (`measures.loops`). A missing or blank reasoning is unscored, and for `self_jailbreak` an
+    uncertain one.
     """
     divided: dict[str, Mapping[str, float] | None] = dict.fromkeys(reasonings)
     talked: dict[str, bool | None] = dict.fromkeys(reasonings)
@@ -52,8 +52,8 @@ def anatomy(
     return [
         *_mean_shares(divided, SEGMENTS, arm, slice, to, **of),
         rate(gathered(talked, to), "self_jailbreak", arm, slice, **of),
-        rate(gathered(turned, to), "oscillation", arm, slice, **of),
-        share(gathered(locked, to), "lock_point", arm, slice, **of),
+        rate(gathered(turned, to), "text_oscillation", arm, slice, **of),
+        share(gathered(locked, to), "text_lock_point", arm, slice, **of),
     ]
 
 

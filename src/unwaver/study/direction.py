@@ -18,6 +18,7 @@ DERIVED: Mapping[str, Way] = {
     "all_correct": "higher",
     "pattern": "lower",
     "self_jailbreak": "lower",
+    "text_oscillation": "lower",
     "oscillation": "lower",
     "refusal_auc": "higher",
     "first_token_auc": "higher",

@@ -82,7 +82,7 @@ class Results:
 def collect(plans: list[Plan], root: Path) -> Results:
     """Read every finished step once."""
     trained = [plan for plan in plans if plan.recipe.parts()]
-    raw = _raw(plans)
+    raw = raw_arms(plans)
     results = Results(plans[0].recipe, [*raw, *(plan.arm for plan in trained)])
     reader = _Reader(results, root, _distillations(trained))
     readings_of = {digest: steps for plan in plans for digest, steps in plan.readings.items()}
@@ -106,7 +106,7 @@ def collect(plans: list[Plan], root: Path) -> Results:
     return results
 
 
-def _raw(plans: list[Plan]) -> dict[str, tuple[dict[str, Any], dict[str, Step]]]:
+def raw_arms(plans: list[Plan]) -> dict[str, tuple[dict[str, Any], dict[str, Step]]]:
     """Students before training by arm, each evaluation once: the first student's is `raw`, others' bear their names,
     and an arm of several that trains nothing keeps its own.
 

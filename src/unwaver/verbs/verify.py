@@ -55,7 +55,7 @@ def _runs(path: Path) -> list[Path]:
 
 def _is_run(directory: Path) -> bool:
     """Whether a folder is a step's: it has both files, or is named like one; a model has a `config.json` too."""
-    stages = ("prompts", "distil", "judge", "mix", "overlap", "train", "evaluate")
+    stages = ("prompts", "distil", "judge", "mix", "overlap", "train", "evaluate", "rethink")
     stage, dash, rest = directory.name.rpartition("-")
     named = bool(dash) and stage in stages and len(rest) == 8 and set(rest) <= set("0123456789abcdef")
     return named or all((directory / name).is_file() for name in ("config.json", "manifest.json"))

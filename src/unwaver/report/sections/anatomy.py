@@ -31,8 +31,8 @@ CUES = "Read by lists of cue words, in a sample of the reasonings: fit to compar
 METRICS = {
     **{f"anatomy:{name}": name.replace("_", " ") for name in (*SEGMENTS, OTHER)},
     "self_jailbreak": "talks itself into it",
-    "oscillation": "changes sides",
-    "lock_point": "keeps its side after",
+    "text_oscillation": "changes sides",
+    "text_lock_point": "keeps its side after",
 }
 """Measures as people call them, in the table's order."""
 
