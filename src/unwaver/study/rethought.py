@@ -141,7 +141,7 @@ def _unfit(recipe: Recipe, name: str) -> str | None:
 def _step(plan: Plan, arm: str, evaluated: Step, wanted: Wanted) -> Step:
     """The step; `train` among its inputs says whose ledgers beside it are the same model's (`stages.siblings`)."""
     reader = next(one for one in plan.read(evaluated) if one.settings["question"] == "refusal")
-    settings = {
+    settings: dict[str, Any] = {
         "version": VERSION,
         "quarters": QUARTERS,
         "k": wanted.k,
