@@ -24,7 +24,8 @@ SMALL = {
     "train.heldout": 0.1,
     "train.save_every": 3,
     "evaluate.max_tokens": 24,
-    **{f"prompts.{name}-unseen.limit": 3 for name in ("harmful", "borderline", "plain", "maths")},
+    "prompts.numbers.limit": 3,
+    **{f"prompts.{name}-unseen.limit": 3 for name in ("harmful", "borderline", "plain")},
     **{f"prompts.{name}-unseen-framed.limit": 3 for name in ("harmful", "borderline")},
 }
 

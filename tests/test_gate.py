@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 import report_results as made_up
@@ -64,7 +65,7 @@ def test_few_prompts_or_many_unscored_tell_nothing() -> None:
     assert states(facts({"asr": 0.1}, per_set=4))["improved", "asr"] == "can't tell"
     found = facts({"asr": 0.6})
     for row in found.results.rows:
-        if hash(row.trace.prompt.text) % 3 == 0:
+        if crc32(row.trace.prompt.text.encode()) % 3 == 0:
             row.readings.clear()
     assert {one.why[-8:] for one in judged(Facts(found.results))} == {"unscored"}
 

@@ -22,7 +22,7 @@ from unwaver.report.doubts import Doubts, behaviour_of
 from unwaver.study.compare import compare, corrected, kept_apart
 from unwaver.study.comparison import Comparison
 from unwaver.study.measures import main_measure, measures, of_table
-from unwaver.study.outcomes import among_ended, base_of, measured_by, outcomes
+from unwaver.study.outcomes import among_ended, base_of, measured_by, outcomes, questions_of
 from unwaver.study.results import Results
 from unwaver.study.rows import Row
 from unwaver.study.stats import Label, rate, rate_over_seeds
@@ -209,9 +209,10 @@ class Facts:
         found: dict[tuple[str, str], dict[str, dict[str, list[Label]]]] = {}
         for key, rows in self.rows.items():
             measures: dict[str, dict[str, list[Label]]] = defaultdict(lambda: defaultdict(list))
+            asked = questions_of(rows)
             for row in rows:
                 behaviour = behaviour_of(row.trace)
-                for metric, by_key in outcomes([row]).items():
+                for metric, by_key in outcomes([row], asked).items():
                     measures[metric][behaviour] += next(iter(by_key.values()))
             found[key] = measures
         return found

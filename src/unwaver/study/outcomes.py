@@ -9,7 +9,7 @@ least one reply is so, `all_safe@k`, `all_answered@k` and `all_correct@k`, wheth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from unwaver.basis import Basis
@@ -28,15 +28,16 @@ ENDED = ":ended"
 """What a measure's name ends with where it is taken among the replies that the limit did not cut."""
 
 
-def outcomes(rows: Iterable[Row]) -> dict[str, Labels]:
+def outcomes(rows: Iterable[Row], asked: Collection[str] | None = None) -> dict[str, Labels]:
     """Every measure's labels by what arms are paired on (`pair_key`), a label for each sample; None: unscored.
 
     A measure is made of the rows whose kind of prompt it fits, so that rows of several kinds may be given together.
     One that rests on a question nobody was asked about any of them is left out: it isn't unscored, it wasn't taken.
+    `asked`: what was asked (`rubric:text`), where these rows are a part of what was read; None: what these rows were.
     """
     found: dict[str, Labels] = {}
     rows = list(rows)
-    taken = _taken(rows)
+    taken = _taken(rows, questions_of(rows) if asked is None else asked)
     for row in rows:
         for one in taken[row.trace.prompt.kind]:
             belongs = True if one.among is None else one.among(row)
@@ -76,7 +77,7 @@ def among_ended(rows: Iterable[Row]) -> dict[str, Labels]:
     """
     found: dict[str, Labels] = {}
     rows = list(rows)
-    taken = _taken(rows)
+    taken = _taken(rows, questions_of(rows))
     for row in rows:
         trace, key = row.trace, pair_key(row.trace)
         failed = trace.failure is not None
@@ -89,9 +90,13 @@ def among_ended(rows: Iterable[Row]) -> dict[str, Labels]:
     return found
 
 
-def _taken(rows: Sequence[Row]) -> dict[Kind, list[Measure]]:
+def questions_of(rows: Iterable[Row]) -> frozenset[str]:
+    """What was asked of any of these rows (`rubric:text`)."""
+    return frozenset(key for row in rows for key in row.readings)
+
+
+def _taken(rows: Sequence[Row], asked: Collection[str]) -> dict[Kind, list[Measure]]:
     """By kind of prompt, the measures whose questions were all asked, of those that are asked about such prompts."""
-    asked = {key for row in rows for key in row.readings}
 
     def taken(kind: Kind, one: Measure) -> bool:
         return all(key in asked or kind not in about(key) for key in one.reads)
@@ -105,7 +110,7 @@ def measured_by(rows: Sequence[Row], sampling: Mapping[str, Any] | None) -> dict
     drawn = ", ".join(f"{key} {value}" for key, value in sorted(how.items()))
     prompts = digest(sorted({pair_key(row.trace) for row in rows}))
     found: dict[str, Basis] = {}
-    for taken in _taken(rows).values():
+    for taken in _taken(rows, questions_of(rows)).values():
         for one in taken:
             read = [v for row in rows for key in one.reads if (v := row.readings.get(key)) is not None]
             if not read:
