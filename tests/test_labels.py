@@ -30,8 +30,12 @@ REFUSAL, HARM = Question("refusal", "answer"), Question("harm", "both")
 
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Plan], Path]:
-    """Finished runs of one arm: raw and trained on five sets, twelve prompts each, verdicts at random."""
+    """Finished runs of one arm: raw and trained on five sets, 24 prompts each, verdicts at random.
+
+    So many that some ten are read of every set, whatever the recipe's digest, which is what they are drawn by.
+    """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(report_runs, "PROMPTS", 24)
     path = ROOT / "recipes" / "quickstart.toml"
     work = [plan(recipe, arm) for arm, recipe in recipe_file.arms(recipe_file.read_toml(path), path, {}).items()][:1]
     report_runs.finish(work, tmp_path / "runs")
