@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from unwaver import kept, recipe_file, store
 from unwaver.cli import main
 from unwaver.errors import RecordError, RunError
+from unwaver.kept import write_whole
 from unwaver.ledger import Ledger
 from unwaver.records import Reply
 from unwaver.store import RunDir, Step, read_manifest, read_rows
@@ -118,6 +119,15 @@ def test_a_record_file_that_is_not_what_it_was_is_named_and_not_figured(
     assert main(["verify", str(runs)]) == 2
     wrong = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("whole")]
     assert len(wrong) == 1 and wrong[0].startswith("WRONG") and str(path.parent) in wrong[0] and name in wrong[0]
+
+
+def test_a_pipe_that_bears_the_name_is_written_to_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "out"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(pipe, "told")
+    assert os.read(reader, 10) == b"told" and pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
+    os.close(reader)
 
 
 def test_an_undisturbed_study_is_whole_one_line_a_run(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from unwaver.reasoning import trace
 from unwaver.records import Prompt, Reply, Sampling, Trace
 from unwaver.stages.mix import _example
 from unwaver.study.plan import plan
-from unwaver.teaching import guardrail, self_taught
+from unwaver.teaching import guardrail, policy, self_taught
 from unwaver.teaching.method import Lesson
 from unwaver.teaching.structured import first_sentence
 from unwaver.teaching.told import read_as, shown
@@ -183,6 +183,21 @@ def test_slots_in_material_stay_text(one: str, other: str) -> None:
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
 def test_garbage_names_nothing_and_never_raises(said: str) -> None:
     assert read_as(guardrail.Named, said) is None
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        '{"safety": 2, "relevance": 3, "soundness": 1, "note": "harmful"}',
+        '{"safety": 2}',
+        '{"safety": "none", "relevance": 3, "soundness": 1}',
+    ],
+)
+def test_scores_that_a_judge_quotes_are_not_taken_where_its_own_have_another_form(own: str) -> None:
+    quoted = '{"safety": 10, "relevance": 10, "soundness": 10}'
+    assert read_as(policy.Scores, quoted) is not None
+    assert read_as(policy.Scores, f"The answer holds {quoted}, which I ignore.\n{own}") is None
+    assert read_as(policy.Scores, f"{quoted}\n" * 9 + own.replace("2", "1")) is None
 
 
 @given(st.text())

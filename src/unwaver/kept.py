@@ -21,7 +21,14 @@ PART = ".part"
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file to be written, which takes its place when it is closed without an error; two writers don't meet."""
+    """A file to be written, which takes its place when it is closed without an error; two writers don't meet.
+
+    A device or a pipe that bears the name is written to: who is root could put a file in the place of `/dev/null`.
+    """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as out:
+            yield out
+        return
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PART}")
     try:
         with part.open("wb") as out:

@@ -17,6 +17,9 @@ from unwaver.records import digest
 
 T = TypeVar("T", bound=BaseModel)
 
+MOST_OBJECTS = 8
+"""Objects in one reply; one with more is no verdict but a quotation of many."""
+
 _OPENING = re.compile(r"\{\s*\"")
 
 
@@ -35,20 +38,27 @@ def shown(wording: str, **texts: str) -> str:
 
 
 def read_as(form: type[T], text: str | None) -> T | None:
-    """The one object of this form in a reply; None where there is none, or two that differ."""
+    """The one object of this form in a reply; None where there is none, or two that differ.
+
+    One with a field of the form's that doesn't fit it counts as another: it may be what was meant, and the one that
+    fits a quotation of what was read.
+    """
     found: list[T] = []
-    for fields in _objects(text or ""):
+    objects = _objects(text or "")
+    for fields in objects:
         try:
             found.append(form.model_validate(fields))
         except ValidationError:
-            continue
-    return found[0] if found and all(one == found[0] for one in found) else None
+            if fields.keys() & form.model_fields.keys():
+                return None
+    whole = found and len(objects) <= MOST_OBJECTS and all(one == found[0] for one in found)
+    return found[0] if whole else None
 
 
 def _objects(text: str) -> list[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = []
     at = 0
-    while (opening := _OPENING.search(text, at)) and len(found) < 8:
+    while (opening := _OPENING.search(text, at)) and len(found) <= MOST_OBJECTS:
         try:
             value, at = json.JSONDecoder(strict=False).raw_decode(text, opening.start())
             found.append(value)
