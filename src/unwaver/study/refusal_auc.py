@@ -30,6 +30,7 @@ from unwaver.judging.local.doubted import doubted
 from unwaver.judging.local.reader import ask, unanswered
 from unwaver.judging.local.reader_file import shipped
 from unwaver.judging.questions import REFUSAL
+from unwaver.plain import plain
 from unwaver.records import Estimate, Kind, Trace
 from unwaver.study.rows import Row, pair_key
 
@@ -142,7 +143,7 @@ def _told(harmful: Side, harmless: Side, kind: Kind, arm: str, by: str) -> Told:
     if min(a, b) >= FEWEST:
         value, low, high = area(harmful, harmless)
     why = harmful.unscored + harmless.unscored
-    read = f", labels of {by}" if by else ""
+    read = f", labels of {plain(by, 120)}" if by else ""
     method = f"area under the curve, {a} harmful and {b} {kind} prompts{read}; " + (
         f"percentiles of {DRAWS} draws 95 %" if value is not None else f"fewer than {FEWEST} scored on a side"
     )
