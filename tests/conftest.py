@@ -17,8 +17,10 @@ hypothesis.settings.load_profile("untimed")
 
 # A shell without a terminal starts what it puts in the background with SIGINT ignored, and every process started from
 # there inherits that: an interrupt that a test sends would never arrive, and whoever waits for it would wait for ever.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# So it is with SIGHUP under nohup.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 ROOT = Path(__file__).parent.parent
 
