@@ -295,10 +295,10 @@ def pattern_shares(rows: list[Row], mixed: frozenset[str], arm: str, *runs: str)
         "after the guard": [row for row in rows if row.label(GUARD) == "safe"],
         "in the mix": [row for row in rows if row.trace.id in mixed],
     }
+    to = {row.trace.id: pair_key(row.trace) for row in rows}
     found = []
     for group, members in groups.items():
         scored = {row.trace.id: row.readings.get(PATTERNS_SHOWN) for row in members}
-        to = {row.trace.id: pair_key(row.trace) for row in members}
         for pattern in (*PATTERNS, NO_PATTERN):
             values = {key: None if verdict is None else verdict.has(pattern) for key, verdict in scored.items()}
             metric = "pattern_free" if pattern == NO_PATTERN else f"pattern:{pattern}"
@@ -307,14 +307,6 @@ def pattern_shares(rows: list[Row], mixed: frozenset[str], arm: str, *runs: str)
     for pattern in PATTERNS:
         shown = [row for row in rows if pattern in row.labels(PATTERNS_SHOWN)]
         kept = {row.trace.id: safe(row) for row in shown}
-        found.append(
-            rate(
-                gathered(kept, {row.trace.id: pair_key(row.trace) for row in shown}),
-                f"kept:{pattern}",
-                arm,
-                "by the guard",
-                n_truncated=0,
-                runs=runs,
-            )
-        )
+        metric = f"kept:{pattern}"
+        found.append(rate(gathered(kept, to), metric, arm, "by the guard", n_truncated=0, runs=runs))
     return found

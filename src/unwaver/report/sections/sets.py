@@ -163,14 +163,17 @@ def further_table(facts: Facts) -> Table | None:
 
 def prefilled_table(facts: Facts) -> Table | None:
     """What another model's opening does, beside the clean rate; None where no set is asked so."""
+    shifts = [e for e in facts.results.estimates if e.metric.endswith(SUFFIX)]
+    if not shifts:
+        return None
+    clean = {
+        arm: clean_rows(row for (name, _), rows in facts.rows.items() if name == arm for row in rows)
+        for arm in {e.arm for e in shifts}
+    }
     rows, left = [], 0
-    clean = {arm: clean_rows(row for row in facts.results.rows if row.arm == arm) for arm in facts.results.arms}
-    for e in facts.results.estimates:
-        if not e.metric.endswith(SUFFIX):
-            continue
+    for e in shifts:
         metric = e.metric.removesuffix(SUFFIX)
-        mine = [row for row in facts.results.rows if (row.arm, row.slice) == (e.arm, e.slice)]
-        beside = clean_set(mine, clean[e.arm])
+        beside = clean_set(facts.rows.get((e.arm, e.slice), []), clean[e.arm])
         before, after = (facts.results.find(metric, e.arm, name or "") for name in (beside, e.slice))
         ends = NOTHING if e.low is None or e.high is None else f"{points(e.low)} to {points(e.high)}"
         shift = NOTHING if e.value is None else points(e.value)
@@ -182,8 +185,6 @@ def prefilled_table(facts: Facts) -> Table | None:
             ]
         )
         left += beside is None
-    if not rows:
-        return None
     notes = [
         "Readers read what the student added to the opening. An opening that a model lacked leaves its prompt unscored."
     ]
