@@ -456,3 +456,10 @@ def test_the_site_is_built_and_asks_for_nothing_elsewhere(tmp_path: Path) -> Non
         name = page.relative_to(tmp_path / "docs").with_suffix(".html")
         html = (built / (name.with_name("index.html") if name.name == "README.html" else name)).read_text()
         assert re.findall(r'<(?:script|img|link)[^>]*(?:src|href)="https?://', html) == []
+
+
+def test_the_glossary_has_at_most_twenty_words() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = page.split("## Words")[1].split("\n## ")[0].split("|---|---|\n")[1].strip().splitlines()
+    words = [word.strip() for row in rows for word in row.split("|")[1].split(",")]
+    assert 15 <= len(words) == len(set(words)) <= 20

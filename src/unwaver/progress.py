@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -55,8 +56,10 @@ def say(text: str) -> None:
 def quiet() -> None:
     """Libraries' logs tell what is wrong, on stderr, and nothing else; to be called before they are imported.
 
-    bitsandbytes tells of kernels nobody asked for, and DeepSpeed prints on stdout, which holds results' paths.
+    bitsandbytes tells of kernels nobody asked for, DeepSpeed prints on stdout, which holds results' paths, and TRL calls
+    what transformers will drop: nothing a user could change.
     """
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     deepspeed = logging.getLogger("DeepSpeed")  # sets its level and its handler itself, and keeps a filter
     if _on_stderr not in deepspeed.filters:
