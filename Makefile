@@ -48,8 +48,8 @@ image: ## a container image for a processor, with podman or docker
 vllm: $(VLLM)/.done ## vLLM against transformers on a processor, in an environment of its own; writes benchmarks/vllm.md
 	$(VLLM)/bin/python benchmarks/vllm.py
 
-extras: $(VENV)/.base ## whether every extra can be installed into a fresh environment; installs none
-	$(BIN)/python tools/extras.py
+extras: $(VENV)/.base ## whether every extra can be installed into a fresh environment; installs none unless INSTALL=--install
+	$(BIN)/python tools/extras.py $(INSTALL)
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
