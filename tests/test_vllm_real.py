@@ -209,6 +209,44 @@ def test_pair_against_vllm_is_the_search_it_is_against_transformers(
     assert searches["hf"][0] and searches["hf"] == searches["vllm"]
 
 
+DISTIL = """
+name = "t"
+[models]
+teacher = { name = "%s:%s", load = { %s } }
+student = "hf:somewhere"
+[prompts.set]
+source = "file"
+path = "prompts.jsonl"
+kind = "benign"
+[distil]
+max_tokens = 20
+temperature = 0.0
+top_p = 1.0
+[mix]
+parts = { set = 2 }
+[evaluate]
+sets = {}
+"""
+
+
+def test_a_teacher_by_vllm_writes_the_traces_that_transformers_writes(thinker: Path, tmp_path: Path) -> None:
+    found = {}
+    for door, load in (
+        ("hf", 'dtype = "float32"'),
+        ("vllm", 'dtype = "float32", max_model_len = 1024, enforce_eager = true'),
+    ):
+        folder = tmp_path / door
+        folder.mkdir()
+        (folder / "prompts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in ASKS))
+        (folder / "recipe.toml").write_text(DISTIL % (door, thinker, load))
+        for verb in ("prompts", "distil"):
+            subprocess.run([sys.executable, "-m", "unwaver", verb, "recipe.toml"], cwd=folder, check=True)
+        (traces,) = folder.glob("runs/*/distil-*/traces.jsonl")
+        found[door] = [(one.prompt.text, one.reasoning, one.answer, one.ending) for one in read_records(traces, Trace)]
+    assert len(found["hf"]) == len(ASKS) and all(reasoning for _, reasoning, *_ in found["hf"])
+    assert found["vllm"] == found["hf"]
+
+
 def test_ctrl_c_ends_a_batch_and_its_engine_and_the_same_command_goes_on(tmp_path: Path) -> None:
     """Of three replies the short one has ended, and is in the ledger, when the command is interrupted."""
     rows = [{"text": text} for text in (ASKS[0], "Write a long story about a river.", "Write a long story about rain.")]
@@ -318,6 +356,50 @@ def test_a_server_says_what_transformers_says(
     rendered = Request(rendered="The capital of France is", sampling=Sampling(max_tokens=3, temperature=0.0))
     (by_hf,) = ask(f"hf:{SMALL}", [rendered], load={"dtype": "float32"})
     assert at(url, [rendered])[0].text == by_hf.text
+
+
+def test_a_limit_beyond_the_servers_own_is_told_in_its_words(served: Callable[..., str], tmp_path: Path) -> None:
+    """vLLM answers HTTP 400 where reply and prompt can't fit its `--max-model-len`."""
+    (tmp_path / "prompts.jsonl").write_text(json.dumps({"text": ASKS[0]}) + "\n")
+    (tmp_path / "recipe.toml").write_text(
+        f'name = "t"\n[models]\nstudent = {{ name = "openai:m", base_url = "{served(SMALL)}", timeout = 600.0 }}\n'
+        '[prompts.set]\nsource = "file"\npath = "prompts.jsonl"\nkind = "benign"\n[mix]\nparts = {}\n'
+        "[evaluate]\ntemperature = 0.0\n[evaluate.sets.set]\n"
+    )
+    subprocess.run([sys.executable, "-m", "unwaver", "prompts", "recipe.toml"], cwd=tmp_path, check=True)
+    command = [sys.executable, "-m", "unwaver", "evaluate", "recipe.toml", "--max-tokens"]
+    refused = subprocess.run([*command, "2048"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert refused.returncode != 0 and "Traceback" not in refused.stderr
+    assert "HTTP 400" in refused.stderr and "1024" in refused.stderr
+    subprocess.run([*command, "40"], cwd=tmp_path, check=True)
+    (traces,) = tmp_path.glob("runs/*/evaluate-*/traces.jsonl")
+    assert [one.answer is not None for one in read_records(traces, Trace)] == [True]
+
+
+def test_a_schema_binds_at_once_for_a_judge_that_is_told_not_to_think(
+    served: Callable[..., str], thinker: Path, tmp_path: Path
+) -> None:
+    """With a reasoning parser the grammar holds behind the thought; with thinking off there is none to wait for."""
+    (tmp_path / "template").write_text(
+        THINKS.replace("<think>\n", "<think>\n{% if enable_thinking is false %}</think>{% endif %}")
+    )
+    plain = '{"disable_any_whitespace": true}'
+    url = served(
+        str(thinker), "--reasoning-parser", "deepseek_r1", "--structured-outputs-config", plain,
+        "--chat-template", str(tmp_path / "template"),
+    )  # fmt: skip
+    schema = {
+        "type": "object",
+        "properties": {"label": {"enum": ["safe", "unsafe"]}},
+        "required": ["label"],
+        "additionalProperties": False,
+    }
+    asked = [request(ASKS[0]).model_copy(update={"json_schema": schema})]
+    (thinking,) = at(url, asked)
+    (told,) = at(url, asked, extra_body={"chat_template_kwargs": {"enable_thinking": False}})
+    assert thinking.reasoning and not told.reasoning
+    for reply in (thinking, told):
+        assert json.loads(reply.text)["label"] in ("safe", "unsafe")
 
 
 def test_a_schema_holds_and_a_judge_is_read(served: Callable[..., str], tmp_path: Path) -> None:
