@@ -176,6 +176,7 @@ def test_the_shift_is_paired_by_prompt_and_leaves_out_what_is_scored_on_one_side
     assert found.metric == "asr_shift" and found.value == pytest.approx(1 / 3)
     assert (found.n, found.n_unscored) == (3, 1)
     assert prefill_shifts(clean, by_text, "a", "set", {}) == []
+    assert found.low is not None and found.high is not None and found.low >= -1 and found.high == 1
 
 
 @pytest.mark.real

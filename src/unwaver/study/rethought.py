@@ -235,7 +235,7 @@ def figures(
     made = [
         rate(gathered(locked, to), "locked", arm, slice, runs=runs),
         share(gathered(places, to), "lock_point", arm, slice, runs=runs),
-        mean(gathered(changes, to), "oscillation", arm, slice, runs=runs),
+        mean(gathered(changes, to), "oscillation", arm, slice, within=(0, len(QUARTERS) - 1), runs=runs),
         rate(gathered(split, to), "budge", arm, slice, runs=runs),
     ]
     told = "; ".join(f"{count} unscored: {reason}" for reason, count in why.most_common())

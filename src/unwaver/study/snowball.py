@@ -46,7 +46,7 @@ def snowball(
     found = {key: slope_of(text) for key, text in reasonings.items()}
     known = {key: None if isinstance(slope, str) else slope for key, slope in found.items()}
     why = Counter(slope for slope in found.values() if isinstance(slope, str))
-    return Snowball(mean(gathered(known, prompts or {}), METRIC, arm, slice), why)
+    return Snowball(mean(gathered(known, prompts or {}), METRIC, arm, slice, within=(-1, 1)), why)
 
 
 def steps(reasoning: str) -> list[str]:

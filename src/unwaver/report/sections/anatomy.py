@@ -51,7 +51,7 @@ def anatomy_table(made: Sequence[Apart]) -> Table | None:
         rows.append([Cell(one.author), Cell(one.reader), *(of(found.get(metric)) for metric in metrics)])
     return Table(
         "anatomy",
-        "What the reasonings are made of",
+        "What the reasonings are made of, in figures",
         "Mean shares of the text that analyse the problem, check a policy and plan the response (the paper's case "
         "study); how many reasonings hold a sentence that talks the model into going on, or change sides; "
         "and after what part of the text, on average, the side doesn't change any more (the lock point of the text, "
