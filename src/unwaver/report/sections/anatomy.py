@@ -183,7 +183,7 @@ def snowball_table(material: Material) -> Table | None:
     rows = []
     for one in material.snowballs:
         e = one.estimate
-        why = ", ".join(f"{n} {reason}" for reason, n in one.unscored.items())
+        why = ", ".join(f"{n} ({reason})" for reason, n in one.unscored.items())
         rows.append([Cell(e.arm), unit(e, 2), count(e.n), Cell(why)])
     if all(one.estimate.value is None for one in material.snowballs):
         return None

@@ -222,7 +222,7 @@ def comparison_table(facts: Facts) -> Table | None:
                     Cell(NOTHING if c.h is None else f"{c.h:+z.2f}", c.h),
                     *(Cell(p_value(c.p), c.p), Cell(p_value(c.p_holm), c.p_holm)),
                     Cell(c.verdict, word=c.verdict, hint=explained(c)),
-                    Cell(least),
+                    Cell(least, c.smallest_detectable),
                     Cell(_worst(c)),
                 )
             )
