@@ -74,6 +74,9 @@ class Results:
     (harmless examples), `lr`, `seed`, `keep`; `harmful` and `harmless`, the parts `size` and `benign` are the sums of;
     `rest`, a digest of all other settings. Arms that differ in `seed` alone are one arm over several seeds."""
 
+    root: Path | None = None
+    """The folder of the runs; None: they are nowhere."""
+
     def find(self, metric: str, arm: str, slice: str = "") -> Estimate | None:
         """One estimate; None where it wasn't made."""
         return next((e for e in self.estimates if (e.metric, e.arm, e.slice) == (metric, arm, slice)), None)
@@ -83,7 +86,7 @@ def collect(plans: list[Plan], root: Path) -> Results:
     """Read every finished step once."""
     trained = [plan for plan in plans if plan.recipe.parts()]
     raw = raw_arms(plans)
-    results = Results(plans[0].recipe, [*raw, *(plan.arm for plan in trained)])
+    results = Results(plans[0].recipe, [*raw, *(plan.arm for plan in trained)], root=root)
     reader = _Reader(results, root, _distillations(trained))
     readings_of = {digest: steps for plan in plans for digest, steps in plan.readings.items()}
     for arm, (cell, steps) in raw.items():
