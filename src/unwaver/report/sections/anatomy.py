@@ -30,7 +30,7 @@ CUES = "Read by lists of cue words, in a sample of the reasonings: fit to compar
 
 METRICS = {
     **{f"anatomy:{name}": name.replace("_", " ") for name in (*SEGMENTS, OTHER)},
-    "self_jailbreak": "talks itself into it",
+    "text_self_jailbreak": "talks itself into it",
     "text_oscillation": "changes sides",
     "text_lock_point": "keeps its side after",
 }
