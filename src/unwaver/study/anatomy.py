@@ -65,7 +65,7 @@ def judged(
     prompts: Prompts | None = None,
     **of: Unpack[Of],
 ) -> list[Estimate]:
-    """The same of a judge's readings by trace id: mean shares of the segments and of `other`, and `text_self_jailbreak`.
+    """The same of a judge's readings by trace id: mean shares of segments and of `other`, and `text_self_jailbreak`.
 
     A reasoning without a reading is unscored, and so is one whose reading names other sentences than it has.
     """
