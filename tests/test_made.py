@@ -80,7 +80,10 @@ def test_every_stage_says_in_a_line_what_it_made(served: Served, capsys: pytest.
     assert "distil plain: 4 traces\n" in said
     assert "distil safety: 6 traces; 1 cut at 80 tokens\n" in said
     assert "judge safety, guard by judge: 6 traces; 6 safe\n" in said
-    assert "mix default: 5 examples: safety 3 (dropped: 1 cut by the token limit), plain 2" in said
+    assert (
+        "mix default: 5 examples by keep = guard-only: safety 3, 2 prompts to spare (dropped: 1 cut by the token"
+        in said
+    )
     assert "overlap default: shares no text with what is evaluated\n" in said
 
 

@@ -17,6 +17,7 @@ from unwaver.models import Model, open_model
 from unwaver.models.engine import Engine, Tally, summary
 from unwaver.progress import Bar, bar, say
 from unwaver.reasoning import headless, trace
+from unwaver.reasoning.splitting import ELEMENT
 from unwaver.recipe import ModelSettings, Recipe
 from unwaver.records import Prompt, Reply, Request, Trace, digest
 from unwaver.stages import loops
@@ -232,6 +233,8 @@ class TraceMaker:
     def make(self, prompt: Prompt, request: Request, reply: Reply) -> Trace:
         """The trace in one reply."""
         made = trace(prompt, request, reply, self._settings.label, self._settings.tags, always=self._always)
+        if request.json_schema is not None and (made.note or "").startswith(ELEMENT):
+            made = made.model_copy(update={"note": None})  # a field of such a name was asked for
         if made.note is not None:
             self.notes[made.note] += 1
         self._whole += made.ending == "stop"

@@ -56,8 +56,14 @@ def _mix(step: Step, manifest: Mapping[str, Any]) -> str:
     parts = []
     for name, part in counts["parts"].items():
         dropped = {why: n for why, n in part["dropped"].items() if why != "enough were drawn"}
-        parts.append(f"{name} {part['kept']}" + (f" (dropped: {_listed(dropped)})" if dropped else ""))
-    return f"{counts['examples']} examples: {', '.join(parts)}"
+        spare = f", {_prompts_of(part.get('spare', 0))} to spare" if part["wanted"] != "all" else ""
+        parts.append(f"{name} {part['kept']}{spare}" + (f" (dropped: {_listed(dropped)})" if dropped else ""))
+    keep = manifest.get("keep", "")
+    return f"{counts['examples']} examples{f' by keep = {keep}' if keep else ''}: {', '.join(parts)}"
+
+
+def _prompts_of(count: int) -> str:
+    return f"{count} {'prompt' if count == 1 else 'prompts'}"
 
 
 def _overlap(step: Step, manifest: Mapping[str, Any]) -> str:
