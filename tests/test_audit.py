@@ -460,6 +460,7 @@ def test_marks_of_ones_own_are_named_with_a_flag(tmp_path: Path, capsys: pytest.
         (["--map", "prompt"], "--map prompt: expected FIELD=COLUMN"),
         (["--map", "said=x"], "map said: no such field"),
         (["--against", "math501"], "did you mean `math500`"),
+        (["--against", "mine"], "--against mine (a file of your own: --against mine=PATH): no source `mine`"),
         (["--limit", "0"], "--limit 0: expected 1 or more"),
         (["--judge", "nobody"], "--judge nobody"),
         (["--rubric", "anatomy"], "--rubric anatomy: expected --judge MODEL"),

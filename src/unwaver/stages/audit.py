@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from unwaver import online as network
 from unwaver.dialogue import Call, rounds
-from unwaver.errors import RecipeError, RecordError
+from unwaver.errors import RecipeError, RecordError, under
 from unwaver.judging import LocalReader, ModelReader
 from unwaver.judging.readers import local_reader
 from unwaver.judging.reading import read
@@ -294,7 +294,8 @@ def run(
     against = {name: Path(path) if path else None for name, _, path in (one.partition("=") for one in args.against)}
     for name, path in against.items():
         if path is None:
-            find(name)
+            with under(f"--against {name} (a file of your own: --against {name}=PATH)"):
+                find(name)
     against = {**against, **{name: None for name in AGAINST if name not in against}}
     page = audit(
         args.traces,

@@ -12,6 +12,9 @@ from typing import Any
 from unwaver.stages import usable
 from unwaver.store import Step
 
+CUT = "the token limit cut the reply"
+"""What the reason of a verdict says whose judge was cut short (`judging.asked.rubric`)."""
+
 SHOWN = 3
 """Reasons that are named; the manifest has them all."""
 
@@ -48,7 +51,10 @@ def _judge(step: Step, manifest: Mapping[str, Any]) -> str:
         why = counts["unscored"].get(where, {})
         left = f"{sum(why.values())} unscored ({_listed(why)})" if why else ""
         lines.append(f"{part + ': ' if len(looked) > 1 else ''}{', '.join(one for one in (found, left) if one)}")
-    return f"{counts['traces']} traces; " + ("; ".join(lines) or "none of a kind that is asked about")
+    read = sum(sum(one.values()) for one in counts["labels"].values())
+    cut = sum(n for why in counts["unscored"].values() for reason, n in why.items() if CUT in reason)
+    advice = ": raise judge.max_tokens" if cut > read else ""
+    return f"{counts['traces']} traces; " + ("; ".join(lines) or "none of a kind that is asked about") + advice
 
 
 def _mix(step: Step, manifest: Mapping[str, Any]) -> str:
