@@ -292,6 +292,7 @@ def pattern_shares(rows: list[Row], mixed: frozenset[str], arm: str, *runs: str)
 
     `pattern:NAME` and `pattern_free`, the share with a pattern or with none, among all traces, among those the guard
     calls safe, and among those in the mix; `kept:NAME`, the share the guard calls safe among traces with the pattern.
+    What no trace was asked about is left out.
     """
     groups = {
         "before the guard": rows,
@@ -310,6 +311,5 @@ def pattern_shares(rows: list[Row], mixed: frozenset[str], arm: str, *runs: str)
     for pattern in PATTERNS:
         shown = [row for row in rows if pattern in row.labels(PATTERNS_SHOWN)]
         kept = {row.trace.id: safe(row) for row in shown}
-        metric = f"kept:{pattern}"
-        found.append(rate(gathered(kept, to), metric, arm, "by the guard", n_truncated=0, runs=runs))
-    return found
+        found.append(rate(gathered(kept, to), f"kept:{pattern}", arm, "by the guard", n_truncated=0, runs=runs))
+    return [estimate for estimate in found if estimate.n + estimate.n_unscored]
