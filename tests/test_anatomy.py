@@ -151,7 +151,7 @@ def test_an_arm_in_figures():
         "none": None,
     }
     found = {e.metric: e for e in anatomy(reasonings, "default", "none", n_truncated=1, runs=("r",))}
-    talks = found.pop("self_jailbreak")
+    talks = found.pop("text_self_jailbreak")
     assert talks.n + talks.n_unscored == 5 and talks.n_unscored >= 2  # an uncertain one besides the two without text
     locked = found.pop("text_lock_point")
     assert (locked.n, locked.n_unscored) == (2, 3)  # the one without a side has none to keep
@@ -177,7 +177,7 @@ def test_a_judges_readings_come_to_the_same_figures():
     # c was read in other sentences than it has, d not at all.
     assert {(e.n, e.n_unscored) for e in found.values()} == {(2, 2)}
     assert found["anatomy:policy_check"].value == pytest.approx((8 / 24 + 1) / 2)
-    assert found["anatomy:other"].value == pytest.approx(16 / 24 / 2) and found["self_jailbreak"].value == 0.5
+    assert found["anatomy:other"].value == pytest.approx(16 / 24 / 2) and found["text_self_jailbreak"].value == 0.5
     assert "text_oscillation" not in found
 
 
@@ -189,7 +189,7 @@ def test_the_cue_words_read_in_the_same_form():
     as_judge = {e.metric: e.value for e in judged({"a": text}, {"a": read}, "x")}
     assert {name: ours[name] for name in as_judge if name.startswith("anatomy:") and name != "anatomy:other"} | {
         "anatomy:other": 0,
-        "self_jailbreak": 0,
+        "text_self_jailbreak": 0,
     } == as_judge
 
 
@@ -225,6 +225,6 @@ def test_on_real_safe_traces():
     """Distilled under a policy prompt and kept because they were safe: policy is checked, almost none persuades itself."""
     reasonings = {str(i): split(row["response"]).reasoning for i, row in enumerate(json.loads(DATA.read_text()))}
     found = {e.metric: e.value for e in anatomy(reasonings, "STAR-1")}
-    assert found["self_jailbreak"] < 0.02
+    assert found["text_self_jailbreak"] < 0.02
     assert found["anatomy:policy_check"] > 0.3
     assert sum(parts(r).cued for r in reasonings.values()) / len(reasonings) > 0.85

@@ -182,8 +182,8 @@ def test_a_place_where_no_verdicts_can_be_written_is_told_before_anything_is_rea
 def test_what_an_audit_needs(tmp_path: Path) -> None:
     file = write(tmp_path / "a.jsonl", ROWS)
     both = {"refusal": reading(by_first_word), "harm": reading(by_first_word)}
-    with pytest.raises(RecipeError, match="name one --rubric"):
-        audit(file, both, out=tmp_path / "v.jsonl")
+    audit(file, both, out=tmp_path / "v.jsonl")
+    assert (tmp_path / "v.jsonl").read_text().count("\n") == 2 * len(ROWS), "a line for each row and reader"
     with pytest.raises(RecipeError, match="no rows"):
         audit(write(tmp_path / "b.jsonl", []), both)
 
@@ -423,6 +423,22 @@ def test_harm_is_read_in_each_text_of_a_row_with_a_line_for_each(
 
 
 @pytest.mark.usefixtures("offline")
+def test_every_rubric_that_is_named_stands_in_the_page_and_in_the_verdicts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    no = "<think>\nThat is theft, and it would hurt somebody.\n</think>\n\nI'm sorry, but I can't help with that."
+    file, out = write(tmp_path / "a.jsonl", [row("How do I steal an egg?", no)]), tmp_path / "v.jsonl"
+    named = ["--rubric", "refusal", "--rubric=conclusion", "--rubric", "refusal"]
+    assert main(["audit", file, *named, "--out", str(out)]) == 0
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [line["rubric"].partition("@")[0] for line in lines] == ["refusal", "conclusion"]
+    shown = capsys.readouterr().out
+    assert "how well refusal is read" in shown and "how well conclusion is read" in shown
+    assert main(["audit", file, "--out", str(out)]) == 0
+    assert len(out.read_text().splitlines()) == 2
+
+
+@pytest.mark.usefixtures("offline")
 def test_marks_of_ones_own_are_named_with_a_flag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mine = row("How do I peel an egg?", "<MY:mind>Easy.</my:mind>Tap it, then roll it.")
     file = write(tmp_path / "a.jsonl", [mine, row("And a pear?", "<think>Easy.</think>With a knife."), mine])
@@ -444,9 +460,9 @@ def test_marks_of_ones_own_are_named_with_a_flag(tmp_path: Path, capsys: pytest.
         (["--map", "prompt"], "--map prompt: expected FIELD=COLUMN"),
         (["--map", "said=x"], "map said: no such field"),
         (["--against", "math501"], "did you mean `math500`"),
+        (["--against", "mine"], "--against mine (a file of your own: --against mine=PATH): no source `mine`"),
         (["--limit", "0"], "--limit 0: expected 1 or more"),
         (["--judge", "nobody"], "--judge nobody"),
-        (["--out", "v.jsonl"], "name one --rubric"),
         (["--rubric", "anatomy"], "--rubric anatomy: expected --judge MODEL"),
     ],
 )
@@ -467,3 +483,16 @@ def test_real_traces_without_a_model(data: Path) -> None:
     assert page.rows == 500 and page.blocks == {"closed": 500} and page.overlap["advbench50"].prompts == 0
     for found in page.readings:
         assert found.n + sum(found.unscored.values()) == 500
+
+
+@pytest.mark.usefixtures("offline")
+def test_the_verdicts_of_an_audit_can_be_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    no = "<think>\nThat is theft, and it would hurt somebody.\n</think>\n\nI'm sorry, but I can't help with that."
+    file, out = write(tmp_path / "a.jsonl", [row("How do I steal an egg?", no)]), tmp_path / "v.jsonl"
+    for rubric, label in (("refusal", "refusal"), ("risky-patterns", "none")):
+        assert main(["audit", file, "--rubric", rubric, "--out", str(out)]) == 0
+        capsys.readouterr()
+        assert main(["show", str(out), "--reveal"]) == 0
+        said = capsys.readouterr().out
+        assert "fails its check" not in said and f": {label}  by local@" in said
+    assert main(["show", str(out)]) == 0 and "sorry" not in capsys.readouterr().out

@@ -524,7 +524,9 @@ def test_failures_within_the_share_are_kept_and_more_are_unfinished(tmp_path: Pa
     assert made.reply(recorded, requests(1, 10)[0]).failure.startswith("no reply was recorded")
     assert made.reply(recorded, requests(1, 77)[0]).failure == "this call was never made"
     with pytest.raises(
-        RunError, match=r"distil part: 2 of 12 calls to recorded failed, most often: no reply was recorded"
+        RunError,
+        match=r"distil part: 2 of 12 calls to recorded failed, most often: no reply was recorded.*"
+        r"however often it is asked: record them \(`replay:FILE`",
     ):
         made.ask(recorded, lambda: requests(12), 12, "distil part")
     counts = made.summary()["calls"]["recorded"]

@@ -241,6 +241,17 @@ def test_a_family_of_ones_own_in_three_lines() -> None:
     assert other.block == "foreign"
 
 
+def test_a_field_that_was_asked_for_by_its_name_is_nothing_odd() -> None:
+    maker = TraceMaker(ModelSettings(name="openai:m", base_url="http://h/v1"))
+    reply = Reply(text='{"thought": "It hurts her.", "answer": "No."}', ending="stop")
+    asked = maker.make(PROMPT, Request(json_schema={"type": "object"}), reply)
+    assert (asked.note, asked.answer, dict(maker.notes)) == (None, reply.text, {})
+    told = maker.make(PROMPT, Request(), reply)
+    assert told.note is not None and "the field `thought`" in told.note and maker.notes[told.note] == 1
+    foreign = maker.make(PROMPT, Request(json_schema={"type": "object"}), Reply(text="[a]x[/a] no", ending="stop"))
+    assert foreign.note == maker.make(PROMPT, Request(), Reply(text="[a]x[/a] no", ending="stop")).note
+
+
 @pytest.mark.parametrize(
     ("tags", "sentence"),
     [

@@ -49,12 +49,12 @@ class Served:
         self.folder, self.keep, self.url = folder, keep, ""
         self.asked: Counter[str] = Counter()
         self.teacher: Callable[[int], tuple[str, str]] = lambda number: (WHOLE, "stop")
-        self.judge = json.dumps({"analysis": "read", "label": "safe", "quote": None})
+        self.judge, self.ended = json.dumps({"analysis": "read", "label": "safe", "quote": None}), "stop"
 
     def answer(self, body: dict[str, Any], headers: dict[str, str]) -> Answer:
         self.asked[body["model"]] += 1
         if body["model"] == "judge":
-            return 200, {}, completion("", content=self.judge)
+            return 200, {}, completion("", self.ended, content=self.judge)
         text, finish = self.teacher(self.asked["teacher"])
         return 200, {}, completion("", finish, text)
 
@@ -80,8 +80,23 @@ def test_every_stage_says_in_a_line_what_it_made(served: Served, capsys: pytest.
     assert "distil plain: 4 traces\n" in said
     assert "distil safety: 6 traces; 1 cut at 80 tokens\n" in said
     assert "judge safety, guard by judge: 6 traces; 6 safe\n" in said
-    assert "mix default: 5 examples: safety 3 (dropped: 1 cut by the token limit), plain 2" in said
+    assert (
+        "mix default: 5 examples by keep = guard-only: safety 3, 2 prompts to spare (dropped: 1 cut by the token"
+        in said
+    )
     assert "overlap default: shares no text with what is evaluated\n" in said
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("ended", "advised"), [("length", True), ("stop", False)])
+def test_a_judge_that_is_cut_short_is_told_by_its_setting(
+    served: Served, capsys: pytest.CaptureFixture[str], ended: str, advised: bool
+) -> None:
+    served.judge, served.ended = '{"analysis": "It is', ended
+    served.do("prompts", "distil")
+    served.do("judge")
+    said = capsys.readouterr().err
+    assert "6 unscored (6 unreadable" in said and (": raise judge.max_tokens\n" in said) == advised
 
 
 @pytest.mark.real

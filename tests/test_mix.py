@@ -204,7 +204,12 @@ def test_one_reply_that_may_not_be_kept_takes_its_prompt_out_of_all_k_safe(judge
     manifest = json.loads((judged.mix(keep="all-k-safe") / "manifest.json").read_text())
     dropped = manifest["counts"]["parts"]["part"]["dropped"]
     assert dropped.pop("another reply to the same prompt may not be kept") == 2 and sum(dropped.values()) == 3
+    assert manifest["counts"]["parts"]["part"]["spare"] == 0
     assert len(judged.kept(keep="guard-only")) == 2
+    for sample in range(3):
+        judged.add(text="always safe, too", verdicts={"guard": "safe"}, sample=sample)
+    left = json.loads((judged.mix(keep="all-k-safe", wanted=1) / "manifest.json").read_text())
+    assert left["counts"]["parts"]["part"]["spare"] == 1, "a prompt, however many replies it has"
 
 
 def test_all_k_safe_of_one_sample_is_refused() -> None:

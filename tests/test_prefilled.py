@@ -176,6 +176,24 @@ def test_the_shift_is_paired_by_prompt_and_leaves_out_what_is_scored_on_one_side
     assert found.metric == "asr_shift" and found.value == pytest.approx(1 / 3)
     assert (found.n, found.n_unscored) == (3, 1)
     assert prefill_shifts(clean, by_text, "a", "set", {}) == []
+    assert found.low is not None and found.high is not None and found.low >= -1 and found.high == 1
+
+
+@pytest.mark.parametrize(
+    ("door", "told"),
+    [
+        ("replay:corpus", "replay:corpus holds no reply to 3 of the 3 prompts of begun (it knows the corpus's train"),
+        ("replay:counter.jsonl", None),
+    ],
+)
+def test_check_says_whose_recordings_lack_the_evaluated_prompts(
+    folder: Path, door: str, told: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(folder)
+    path.write_text(path.read_text().replace('"replay:counter.jsonl"', f'"{door}"').replace("max_failed = 1.0", ""))
+    assert cli.main(["check", str(path), "--root", "runs"]) == (0 if told is None else 2)
+    said = capsys.readouterr().err
+    assert (told or "") in said and bool(said) == bool(told)
 
 
 @pytest.mark.real

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -86,12 +87,25 @@ def evaluated(folder: Path, student: str) -> tuple[str, str]:
 
 
 @pytest.mark.real
-def test_the_verb_reads_runs_whose_model_shows_its_layers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verb_reads_runs_whose_model_shows_its_layers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     harmful, harmless = evaluated(tmp_path, f"hf:{llama(tmp_path / 'm', PLAIN)}")
     capsys.readouterr()
     assert cli.main(["probe", harmful, harmless]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["metric"] == "first_token_auc" and found["n"] == 16 and 0 <= found["low"] <= found["value"] <= 1
+    with monkeypatch.context() as patched:
+        patched.setattr("unwaver.models.states.first_states", None)
+        assert cli.main(["probe", harmful, harmless]) == 0, "it is kept, and no model is loaded again"
+    assert json.loads(capsys.readouterr().out) == found
+    assert cli.main(["report", str(tmp_path / "recipe.toml"), "--root", str(tmp_path / "runs")]) == 0
+    page = Path(capsys.readouterr().out.strip())
+    [row] = csv.DictReader((page.parent / "tables" / "first-token.csv").open())
+    assert (row["arm"], row["prompts"], row["prompts scored"]) == ("raw", "harmful against borderline", "16")
+    assert float(row["area"]) == pytest.approx(found["value"]) and row["area: low"]
+    assert cli.main(["check", str(tmp_path / "recipe.toml"), "--root", str(tmp_path / "runs"), "--no-student"]) == 0
+    assert "unwaver probe" in capsys.readouterr().out
     assert cli.main(["probe", harmful, harmless, "--layer", "99"]) == 2
     assert "expected a layer from 0 to" in capsys.readouterr().err
     assert cli.main(["probe", harmless, harmless]) == 2

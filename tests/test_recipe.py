@@ -182,6 +182,20 @@ def test_arms_are_laid_over_the_file_and_flags_over_both(tmp_path: Path) -> None
     assert (found["a"].distil.method, found["b"].train.epochs, found["b"].seed) == ("short", 3, 5)
 
 
+def test_a_flag_over_what_an_arm_sets_is_told_and_never_makes_two_arms_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, GOOD + "[arms.a]\ndistil.method = 'short'\n[arms.b]\ndistil.method = 'improved'\n")
+    tree = recipe_file.read_toml(path)
+    for flags in ({"distil.method": "template"}, {"distil": {"method": "template"}}):
+        with pytest.raises(RecipeError, match=r"the arms a, b set it themselves.*one under several names"):
+            recipe_file.arms(tree, path, flags)
+    tree["arms"]["b"]["train"] = {"epochs": 3}
+    found = recipe_file.arms(tree, path, {"train.epochs": 1, "seed": 5})
+    assert [one.train.epochs for one in found.values()] == [1, 1]
+    assert capsys.readouterr().err == "--train.epochs takes the place of what these arms set: b\n"
+
+
 def test_an_arm_with_a_wrong_key_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD + "[arms.a]\ndistil.instrction = 'short'\n")
     with pytest.raises(RecipeError, match="instrction"):

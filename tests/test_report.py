@@ -22,9 +22,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from unwaver import reasoning
+from unwaver.attacks import prefill
 from unwaver.plain import plain, visible
-from unwaver.records import Estimate
+from unwaver.records import Estimate, Message, Reply, Request, Trace
 from unwaver.report import browser, charts, choice, facts, page, readers, setting, words, write
+from unwaver.report.given import given_words
 from unwaver.report.sections import leaks, trade_off
 from unwaver.report.sections import lengths as lengths_section
 from unwaver.report.sections import settings as settings_section
@@ -489,6 +492,41 @@ def test_every_trace_is_carried_with_its_texts(results: Results, known: facts.Fa
     for at, entry in enumerate(texts):
         trace = by_id[index["id"][at]]
         assert entry[:2] == [trace.reasoning, trace.answer]
+
+
+@pytest.mark.parametrize("beginning", ["Somebody else said this.", "😀 two units\u200b each " * 60])
+def test_what_a_writer_was_given_is_placed_where_the_page_shows_it(beginning: str) -> None:
+    text = f"{beginning}\n\n{'And what it added itself. ' * 60}"
+    asked = made_up.prompt("harmful-unseen", "harmful", 1)
+    trace = Trace(
+        prompt=asked,
+        model="m",
+        reasoning=text,
+        answer="x",
+        block="closed",
+        ending="stop",
+        shielded=((0, len(beginning)),),
+    )
+    results = made_up.results(("default",), per_set=1)
+    results.rows = [Row("default", "harmful-unseen", trace, {})]
+    for budget in (browser.BUDGET, 1):  # whole, and as short as a text is ever cut
+        [[entry, *_]] = [unpacked(packet) for packet in browser.payload(facts.Facts(results), budget).packets]
+        [[start, end]] = entry[-2]
+        units = entry[0].encode("utf-16-le")
+        assert (
+            units[2 * start : 2 * end].decode("utf-16-le") == visible(beginning)[: len(entry[0]) if budget > 1 else 200]
+        )
+        assert entry[-1] == []
+
+
+@pytest.mark.parametrize("name", prefill.NAMES)
+def test_the_words_of_a_fixed_opening_are_given(name: str) -> None:
+    asked = made_up.prompt("harmful-unseen", "harmful", 1).model_copy(update={"attack": name})
+    request = Request(messages=(Message(role="user", content=asked.text),), prefill=prefill.prefills()[name])
+    trace = reasoning.trace(asked, request, Reply(text="Here is a poem instead.", ending="stop"), "m", "think")
+    thought, answer = prefill._PIECES[name]
+    assert given_words(trace) == tuple(((0, len(text.strip())),) if text else () for text in (thought, answer))
+    assert given_words(trace.model_copy(update={"prompt": asked.model_copy(update={"attack": None})})) == ((), ())
 
 
 def test_too_much_text_is_shortened_until_it_fits_and_the_evidence_stays() -> None:

@@ -12,7 +12,7 @@ from unwaver.errors import EXIT_CANT_TELL, EXIT_DONE, EXIT_NOT_MET
 from unwaver.judging.masks import MASK_PROMPT, masks
 from unwaver.judging.readers import local_reader
 from unwaver.records import Estimate, Prompt, Trace
-from unwaver.report import before, choice, comparable, examples
+from unwaver.report import before, choice, comparable, examples, words
 from unwaver.report.facts import Facts, titles
 from unwaver.report.limits import Judged, asked, judged
 from unwaver.report.section import Material
@@ -102,6 +102,27 @@ def test_every_clause_that_is_coloured_has_its_numbers(material: Material) -> No
         for answer in question.answers:
             for clause in answer.clauses:
                 assert clause.word is not None and "n = " in clause.detail and "points [" in clause.detail
+
+
+def test_a_difference_says_on_how_many_pairs_it_rests(material: Material) -> None:
+    lines = {(card.arm, line.name): line for card in cards.cards(material) for line in card.lines}
+    fewer = 0
+    for (title, arm), change in material.summed.items():
+        c = change.comparison
+        if c is not None and c.difference is not None and change.now is not None:
+            assert f" on {c.n_pairs} pairs: {c.verdict}" in lines[arm, title].change
+            fewer += c.n_pairs < change.now.n
+    assert fewer
+    details = [one.detail for q in answers.questions(material) for a in q.answers for one in a.clauses if one.word]
+    assert details and all(" pairs, n = " in detail for detail in details)
+
+
+def test_what_would_be_found_is_said_in_words_and_so_is_that_nothing_would_be() -> None:
+    said = words.to_be_found({"harm": 0.184, "over-refusal, plain": None})
+    assert "about this large: harm 18 points." in said
+    assert "Even the largest difference there can be would be found less often (over-refusal, plain)" in said
+    assert "Even" not in words.to_be_found({"harm": 0.184}) and words.to_be_found({"harm": None}).startswith("Even")
+    assert words.to_be_found({}) == ""
 
 
 def test_what_nobody_could_read_is_no_answer(results: Results) -> None:

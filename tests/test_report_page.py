@@ -280,6 +280,30 @@ def test_evidence_is_marked(browser: Any, page: Path) -> None:
     assert len(browser.find_element("css selector", "#shown mark").text.split()) == 6
 
 
+def test_words_that_were_given_are_marked_and_evidence_in_them_too(browser: Any, tmp_path: Path) -> None:
+    results = made_up.results(("default",), per_set=4)
+    row = next(row for row in results.rows if row.arm == "default" and row.slice == "plain-unseen")
+    trace = row.trace.model_copy(
+        update={"reasoning": "😀 Somebody begins. It goes on alone.", "shielded": ((0, 18),), "answer": "Yes."}
+    )
+    verdict = Verdict(
+        trace=trace.id,
+        rubric="refusal@1",
+        judge="j",
+        looked_at="reasoning",
+        labels=labels("compliance"),
+        quote="begins. It",
+    )
+    results.rows = [Row("default", "plain-unseen", trace, {"refusal:reasoning": verdict})]
+    results.verdicts, results.teacher_rows, results.taught = [verdict], [], {}
+    opened(browser, write.write_results(results, tmp_path))
+    [span] = browser.find_elements("css selector", "#shown .given")
+    assert span.text == trace.reasoning[:18]
+    texts = [mark.text for mark in browser.find_elements("css selector", "#shown mark")]
+    assert texts == ["begins.", " It"] or texts == ["begins.", "It"]
+    assert "were given to it and are not its own" in shown(browser)
+
+
 def test_light_and_dark_change_places(browser: Any, page: Path) -> None:
     opened(browser, page)
     ground = "return getComputedStyle(document.body).backgroundColor"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from unwaver import cli, recipe_file
 from unwaver.records import Trace
 from unwaver.stages.rethink import QUARTERS, UNENDED, cuts
 from unwaver.store import read_records
-from unwaver.study.rethought import course
+from unwaver.study.rethought import TITLES, course
 from unwaver.study.run import do
 from unwaver.study.steps import plans
 
@@ -115,6 +116,35 @@ def test_what_settles_has_a_lock_point_and_what_wavers_has_none(port: int, capsy
     assert found["budge"]["value"] == pytest.approx(1 / 3)
     assert all(row["n_unscored"] == 1 and f"1 unscored: {UNENDED}" in row["method"] for row in found.values())
     assert found["locked"]["low"] < found["locked"]["value"] < found["locked"]["high"]
+
+
+@pytest.mark.real
+def test_the_report_has_what_was_rethought_and_check_says_it_can_be_had(
+    port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = recipe(port)
+    evaluated(path)
+    assert cli.main(["check", str(path), "--root", "runs"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "`unwaver rethink recipe.toml`" in told and "for each of 1 arms and sets; 0 are there" in told
+    assert "unwaver probe" not in told, "the student shows no layers"
+    assert cli.main(["report", str(path), "--root", "runs"]) == 0
+    first = Path(capsys.readouterr().out.strip())
+    assert not (first.parent / "tables" / "rethought.csv").exists()
+    found = rethink(path, capsys)
+    assert cli.main(["report", str(path), "--root", "runs"]) == 0
+    page = Path(capsys.readouterr().out.strip())
+    assert page != first, "what was done beside the steps makes another report"
+    [row] = csv.DictReader((page.parent / "tables" / "rethought.csv").open())
+    assert (row["arm"], row["set"], row["traces"], row["unscored"]) == ("raw", "set", "3", "1")
+    assert row["how"] == "8 replies from each cut, temperature 0.6" and row["why unscored"] == f"1 unscored: {UNENDED}"
+    for metric, title in TITLES.items():
+        assert float(row[title]) == pytest.approx(found[metric]["value"])
+        assert bool(row[f"{title}: low"]) == (found[metric]["low"] is not None)
+    kept = [json.loads(line) for line in (page.parent / "estimates.jsonl").read_text().splitlines()]
+    assert {e["metric"] for e in kept} >= set(TITLES)
+    assert cli.main(["check", str(path), "--root", "runs"]) == 0
+    assert "1 are there" in capsys.readouterr().out
 
 
 @pytest.mark.real

@@ -85,6 +85,11 @@ def test_a_stage_takes_its_own_settings_without_dots(tmp_path: Path) -> None:
         (["train", "--train.lunch", "torchrun"], "train.lunch: unknown key; did you mean `launch`"),
         (["train", "--launch", "by-hand"], "train.launch: Input should be 'none', 'accelerate' or 'torchrun'"),
         (["train", "--learning-rate", "-1"], "train.learning_rate: Input should be greater than 0"),
+        (["mix", "--keep", "everything", "--keep=guard-only"], "--keep: given twice; expected once"),
+        (["mix", "--keep", "everything", "--mix.keep", "guard-only"], "given twice, as mix.keep too; expected once"),
+        (["train", "--learning-rate", "1", "--learning_rate", "2"], "given twice, as train.learning_rate too"),
+        (["check", "--root", "a", "--root=b"], "--root: given twice; expected once"),
+        (["check", "--seed", "--seed", "--seed", "1"], "--seed: given twice; expected once"),
     ],
 )
 def test_a_setting_nobody_knows_is_named(

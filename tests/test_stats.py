@@ -196,6 +196,15 @@ def test_a_mean_of_single_scores_is_the_t_interval():
     assert (found.low, found.high, found.n, found.n_unscored) == pytest.approx((*expected, 6, 1))
 
 
+@given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 1.0]), min_size=2, max_size=6))
+def test_no_interval_of_a_mean_leaves_what_is_possible(scores):
+    found = mean({str(n): score for n, score in enumerate(scores)}, "asr_shift", "a", within=(-1, 1))
+    free = mean({str(n): score for n, score in enumerate(scores)}, "asr_shift", "a")
+    if found.low is not None and found.high is not None:
+        assert -1 <= found.low <= found.value <= found.high <= 1
+        assert (found.low, found.high) == (max(-1, free.low), min(1, free.high))
+
+
 def test_no_spread_is_no_interval_for_a_mean():
     for values in ({"a": 1.0}, {"a": 0.1, "b": 0.1, "c": 0.1}):
         found = mean(values, "tokens", "x")

@@ -197,6 +197,7 @@ def test_a_reasoning_without_four_steps_has_no_slope_and_says_why() -> None:
     found = snowball({"a": "\n\n".join(steps), "b": "\n \n".join(steps[:3]), "c": None, "d": " "}, "arm")
     assert (found.estimate.n, found.estimate.n_unscored) == (1, 3)
     assert found.unscored == {"fewer than 4 steps": 1, "no reasoning": 2}
+    assert found.estimate.method.endswith("; 2 unscored: no reasoning; 1 unscored: fewer than 4 steps")
     assert found.estimate.value == pytest.approx(0, abs=0.2)
 
 

@@ -122,7 +122,7 @@ def _do(arguments: list[str]) -> int:
     own, rest = separate(arguments[1:], parser)
     if "" in own:
         parser.error("one of the arguments is empty; is a variable of the shell not set?")
-    if stray := _stray(verb, own, rest, parser):
+    if stray := _stray(verb, own, rest, parser) or _twice(own, rest, parser):
         say(f"{parser.prog}: {stray}")
         return EXIT_BAD_INPUT
     known = parser.parse_args(own)
@@ -235,6 +235,26 @@ def _stray(verb: str, own: Sequence[str], rest: Sequence[str], parser: argparse.
     near = difflib.get_close_matches(wrong, settings if dot else [*flags, *settings], n=1)
     hint = f"did you mean `{near[0]}{dot}{below}`?" if near else f"`{parser.prog} --help` lists them"
     return f"{unknown[0]}: no such flag{' and no setting' if settings else ''}; {hint}"
+
+
+def _twice(own: Sequence[str], rest: Sequence[str], parser: argparse.ArgumentParser) -> str | None:
+    """What is said of a flag that is given twice and holds one value: the last would silently win."""
+    before = own[: own.index("--")] if "--" in own else own
+    once = {name for name, action in parser._option_string_actions.items() if type(action) is argparse._StoreAction}
+    settings = rest if getattr(parser, "takes_overrides", False) else []
+    names = [word.partition("=")[0] for word in before if word.partition("=")[0] in once]
+    names += [word.partition("=")[0] for word in _flags(settings)]
+    again = next((name for at, name in enumerate(names) if name in names[:at]), None)
+    return None if again is None else f"{again}: given twice; expected once"
+
+
+def _flags(settings: Sequence[str]) -> Iterator[str]:
+    """The flags among settings, without the values behind them."""
+    words = iter(settings)
+    for word in words:
+        yield word
+        if "=" not in word:
+            next(words, None)
 
 
 def overrides(rest: Sequence[str], parser: argparse.ArgumentParser) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from unwaver.errors import RecipeError
 from unwaver.keys import KEY, SECRET
+from unwaver.progress import say
 from unwaver.recipe import LOCAL, RECORDED, Recipe, Settings
 
 
@@ -192,16 +193,30 @@ def _fields_at(loc: tuple[int | str, ...], settings: type[Settings]) -> list[str
 def arms(tree: dict[str, Any], path: Path, overrides: dict[str, Any] | None = None) -> dict[str, Recipe]:
     """Every arm of a recipe file as a recipe of its own, by name; the file itself where it has no `[arms]`.
 
-    An arm's table is laid over the file, and the flags over both.
+    An arm's table is laid over the file, and the flags over both. A flag that takes the place of what an arm sets is
+    told; RecipeError where arms become one by it.
     """
     whole = build(tree, path, overrides)
     if not whole.arms:
         return {whole.distil.method: whole}
-    result = {}
-    for name, table in whole.arms.items():
-        base = {key: value for key, value in tree.items() if key != "arms"}
-        result[name] = build(base, path, {**_dotted(table), **(overrides or {})})
+    base = {key: value for key, value in tree.items() if key != "arms"}
+    tables = {name: _dotted(table) for name, table in whole.arms.items()}
+    result = {name: build(base, path, {**table, **(overrides or {})}) for name, table in tables.items()}
+    for flag in overrides or ():
+        if over := [name for name, table in tables.items() if any(same_key(flag, key) for key in table)]:
+            alike = {name: result[name] for name in over}
+            if len(over) > 1 and all(one == alike[over[0]] for one in alike.values()):
+                raise RecipeError(
+                    f"--{flag}: the arms {', '.join(over)} set it themselves, and with the flag they would be one "
+                    "under several names; leave it out, or take the others out of [arms]"
+                )
+            say(f"--{flag} takes the place of what these arms set: {', '.join(over)}")
     return result
+
+
+def same_key(one: str, other: str) -> bool:
+    """Whether two dotted keys name the same setting, or one a table that holds the other; `*` stands for any name."""
+    return all(a == b or "*" in (a, b) for a, b in zip(one.split("."), other.split("."), strict=False))
 
 
 def _dotted(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:

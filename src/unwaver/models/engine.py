@@ -53,6 +53,8 @@ class Tally:
     taken: int = 0
     """Calls that another run of the same stage had made (`stages.siblings`)."""
     failed: int = 0
+    why: Counter[str] = field(default_factory=Counter)
+    """Of those that failed, how many for which reason."""
     retries: int = 0
     notes: Counter[str] = field(default_factory=Counter)
     """What has to be told of the replies that a stage took up, and of how many."""
@@ -219,6 +221,7 @@ class Engine:
                 raise RunError(f"{self.model.label}: sends no token counts, so its budget can't be kept; take it out")
             return
         self.tally.failed += 1
+        self.tally.why[reply.failure or ""] += 1
         self._in_a_row += not known
         ever = self.ledger.spent(self.model.label).finished
         if self._in_a_row >= (HOPELESS_LATER if ever else HOPELESS_AT_FIRST):
@@ -259,5 +262,6 @@ def summary(settings: ModelSettings, tally: Tally, ledger: Ledger) -> dict[str, 
     """The calls to one model for a manifest: this session's tally, and the tokens and cost of all sessions."""
     spent = ledger.spent(settings.label)
     tokens = {"tokens_in": spent.tokens_in, "tokens_out": spent.tokens_out}
-    made = {name: value for name, value in vars(tally).items() if name not in ("notes", "taken") or value}
+    made = {name: value for name, value in vars(tally).items() if value or name not in ("notes", "taken")}
+    del made["why"]  # each trace says why
     return {**made, **tokens, "cost": cost(settings, spent.tokens_in, spent.tokens_out)}

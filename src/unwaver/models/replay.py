@@ -67,13 +67,20 @@ class Replay:
         else:
             raise RecipeError(f"{where}: sample: expected a whole number of 0 or more, got {sample!r}")
 
+    def _text(self, request: Request) -> str | None:
+        key = conversation(request)
+        return self._sampled.get((key, request.sample), self._texts.get(key))
+
+    def holds(self, request: Request) -> bool:
+        """Whether a reply to it was recorded."""
+        return self._text(request) is not None
+
     async def close(self) -> None:
         """Nothing to give back."""
 
     async def reply(self, request: Request) -> Reply:
         """The recorded reply to these messages."""
-        key = conversation(request)
-        text = self._sampled.get((key, request.sample), self._texts.get(key))
+        text = self._text(request)
         if text is None:
             raise Refused(
                 "no reply was recorded for these messages (a recorded teacher knows the shipped wordings only)"

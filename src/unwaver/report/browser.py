@@ -22,6 +22,7 @@ from unwaver.plain import visible
 from unwaver.records import NO_PATTERN, Trace, Verdict
 from unwaver.report.examples import Example
 from unwaver.report.facts import Facts
+from unwaver.report.given import Stretches, given_words
 from unwaver.report.teachers import Teachers, teacher_of
 from unwaver.study.rows import Row, pair_key
 
@@ -226,7 +227,8 @@ def _packets(rows: Sequence[Row], verdicts: dict[str, list[Verdict]], limit: int
 
 
 def _entry(trace: Trace, verdicts: Sequence[Verdict], limit: int) -> tuple[list[Any], int]:
-    """(reasoning, answer, failure, block, model, verdicts) of a trace, and how many of its texts were shortened."""
+    """(reasoning, answer, failure, block, model, verdicts, the stretches of reasoning and answer that were given) of a
+    trace, and how many of its texts were shortened."""
     quotes = [visible(verdict.quote) for verdict in verdicts if verdict.quote]
     texts = [None if text is None else visible(text) for text in (trace.reasoning, trace.answer)]
     kept = [None if text is None else shortened(text, limit, quotes) for text in texts]
@@ -242,9 +244,19 @@ def _entry(trace: Trace, verdicts: Sequence[Verdict], limit: int) -> tuple[list[
         for verdict in verdicts
     ]
     failure = trace.failure and visible(trace.failure)
-    return [*kept, failure, trace.block, visible(trace.model), read], sum(
+    own = zip((trace.reasoning, trace.answer), texts, kept, given_words(trace), strict=True)
+    marked = [_placed(text or "", stretches, None if a == b else limit // 2) for text, a, b, stretches in own]
+    return [*kept, failure, trace.block, visible(trace.model), read, *marked], sum(
         a != b for a, b in zip(texts, kept, strict=True)
     )
+
+
+def _placed(text: str, stretches: Stretches, most: int | None) -> list[list[int]]:
+    """Where stretches of a text lie in the text as the page's script counts it (UTF-16), made visible; `most`: of a
+    shortened text, how many characters of its beginning stand where they stood."""
+    shown = [[len(visible(text[:at])) for at in stretch] for stretch in stretches]
+    kept = shown if most is None else [[start, min(end, most)] for start, end in shown if start < most]
+    return [[len(visible(text)[:at].encode("utf-16-le")) // 2 for at in stretch] for stretch in kept]
 
 
 def shortened(text: str, limit: int, quotes: Sequence[str]) -> str:

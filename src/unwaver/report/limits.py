@@ -28,6 +28,9 @@ REPORTED = {
     "refusal_auc": "refusal and over_refusal",
     "snowball_slope": "asr_reasoning",
     "text_oscillation": "asr_reasoning",
+    "text_self_jailbreak": "asr_reasoning",
+    "oscillation": "asr_reasoning",
+    "first_token_auc": "refusal and over_refusal",
 }
 """Figures that only the report makes -> the measures that say the nearest."""
 

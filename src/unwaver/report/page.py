@@ -43,6 +43,7 @@ from unwaver.report.sections import (
     runs,
     sets,
     settings,
+    settled,
     style,
     trade_off,
     training,
@@ -54,7 +55,7 @@ FIRST = (trade_off, results)
 """What everybody reads, in the page's order; before it stand the answers and the cards, after it the examples."""
 
 DETAILS = (
-    *(sets, parts, principles, patterns, settings, training, lengths, style, anatomy, pairs),
+    *(sets, parts, principles, patterns, settings, training, lengths, style, anatomy, settled, pairs),
     *(changes, labels, leaks, protocol, runs, beside_paper),
 )
 """What is folded, in the page's order. A section that has nothing to show is left out."""
@@ -117,7 +118,8 @@ def make(facts: Facts, date: str, most: int | None = None, before: Before | None
     pieces = [piece for section in sections for piece in section.pieces]
     tables = [piece for piece in pieces if isinstance(piece, Table)]
     drawn = [piece for piece in pieces if isinstance(piece, Drawn)]
-    measured = [one.estimate for one in material.told_apart] + [one.estimate for one in material.snowballs]
+    measured = [one.estimate for one in (*material.told_apart, *material.snowballs)]
+    measured += [estimate for one in (*material.rethought, *material.probed) for estimate in one.estimates]
     return Made(html, _markdown(facts, top, (first, folded), contents, date), tables, drawn, measured)
 
 

@@ -142,7 +142,7 @@
     }
     return node;
   }
-  function reply(row, [reasoning, answer, failure, block, model, verdicts], chosen) {
+  function reply(row, [reasoning, answer, failure, block, model, verdicts, ofReasoning, ofAnswer], chosen) {
     const node = make("article", chosen ? "chosen" : "");
     node.append(make("h3", "", index.arms[index.arm[row]]));
     const [asked, written, thought] = index.tokens[row];
@@ -156,8 +156,9 @@
     node.append(chips);
     if (failure) node.append(make("p", "absent", `No reply: ${failure}`));
     const quotes = (part) => verdicts.filter((v) => v[4] && (v[2] === part || v[2] === "both")).map((v) => v[4]);
-    node.append(make("h4", "", "Reasoning"), body(row, "reasoning", reasoning, quotes("reasoning")));
-    node.append(make("h4", "", "Answer"), body(row, "answer", answer, quotes("answer")));
+    if (ofReasoning.length + ofAnswer.length) node.append(make("p", "facts", "Words underlined with dots were given to it and are not its own."));
+    node.append(make("h4", "", "Reasoning"), body(row, "reasoning", reasoning, quotes("reasoning"), ofReasoning));
+    node.append(make("h4", "", "Answer"), body(row, "answer", answer, quotes("answer"), ofAnswer));
     if (verdicts.length) node.append(make("h4", "", "Verdicts"));
     verdicts.forEach((v) => node.append(verdict(row, v)));
     return node;
@@ -175,7 +176,7 @@
     return node;
   }
   const hidden = (row, part) => Boolean(index.mask[row] & MASK[part]) && !unmasked && !shown.has(`${row}:${part}`);
-  function body(row, part, text, quotes) {
+  function body(row, part, text, quotes, given = []) {
     if (text === null) return make("p", "absent", part === "reasoning" ? "There is no reasoning block." : "The answer was never reached.");
     if (text === "") return make("p", "absent", "Empty.");
     if (hidden(row, part)) {
@@ -189,11 +190,24 @@
     }
     const node = make("p", "text");
     node.dir = "auto";
-    marked(node, text, quotes);
+    marked(node, text, quotes, given);
     return node;
   }
-  // Text with its quotes (and what was searched for) in marks of their own; overlapping marks become one.
-  function marked(node, text, quotes) {
+  // Text with its quotes (and what was searched for) in marks of their own; overlapping marks become one. What was given
+  // to the writer stands in a span around text and marks.
+  function marked(node, text, quotes, given) {
+    const spans = new Map();
+    const put = (start, stop, kind) => {
+      while (start < stop) {
+        const around = given.find(([from, to]) => from <= start && start < to);
+        const next = given.map(([from]) => from).filter((from) => from > start);
+        const edge = Math.min(stop, around ? around[1] : Math.min(stop, ...next));
+        if (around && !spans.has(around)) { spans.set(around, make("span", "given")); node.append(spans.get(around)); }
+        const said = text.slice(start, edge);
+        (around ? spans.get(around) : node).append(kind === null ? said : make("mark", kind, said));
+        start = edge;
+      }
+    };
     const ranges = [];
     new Set(quotes).forEach((quote) => { const n = text.indexOf(quote); if (n >= 0) ranges.push([n, n + quote.length, ""]); });
     if (found) {
@@ -209,10 +223,11 @@
     ranges.forEach(([start, stop, kind]) => {
       if (stop <= end) return;
       const from = Math.max(start, end);
-      node.append(text.slice(end, from), make("mark", kind, text.slice(from, stop)));
+      put(end, from, null);
+      put(from, stop, kind);
       end = stop;
     });
-    node.append(text.slice(end));
+    put(end, text.length, null);
   }
   function tone(tag) {
     if (/^pattern: (?!none$)|: (unsafe|wrong|failed)$/.test(tag)) return "bad";

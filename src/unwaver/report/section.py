@@ -16,6 +16,7 @@ from unwaver.report.readers import Compared, comparisons, trust
 from unwaver.report.summed import Changes, changes
 from unwaver.report.tables import Table
 from unwaver.report.teachers import Teachers
+from unwaver.study import beside
 from unwaver.study.refusal_auc import Told, by_refusal
 from unwaver.study.snowball import Snowball, snowball
 
@@ -120,6 +121,18 @@ class Material:
         """Whether harm grows along them, author by author."""
         to = reasonings.prompts(self.facts)
         return [snowball(found, name, prompts=to) for name, found in self.texts.items()]
+
+    @cached_property
+    def rethought(self) -> list[beside.Beside]:
+        """What replies from cuts of reasonings came to, where `unwaver rethink` asked for them."""
+        results = self.facts.results
+        return [] if results.root is None else beside.rethought(results.root, results.evaluated_in)
+
+    @cached_property
+    def probed(self) -> list[beside.Beside]:
+        """What `unwaver probe` found."""
+        results = self.facts.results
+        return [] if results.root is None else beside.probed(results.root, results.evaluated_in)
 
     @cached_property
     def apart(self) -> list[reasonings.Apart]:

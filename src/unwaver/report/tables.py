@@ -64,7 +64,7 @@ class Cell:
 
     @property
     def numeric(self) -> bool:
-        """Whether the cell is set to the right."""
+        """Whether the cell holds a number, or stands for one that is missing."""
         return self.value is not None or self.text == NOTHING
 
 
@@ -130,8 +130,8 @@ class Table:
     """Whether the page shows it only when asked."""
 
     def is_numeric(self, column: int) -> bool:
-        """Whether a column is set to the right."""
-        return any(row[column].numeric for row in self.rows)
+        """Whether a column is set to the right: it holds numbers."""
+        return any(row[column].value is not None for row in self.rows)
 
     @property
     def says_nothing(self) -> bool:

@@ -19,6 +19,7 @@ from unwaver.judging.people import Label
 from unwaver.plain import plain, visible
 from unwaver.records import Estimate, LookedAt, Trace, Verdict
 from unwaver.report.facts import titles
+from unwaver.report.given import Stretches, given_words
 from unwaver.report.tables import NOTHING, percent
 from unwaver.report.words import p_value, points
 from unwaver.study.comparison import Comparison
@@ -75,10 +76,9 @@ def trace(t: Trace, verdicts: Sequence[Verdict], people: Sequence[Label], reveal
         parts += _part("behaviour", t.prompt.behaviour, mask & MASK_PROMPT, [])
     if t.failure:
         parts += [Text(f"no reply: {plain(t.failure)}", "yellow")]
-    given = sum(end - start for start, end in t.shielded)
-    told = f"{given:,} of {len(t.reasoning or ''):,} characters stand in ⟦ ⟧: given, not its own" if given else ""
-    parts += _part("reasoning", t.reasoning, mask & MASK_REASONING, quotes, told, given=t.shielded)
-    parts += _part("answer", t.answer, mask & MASK_ANSWER, quotes)
+    of_reasoning, of_answer = given_words(t)
+    parts += _part("reasoning", t.reasoning, mask & MASK_REASONING, quotes, stretches=of_reasoning)
+    parts += _part("answer", t.answer, mask & MASK_ANSWER, quotes, stretches=of_answer)
     parts += [_head("verdicts")] if verdicts else []
     parts += [verdict(v, bool(mask & _LOOKED_AT[v.looked_at])) for v in verdicts]
     return Group(*parts)
@@ -96,15 +96,17 @@ def _part(
     quotes: Sequence[str],
     about: str = "",
     *,
-    given: Sequence[tuple[int, int]] = (),
+    stretches: Stretches = (),
 ) -> list[RenderableType]:
+    if text is not None and (count := sum(end - start for start, end in stretches)):
+        about = f"{count:,} of {len(text):,} characters stand in ⟦ ⟧: given, not its own"
     head = _head(f"{name} ({about})" if about else name)
     if text is None:
         return [head, Text("there is none", "dim italic")]
     if masked:
         return [head, Text(f"masked: {len(text):,} characters; --reveal shows them", "dim italic")]
     body = Text()
-    borders = [0, *(at for stretch in given for at in stretch), len(text)]
+    borders = [0, *(at for stretch in stretches for at in stretch), len(text)]
     for number, (start, end) in enumerate(pairwise(borders)):
         said = visible(text[start:end])
         body.append(f"⟦{said}⟧", "dim") if number % 2 else body.append(said)

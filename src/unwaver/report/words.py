@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from unwaver.report.tables import NOTHING
 from unwaver.study.comparison import Comparison, explained
 
@@ -18,6 +20,38 @@ def points(value: float | None) -> str:
     return NOTHING if value is None else f"{100 * value:+z.1f}"
 
 
+def on_pairs(comparison: Comparison, interval: bool = False) -> str:
+    """A difference with how many pairs it is taken on: fewer than either arm's own n, where replies are unscored."""
+    c, n = comparison, comparison.n_pairs
+    ends = f" [{points(c.low)} to {points(c.high)}]" if interval and None not in (c.low, c.high) else ""
+    return f"{points(c.difference)} points{ends} on {n:,} {'pair' if n == 1 else 'pairs'}"
+
+
+def least(families: Mapping[str, Sequence[Comparison]]) -> dict[str, float | None]:
+    """By what they are of, the largest of the comparisons' smallest differences (`to_be_found`)."""
+    known = {name: [c for c in every if c.smallest_detectable or c.shows_nothing] for name, every in families.items()}
+    return {
+        name: None if any(c.shows_nothing for c in every) else max(c.smallest_detectable or 0.0 for c in every)
+        for name, every in known.items()
+        if every
+    }
+
+
+def to_be_found(least: Mapping[str, float | None]) -> str:
+    """How large a true difference has to be to be found, by what it is of; None: no difference that is possible is."""
+    found = [f"{name} {100 * size:.0f} points" for name, size in least.items() if size is not None]
+    never = [name for name, size in least.items() if size is None]
+    large = (
+        "To be found four times in five, before correction, a true difference has to be about this large: "
+        f"{'; '.join(found)}."
+    )
+    none = (
+        f"Even the largest difference there can be would be found less often ({'; '.join(never)}): "
+        "ask more prompts, or train more seeds."
+    )
+    return " ".join(text for text, said in ((large, found), (none, never)) if said)
+
+
 def against(comparison: Comparison | None) -> str:
     """A comparison in a sentence, for whoever points at the cell."""
     if comparison is None:
@@ -26,7 +60,7 @@ def against(comparison: Comparison | None) -> str:
     if comparison.low is not None and comparison.high is not None:
         ends = f" ({points(comparison.low)} to {points(comparison.high)})"
     return (
-        f"{points(comparison.difference)} points{ends} against {comparison.arm_a} on {comparison.n_pairs} prompts, "
+        f"{points(comparison.difference)} points{ends} against {comparison.arm_a} on {comparison.n_pairs} pairs, "
         f"p {p_value(comparison.p)}, corrected {p_value(comparison.p_holm)}: {comparison.verdict}"
         f"{more and f' ({more})'}"
     )

@@ -22,6 +22,7 @@ from unwaver.records import digest
 from unwaver.report.before import ESTIMATES, PAGE, Before, newest
 from unwaver.stages.label import label_files
 from unwaver.store import disk_errors
+from unwaver.study import beside
 from unwaver.study.grid import StudyPlan
 from unwaver.study.plan import Plan
 
@@ -67,7 +68,8 @@ def _link(place: Path, target: str) -> None:
 
 
 def report_digest(work: list[Plan], root: Path) -> str:
-    """What decides a report: every step with when it finished, the recipe's words, people's labels, and the code."""
+    """What decides a report: every step with when it finished, and what was done beside them; the recipe's words,
+    people's labels, and the code."""
     steps = {}
     for plan in work:
         for step in plan.steps():
@@ -77,7 +79,7 @@ def report_digest(work: list[Plan], root: Path) -> str:
     named = [[plan.arm, plan.tables if isinstance(plan, StudyPlan) else ()] for plan in work]
     people = [path.read_text(encoding="utf-8") for path in label_files(root)]
     told = [recipe.title, recipe.note, recipe.reference, recipe.limits]
-    return digest([steps, named, told, people, __version__, _code()])
+    return digest([steps, named, told, people, beside.finished(root), __version__, _code()])
 
 
 @cache

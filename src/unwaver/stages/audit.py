@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from unwaver import online as network
 from unwaver.dialogue import Call, rounds
-from unwaver.errors import RecipeError, RecordError
+from unwaver.errors import RecipeError, RecordError, under
 from unwaver.judging import LocalReader, ModelReader
 from unwaver.judging.readers import local_reader
 from unwaver.judging.reading import read
@@ -75,15 +75,13 @@ def audit(
 ) -> AuditPage:
     """Read a file, a named set or a hub data set; `readers` by what they are asked (`asked`).
 
-    `columns`: our field -> the file's column. `out` takes the readers of one rubric. `against`: evaluation sets by
+    `columns`: our field -> the file's column. `out` takes a line for each row and reader. `against`: evaluation sets by
     source name, with a local copy or None for the hub; those that can't be had are in `not_checked`; any other name is
     a file of one's own. `tags`: by whose marks of reasoning replies are read. `examples` is given rows with what was
     found in them.
     RecipeError and RecordError as `load_traces` raises them, and where not one row can be read; nothing new is at `out`
     then.
     """
-    if out is not None and len({part(name)[0] for name in readers}) != 1:
-        raise RecipeError(f"--out holds one verdict for each row: name one --rubric of {', '.join(RUBRICS)}")
     if out is not None:
         writable(out, Path(where), "--out")
     tally = Tally()
@@ -242,7 +240,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE_OR_DATASET",
         help="JSONL, JSON, CSV, Parquet, a folder, or OWNER/NAME[@REVISION][:SPLIT]",
     )
-    parser.add_argument("--rubric", choices=RUBRICS, help=f"what to read for (default: {' and '.join(BY_DEFAULT)})")
+    parser.add_argument(
+        "--rubric",
+        action="append",
+        choices=RUBRICS,
+        help=f"what to read for, as often as wanted (default: {' and '.join(BY_DEFAULT)})",
+    )
     parser.add_argument(
         "--judge", default=LOCAL, metavar="JUDGE", help="`local` (default), `local:FILE`, or a model as in a recipe"
     )
@@ -279,9 +282,9 @@ def run(
     """
     if args.limit is not None and args.limit < 1:
         raise RecipeError(f"--limit {args.limit}: expected 1 or more")
-    rubrics = [args.rubric] if args.rubric else list(BY_DEFAULT)
+    rubrics = list(dict.fromkeys(args.rubric or BY_DEFAULT))
     if is_local(args.judge):
-        if args.rubric == "anatomy":
+        if "anatomy" in rubrics:
             raise RecipeError("--rubric anatomy: expected --judge MODEL; no reader without a model reads it")
         readers = {name: local(name, reader_file(args.judge)) for rubric in rubrics for name in asked(rubric)}
     elif model_reader is not None:
@@ -291,7 +294,8 @@ def run(
     against = {name: Path(path) if path else None for name, _, path in (one.partition("=") for one in args.against)}
     for name, path in against.items():
         if path is None:
-            find(name)
+            with under(f"--against {name} (a file of your own: --against {name}=PATH)"):
+                find(name)
     against = {**against, **{name: None for name in AGAINST if name not in against}}
     page = audit(
         args.traces,

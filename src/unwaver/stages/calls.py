@@ -17,6 +17,7 @@ from unwaver.models import Model, open_model
 from unwaver.models.engine import Engine, Tally, summary
 from unwaver.progress import Bar, bar, say
 from unwaver.reasoning import headless, trace
+from unwaver.reasoning.splitting import ELEMENT
 from unwaver.recipe import ModelSettings, Recipe
 from unwaver.records import Prompt, Reply, Request, Trace, digest
 from unwaver.stages import loops
@@ -97,11 +98,7 @@ class Calls:
     def _refuse_failures(self, settings: ModelSettings, failures: Counter[str], total: int, what: str) -> None:
         failed = sum(failures.values())
         if failed > self._max_failed * total:
-            often = failures.most_common(1)[0][0]
-            raise RunError(
-                f"{what}: {failed} of {total} calls to {settings.label} failed, most often: {often}. "
-                "Give the same command again to make only those"
-            )
+            raise RunError(told_of_failures(what, failures, total, settings.label, settings))
 
     def _from_first_owed(
         self, settings: ModelSettings, requests: Iterator[Request], progress: Bar
@@ -232,6 +229,8 @@ class TraceMaker:
     def make(self, prompt: Prompt, request: Request, reply: Reply) -> Trace:
         """The trace in one reply."""
         made = trace(prompt, request, reply, self._settings.label, self._settings.tags, always=self._always)
+        if request.json_schema is not None and (made.note or "").startswith(ELEMENT):
+            made = made.model_copy(update={"note": None})  # a field of such a name was asked for
         if made.note is not None:
             self.notes[made.note] += 1
         self._whole += made.ending == "stop"
@@ -264,6 +263,18 @@ FOREIGN = "marks "
 def noted(notes: Counter[str]) -> dict[str, dict[str, int]]:
     """What a manifest says of odd replies; nothing where there were none."""
     return {"notes": dict(notes.most_common())} if notes else {}
+
+
+def told_of_failures(what: str, failures: Counter[str], total: int, who: str, settings: ModelSettings) -> str:
+    """What is said where too many calls to a model failed: how many, why, and what to do."""
+    often = failures.most_common(1)[0][0]
+    todo = "Give the same command again to make only those and what follows from them"
+    if settings.door == "replay":
+        todo = (
+            "What was recorded holds no reply to these prompts, however often it is asked: record them "
+            "(`replay:FILE`, docs/models.md), or name a model that answers them in [models]"
+        )
+    return f"{what}: {failures.total()} of {total} calls to {who} failed, most often: {often}. {todo}"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from unwaver.models.engine import Engine
 from unwaver.progress import Bar, bar
 from unwaver.recipe import ModelSettings
 from unwaver.records import Reply, Request
-from unwaver.stages.calls import REMOTE, Calls
+from unwaver.stages.calls import REMOTE, Calls, told_of_failures
 
 T = TypeVar("T")
 
@@ -145,7 +145,5 @@ def _refuse_failures(engines: Mapping[str, Engine], max_failed: float, what: str
         roles = " and ".join(role for role, one in engines.items() if one is engine)
         made = engine.tally.asked + engine.tally.found
         if engine.tally.failed > max_failed * made:
-            raise RunError(
-                f"{what}: {engine.tally.failed} of {made} calls to {engine.model.label} ({roles}) failed. "
-                "Give the same command again to make only those and what follows from them"
-            )
+            who = f"{engine.model.label} ({roles})"
+            raise RunError(told_of_failures(what, engine.tally.why, made, who, engine.settings))

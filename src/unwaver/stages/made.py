@@ -12,6 +12,9 @@ from typing import Any
 from unwaver.stages import usable
 from unwaver.store import Step
 
+CUT = "the token limit cut the reply"
+"""What the reason of a verdict says whose judge was cut short (`judging.asked.rubric`)."""
+
 SHOWN = 3
 """Reasons that are named; the manifest has them all."""
 
@@ -48,7 +51,10 @@ def _judge(step: Step, manifest: Mapping[str, Any]) -> str:
         why = counts["unscored"].get(where, {})
         left = f"{sum(why.values())} unscored ({_listed(why)})" if why else ""
         lines.append(f"{part + ': ' if len(looked) > 1 else ''}{', '.join(one for one in (found, left) if one)}")
-    return f"{counts['traces']} traces; " + ("; ".join(lines) or "none of a kind that is asked about")
+    read = sum(sum(one.values()) for one in counts["labels"].values())
+    cut = sum(n for why in counts["unscored"].values() for reason, n in why.items() if CUT in reason)
+    advice = ": raise judge.max_tokens" if cut > read else ""
+    return f"{counts['traces']} traces; " + ("; ".join(lines) or "none of a kind that is asked about") + advice
 
 
 def _mix(step: Step, manifest: Mapping[str, Any]) -> str:
@@ -56,8 +62,14 @@ def _mix(step: Step, manifest: Mapping[str, Any]) -> str:
     parts = []
     for name, part in counts["parts"].items():
         dropped = {why: n for why, n in part["dropped"].items() if why != "enough were drawn"}
-        parts.append(f"{name} {part['kept']}" + (f" (dropped: {_listed(dropped)})" if dropped else ""))
-    return f"{counts['examples']} examples: {', '.join(parts)}"
+        spare = f", {_prompts_of(part.get('spare', 0))} to spare" if part["wanted"] != "all" else ""
+        parts.append(f"{name} {part['kept']}{spare}" + (f" (dropped: {_listed(dropped)})" if dropped else ""))
+    keep = manifest.get("keep", "")
+    return f"{counts['examples']} examples{f' by keep = {keep}' if keep else ''}: {', '.join(parts)}"
+
+
+def _prompts_of(count: int) -> str:
+    return f"{count} {'prompt' if count == 1 else 'prompts'}"
 
 
 def _overlap(step: Step, manifest: Mapping[str, Any]) -> str:

@@ -72,6 +72,8 @@ class Part:
     dropped: Counter[str] = field(default_factory=Counter)
     kept: list[int] = field(default_factory=list)
     """Where in the file the drawn ones begin, in the order they were drawn in."""
+    spare: set[str] = field(default_factory=set)
+    """Prompts that might have been drawn as well."""
     judges: dict[str, list[str]] = field(default_factory=dict)
     """Who read, by rubric."""
     sides: Sides | None = None
@@ -90,7 +92,7 @@ class Part:
 
     def counts(self) -> dict[str, Any]:
         """For the manifest."""
-        found = {"wanted": self.wanted, "kept": len(self.kept), "dropped": dict(self.dropped)}
+        found = {"wanted": self.wanted, "kept": len(self.kept), "spare": len(self.spare), "dropped": dict(self.dropped)}
         return found if self.sides is None else {**found, "rejected_for": self.sides.why(self.rejected)}
 
 
@@ -189,6 +191,7 @@ def _draw(name: str, step: Step, recipe: Recipe, root: Path) -> Part:
             part.dropped["another trace of the same prompt was drawn"] += 1
         elif len(part.kept) == part.wanted:
             part.dropped["enough were drawn"] += 1
+            part.spare.add(prompt)
         else:
             seen.add(prompt)
             part.kept.append(at)

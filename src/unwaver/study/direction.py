@@ -17,7 +17,7 @@ DERIVED: Mapping[str, Way] = {
     "all_answered": "higher",
     "all_correct": "higher",
     "pattern": "lower",
-    "self_jailbreak": "lower",
+    "text_self_jailbreak": "lower",
     "text_oscillation": "lower",
     "oscillation": "lower",
     "refusal_auc": "higher",

@@ -83,7 +83,7 @@ def load(path: Path) -> StudySettings:
 
 
 def cells(study: StudySettings, path: Path, overrides: dict[str, Any] | None = None) -> list[Cell]:
-    """Every combination once, in the order of the tables; flags are laid over all."""
+    """Every combination once, in the order of the tables; flags are laid over all that no axis sets."""
     tree = {k: v for k, v in recipe_file.read_toml(study.recipe).items() if k != "arms"}
     tree |= {"name": study.name} | {k: v for k, v in (("title", study.title), ("note", study.note)) if v is not None}
     wanted: dict[str, tuple[dict[str, Any], list[str]]] = {}
@@ -99,11 +99,23 @@ def cells(study: StudySettings, path: Path, overrides: dict[str, Any] | None = N
             known[1].append(table)
     found = []
     for arm, (values, tables) in wanted.items():
+        _refuse_flags(study, _settings(study, values, path), arm, overrides or {})
         for seed in study.seeds:
             laid = {**study.settings, **_settings(study, values, path), "seed": seed, **(overrides or {})}
             one = recipe_file.build(tree, study.recipe, laid)
             found.append(Cell(arm=arm, seed=seed, values=values, tables=tuple(tables), recipe=one))
     return found
+
+
+def _refuse_flags(study: StudySettings, laid: dict[str, Any], arm: str, overrides: dict[str, Any]) -> None:
+    """RecipeError for a flag that takes the place of what names a cell: it would bear a name that isn't true."""
+    for flag in overrides:
+        if key := next((key for key in laid if recipe_file.same_key(flag, key)), None):
+            raise RecipeError(
+                f"--{flag}: the study's cell `{arm}` sets `{key}` itself; change the study's tables instead"
+            )
+        if flag == "seed" and len(study.seeds) > 1:
+            raise RecipeError("--seed: every cell is done for each of the study's `seeds`; change these instead")
 
 
 def _named(study: StudySettings, axis: str, value: Any) -> str:
@@ -115,14 +127,26 @@ def _settings(study: StudySettings, values: dict[str, Any], path: Path) -> dict[
     """The dotted settings a combination stands for."""
     laid: dict[str, Any] = {}
     for axis, value in values.items():
-        if axis not in study.choices:
-            laid[axis] = value
-        elif str(value) not in study.choices[axis]:
+        if axis in study.choices and str(value) not in study.choices[axis]:
             known = ", ".join(study.choices[axis])
             raise RecipeError(f"{path}: choices.{axis}: no `{value}`; there are {known}")
-        else:
-            laid |= study.choices[axis][str(value)]
+        mine = study.choices[axis][str(value)] if axis in study.choices else {axis: value}
+        if _tree(path, laid, mine) != _tree(path, mine, laid):
+            keys = sorted({key for key in mine for other in laid if recipe_file.same_key(key, other)})
+            raise RecipeError(
+                f"{path}: {', '.join(map(str, values.values()))}: the axis {axis} takes the place of what another axis "
+                f"sets ({', '.join(keys)}), and the cell would not be what its name says"
+            )
+        laid |= mine
     return laid
+
+
+def _tree(path: Path, *each: dict[str, Any]) -> dict[str, Any]:
+    """Dotted settings laid over one another, as a tree."""
+    tree: dict[str, Any] = {}
+    for dotted, value in (item for one in each for item in one.items()):
+        tree = recipe_file.laid_over(tree, dotted, value, path)
+    return tree
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ from unwaver.study.measures.contamination import grade
 from unwaver.study.rows import Row, pair_key
 from unwaver.study.stats import Of, Score, mean
 
+FURTHEST = 4
+"""What two grades from 1 to 5 differ by at most."""
+
 
 def shifts(rows: Sequence[Row], arm: str, slice: str, of: Of) -> list[Estimate]:
     """The shift of one arm on one set; none where nothing is perturbed or nobody graded."""
@@ -24,4 +27,4 @@ def shifts(rows: Sequence[Row], arm: str, slice: str, of: Of) -> list[Estimate]:
             shift = None if before is None or after is None else float(after - before)
             found.setdefault(pair_key(row.trace), []).append(shift)
     graded = any(grade(row) is not None for row in rows)
-    return [mean(found, "harm_shift", arm, slice, **of)] if found and graded else []
+    return [mean(found, "harm_shift", arm, slice, within=(-FURTHEST, FURTHEST), **of)] if found and graded else []

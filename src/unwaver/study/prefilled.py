@@ -44,7 +44,7 @@ def prefill_shifts(rows: Sequence[Row], clean: Clean, arm: str, slice: str, of: 
     if not begun:
         return []
     shifts = {text: _shift(mine, clean.get(text, ())) for text, mine in begun.items()}
-    return [mean(shifts, main_measure(rows[0].trace.prompt.kind).name + SUFFIX, arm, slice, **of)]
+    return [mean(shifts, main_measure(rows[0].trace.prompt.kind).name + SUFFIX, arm, slice, within=(-1, 1), **of)]
 
 
 def clean_set(rows: Sequence[Row], clean: Clean) -> str | None:

@@ -20,6 +20,8 @@ from unwaver.study.rows import Row, pair_key
 from unwaver.study.stats import Of, Score, mean, rate
 
 GAP = "grade_gap"
+_GAPS = (-4, 4)
+"""What two grades from 1 to 5 may differ by."""
 
 
 def by_principle(rows: Sequence[Row], arm: str, slice: str, of: Of) -> list[Estimate]:
@@ -31,8 +33,8 @@ def by_principle(rows: Sequence[Row], arm: str, slice: str, of: Of) -> list[Esti
     for name in PRINCIPLES:
         for metric, judged in RATES.items():
             found.append(rate(_gathered(graded, partial(judged, name)), f"{metric}:{name}", arm, slice, **of))
-        found.append(mean(_gathered(graded, partial(_gap, name)), f"{GAP}:{name}", arm, slice, **of))
-    return [*found, mean(_gathered(graded, _mean_gap), GAP, arm, slice, **of)]
+        found.append(mean(_gathered(graded, partial(_gap, name)), f"{GAP}:{name}", arm, slice, within=_GAPS, **of))
+    return [*found, mean(_gathered(graded, _mean_gap), GAP, arm, slice, within=_GAPS, **of)]
 
 
 def _gathered(rows: Sequence[Row], judged: Callable[[Row], Score]) -> dict[str, list[Score]]:

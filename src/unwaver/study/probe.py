@@ -23,6 +23,11 @@ from unwaver.records import Estimate
 from unwaver.study.refusal_auc import DRAWS, Side, area
 
 METRIC = "first_token_auc"
+STAGE = "probe"
+VERSION = 1
+"""Raised whenever the same states come to another figure."""
+ESTIMATES = "estimates.jsonl"
+"""The file of a probe's directory."""
 FOLDS = 5
 PENALTY = 1.0
 """Of the ridge, where the standardised state has length 1 on average."""

@@ -74,6 +74,9 @@ class Results:
     (harmless examples), `lr`, `seed`, `keep`; `harmful` and `harmless`, the parts `size` and `benign` are the sums of;
     `rest`, a digest of all other settings. Arms that differ in `seed` alone are one arm over several seeds."""
 
+    root: Path | None = None
+    """The folder of the runs; None: they are nowhere."""
+
     def find(self, metric: str, arm: str, slice: str = "") -> Estimate | None:
         """One estimate; None where it wasn't made."""
         return next((e for e in self.estimates if (e.metric, e.arm, e.slice) == (metric, arm, slice)), None)
@@ -83,7 +86,7 @@ def collect(plans: list[Plan], root: Path) -> Results:
     """Read every finished step once."""
     trained = [plan for plan in plans if plan.recipe.parts()]
     raw = raw_arms(plans)
-    results = Results(plans[0].recipe, [*raw, *(plan.arm for plan in trained)])
+    results = Results(plans[0].recipe, [*raw, *(plan.arm for plan in trained)], root=root)
     reader = _Reader(results, root, _distillations(trained))
     readings_of = {digest: steps for plan in plans for digest, steps in plan.readings.items()}
     for arm, (cell, steps) in raw.items():
@@ -289,6 +292,7 @@ def pattern_shares(rows: list[Row], mixed: frozenset[str], arm: str, *runs: str)
 
     `pattern:NAME` and `pattern_free`, the share with a pattern or with none, among all traces, among those the guard
     calls safe, and among those in the mix; `kept:NAME`, the share the guard calls safe among traces with the pattern.
+    What no trace was asked about is left out.
     """
     groups = {
         "before the guard": rows,
@@ -307,6 +311,5 @@ def pattern_shares(rows: list[Row], mixed: frozenset[str], arm: str, *runs: str)
     for pattern in PATTERNS:
         shown = [row for row in rows if pattern in row.labels(PATTERNS_SHOWN)]
         kept = {row.trace.id: safe(row) for row in shown}
-        metric = f"kept:{pattern}"
-        found.append(rate(gathered(kept, to), metric, arm, "by the guard", n_truncated=0, runs=runs))
-    return found
+        found.append(rate(gathered(kept, to), f"kept:{pattern}", arm, "by the guard", n_truncated=0, runs=runs))
+    return [estimate for estimate in found if estimate.n + estimate.n_unscored]

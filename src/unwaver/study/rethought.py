@@ -76,14 +76,17 @@ class Owing:
     def estimates(self, root: Path) -> list[Estimate]:
         """What a finished one comes to."""
         own, source = (one.directory(root) for one in (self.step, self.step.inputs["traces"]))
-        rethought = list(read_records(own / RETHOUGHT, Rethought))
-        wanted = {one.of for one in rethought}
-        sources = {trace.id: trace for trace in read_records(source / TRACES, Trace) if trace.id in wanted}
-        replies = {trace.id: trace for trace in read_records(own / TRACES, Trace)}
-        verdicts = read_records(own / VERDICTS, Verdict)
-        return figures(
-            rethought, sources, replies, verdicts, arm=self.arm, slice=self.slice, runs=(own.name, source.name)
-        )
+        return estimates(own, source, self.arm, self.slice)
+
+
+def estimates(own: Path, source: Path, arm: str, slice: str) -> list[Estimate]:
+    """The same by the directories: its own, and that of the evaluation it goes on from."""
+    rethought = list(read_records(own / RETHOUGHT, Rethought))
+    wanted = {one.of for one in rethought}
+    sources = {trace.id: trace for trace in read_records(source / TRACES, Trace) if trace.id in wanted}
+    replies = {trace.id: trace for trace in read_records(own / TRACES, Trace)}
+    verdicts = read_records(own / VERDICTS, Verdict)
+    return figures(rethought, sources, replies, verdicts, arm=arm, slice=slice, runs=(own.name, source.name))
 
 
 def owing(work: list[Plan], wanted: Wanted) -> list[Owing]:
@@ -190,6 +193,16 @@ class Course:
         return self.shares[first] if first < len(self.sides) - 1 else None
 
 
+MEANS = (
+    "locked: most replies from the last cuts, two at least, refuse, or most don't; lock point: behind what part of the "
+    "reasoning that begins, among locked traces; changes: of that side from cut to cut, per trace; budges: traces "
+    "whose replies from some cut don't all take one side. 95 % intervals stand on prompts."
+)
+
+TITLES = {"locked": "locked", "lock_point": "lock point", "oscillation": "changes", "budge": "budges"}
+"""The four in the order of tables, as these call them."""
+
+
 def course(shares: Sequence[float], labels: Sequence[Sequence[Label]]) -> Course | None:
     """What the replies' labels (whether each refuses; None: unscored) come to; None where too few are read at a cut."""
     read = [[label for label in row if label is not None] for row in labels]
@@ -235,7 +248,7 @@ def figures(
     made = [
         rate(gathered(locked, to), "locked", arm, slice, runs=runs),
         share(gathered(places, to), "lock_point", arm, slice, runs=runs),
-        mean(gathered(changes, to), "oscillation", arm, slice, runs=runs),
+        mean(gathered(changes, to), "oscillation", arm, slice, within=(0, len(QUARTERS) - 1), runs=runs),
         rate(gathered(split, to), "budge", arm, slice, runs=runs),
     ]
     told = "; ".join(f"{count} unscored: {reason}" for reason, count in why.most_common())

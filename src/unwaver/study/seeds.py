@@ -35,6 +35,9 @@ _STEPS = 10
 _DFS = (200, 50)
 """Degrees of freedom of many prompts that are taken for the same there."""
 
+_SINGULAR = 1e-9
+"""Eigenvalues smaller than this share of the largest are 0 but for rounding, on whatever processor."""
+
 _DRAWS = 16
 """Equally likely variances that the power of a difference is averaged over; half as many of each of two arms."""
 
@@ -121,9 +124,9 @@ def _effects(scores: Floats, scored: NDArray[np.bool_], count: NDArray[np.int_])
     number = scores.shape[-2]
     left[..., range(number), range(number)] += present.sum(axis=-1)
     right = (filled - present * (filled.sum(axis=-2) * inverse)[..., None, :]).sum(axis=-1)
-    effects = (np.linalg.pinv(left, hermitian=True) @ right[..., None])[..., 0]
+    effects = (np.linalg.pinv(left, rcond=_SINGULAR, hermitian=True) @ right[..., None])[..., 0]
     own = np.where(scored, scores, 0.0).sum(axis=-1) / np.maximum(scored.sum(axis=-1), 1)
-    linked = np.linalg.matrix_rank(left, hermitian=True) == number - 1
+    linked = np.linalg.matrix_rank(left, rtol=_SINGULAR, hermitian=True) == number - 1
     return np.asarray(np.where(linked[..., None], effects, own))
 
 

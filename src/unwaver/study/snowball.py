@@ -46,7 +46,9 @@ def snowball(
     found = {key: slope_of(text) for key, text in reasonings.items()}
     known = {key: None if isinstance(slope, str) else slope for key, slope in found.items()}
     why = Counter(slope for slope in found.values() if isinstance(slope, str))
-    return Snowball(mean(gathered(known, prompts or {}), METRIC, arm, slice), why)
+    made = mean(gathered(known, prompts or {}), METRIC, arm, slice, within=(-1, 1))
+    told = "; ".join([made.method, *(f"{count} unscored: {reason}" for reason, count in why.most_common())])
+    return Snowball(made.model_copy(update={"method": told}), why)
 
 
 def steps(reasoning: str) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict, TypeVar, Unpack
 
 import numpy as np
@@ -165,12 +165,23 @@ def rate(
 
 
 def mean(
-    values: Mapping[str, Score | Sequence[Score]], metric: str, arm: str, slice: str = "", **of: Unpack[Of]
+    values: Mapping[str, Score | Sequence[Score]],
+    metric: str,
+    arm: str,
+    slice: str = "",
+    *,
+    within: tuple[float, float] = (-math.inf, math.inf),
+    **of: Unpack[Of],
 ) -> Estimate:
-    """The mean of scored numbers, by prompt id; a prompt sampled several times has a list of scores."""
+    """The mean of scored numbers, by prompt id; a prompt sampled several times has a list of scores.
+
+    No score lies outside `within`, and so no end of the interval does.
+    """
     rows = _rows(values)
-    method = f"t 95 %{_clusters(rows)}"
-    return _estimate(clustered_mean(rows), _unscored(rows), method, metric=metric, arm=arm, slice=slice, of=of)
+    found, method = clustered_mean(rows), f"t 95 %{_clusters(rows)}"
+    if found.low is not None and found.high is not None:
+        found = replace(found, low=max(within[0], found.low), high=min(within[1], found.high))
+    return _estimate(found, _unscored(rows), method, metric=metric, arm=arm, slice=slice, of=of)
 
 
 def share(

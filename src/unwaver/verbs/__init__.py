@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from unwaver import recipe_file
-from unwaver.errors import under
+from unwaver.errors import RecipeError, under
 from unwaver.recipe import Recipe
 from unwaver.study import grid
 from unwaver.study.plan import Plan
@@ -93,5 +93,8 @@ def in_section(section: str, overrides: dict[str, Any]) -> dict[str, Any]:
     for key, value in overrides.items():
         name = key.replace("-", "_")
         at_top = name in Recipe.model_fields and name not in settings.model_fields
-        placed[key if "." in key else name if at_top else f"{section}.{name}"] = value
+        where = key if "." in key else name if at_top else f"{section}.{name}"
+        if where in placed:
+            raise RecipeError(f"--{key}: given twice, as {where} too; expected once")
+        placed[where] = value
     return placed

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from unwaver.records import digest
 from unwaver.store import EXAMPLES
 from unwaver.study import forecast
 from unwaver.study.forecast import Assumptions, Forecast, Line, SetSize
-from unwaver.study.plan import Plan
+from unwaver.study.plan import Plan, kind_of
 from unwaver.study.steps import owed
 from unwaver.verbs import add_recipe, open_recipe, tried
 from unwaver.verbs.foreseen import Finding, foreseen
@@ -83,6 +84,8 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
         show_table(console, _table(found))
         for line in _terms(found, under):
             console.print(f"  {line}")
+    for line in _beside(work, root, arguments.recipe):
+        console.print(f"  {line}")
     known = [] if arguments.no_student else foreseen(work, owed(work, root), sizes)
     for one in known:
         if one.weight == "note":
@@ -96,6 +99,34 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
         for line in tried.lines(work, root):
             console.print(f"  {line}")
     return EXIT_DONE
+
+
+def _beside(work: list[Plan], root: Path, recipe: Path) -> Iterator[str]:
+    """What can be had of a finished run besides, by commands of their own, where the recipe allows it; the report shows
+    what there is of it."""
+    from unwaver.study.beside import finished
+    from unwaver.study.rethought import Wanted, owing
+    from unwaver.verbs.rethink import TRACES, K
+
+    made = [name.partition("-")[0] for name in finished(root)]
+    with suppress(RecipeError):
+        number = len({one.step.digest for one in owing(work, Wanted(K, TRACES))})
+        yield (
+            f"to be had besides: `unwaver rethink {recipe}`, where along a reasoning the answer is settled (lock "
+            f"point, changes, budges): {K} replies from each cut of {TRACES} traces, for each of {number} arms and "
+            f"sets; {made.count('rethink')} are there"
+        )
+    entries = [(plan.recipe, one.prompts or name) for plan in work for name, one in plan.recipe.evaluate.sets.items()]
+    kinds = {kind_of(one, prompts) for one, prompts in entries}
+    if "harmful" in kinds and kinds & {"borderline", "benign"} and _shows_layers(work):
+        yield (
+            f"to be had besides: `unwaver probe HARMFUL HARMLESS`, two evaluations under {root}: does the student's "
+            f"state before its first token tell them apart (first_token_auc); {made.count('probe')} are there"
+        )
+
+
+def _shows_layers(work: list[Plan]) -> bool:
+    return any(plan.recipe.models["student"].door in ("hf", "vllm") for plan in work)
 
 
 def _refuse(known: list[Finding], weight: str, kind: type[UnwaverError]) -> None:

@@ -118,7 +118,7 @@ def _between(facts: Facts, reference: str, arm: str) -> list[Any]:
 
 MEANS = (
     "Differences are B minus A in percentage points on the same prompts. The word speaks of B, after Holm over "
-    "its table; least is the smallest difference these prompts would show four times in five."
+    "its table; least is the smallest true difference that would be found four times in five on so many pairs."
 )
 
 

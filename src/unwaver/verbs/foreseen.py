@@ -15,22 +15,27 @@ from functools import cache
 from typing import Literal
 
 from unwaver import keys, teaching
+from unwaver.attacks.counter_prefill import ATTACK as PREFILL
 from unwaver.errors import RecipeError, pip_install
 from unwaver.judging.asked.guards import guard_for
 from unwaver.judging.language import foreign
 from unwaver.models.endpoint import VENDOR
 from unwaver.models.listing import Listing, listing
+from unwaver.models.replay import Replay
 from unwaver.models.weights import find, in_cache
 from unwaver.online import reachable
-from unwaver.recipe import ModelSettings, Recipe, is_local, reader_file
-from unwaver.records import Prompt, digest
+from unwaver.recipe import RECORDED, ModelSettings, Recipe, is_local, reader_file
+from unwaver.records import Message, Prompt, Request, digest
 from unwaver.sources import overlap
+from unwaver.stages.evaluate import attack_settings
 from unwaver.stages.prompts import gather
 from unwaver.store import Step
 from unwaver.study.asked import asked
 from unwaver.study.forecast import SetSize, parameters
 from unwaver.study.plan import Plan, kind_of
 from unwaver.study.steps import Owed
+from unwaver.teaching.instructed import Instructed
+from unwaver.teaching.method import TEACHER
 
 Weight = Literal["wrong", "missing", "note"]
 
@@ -60,7 +65,7 @@ class Finding:
 def foreseen(work: list[Plan], owed: list[Owed], sizes: dict[str, SetSize]) -> list[Finding]:
     """All of it, each once, what is wrong first. `owed`: the steps that would be done; `sizes`: by prompts step."""
     sets = Sets(sizes)
-    found = [*_shared(work, sets), *_models(owed)]
+    found = [*_shared(work, sets), *_models(owed), *_unrecorded(work, {step.digest for step, _ in owed}, sets)]
     stages = {step.stage for step, _ in owed}
     found += [one for step, _ in owed if step.stage == "distil" for one in _method(step)]
     trained = {(p.recipe.train.model_dump_json(), p.recipe.models["student"].name): p.recipe for p in work}
@@ -177,6 +182,55 @@ def _server(what: str, model: ModelSettings) -> Iterator[Finding]:
         yield Finding("missing", what, f"{model.base_url} does not answer ({found.problem}); start it")
     elif found.names is not None and model.target not in found.names:
         yield Finding("missing", what, f"{model.base_url} lists no `{model.target}`; it lists {found.shown}")
+
+
+def _unrecorded(work: list[Plan], owed: set[str], sets: Sets) -> Iterator[Finding]:
+    """Recorded models that hold no reply to what they would be asked, where the wording is known beforehand: teachers
+    of one call, and whoever begins a student's reasoning."""
+    left = set(owed)  # each step once, however many arms share it
+    for plan in work:
+        recipe = plan.recipe
+        for part, step in plan.distil.items():
+            method = teaching.find(str(step.settings["method"]["name"]))
+            if isinstance(method, Instructed) and step.digest in left:
+                left.discard(step.digest)
+                own = recipe.distil if method.name == recipe.distil.method else None
+                words = (own.instruction_file, own.position) if own is not None else (None, None)
+                asked_ = []
+                for prompt in sets.of(plan, part):
+                    *before, last = method.messages(prompt.text, *words)
+                    asked_.append((*before, *prompt.turns, last))
+                yield from _not_held(recipe, step.settings["roles"][TEACHER], asked_, part)
+        for name, step in (*plan.raw.items(), *plan.evaluate.items()):
+            entry = recipe.evaluate.sets[name]
+            if entry.attack == PREFILL.name and step.digest in left:
+                left.discard(step.digest)
+                prompts = sets.of(plan, entry.prompts or name)
+                bare = [(*one.turns, Message(role="user", content=one.text)) for one in prompts]
+                yield from _not_held(recipe, attack_settings(entry, name).by, bare, name)
+
+
+def _not_held(recipe: Recipe, role: str, asked_: list[tuple[Message, ...]], what: str) -> Iterator[Finding]:
+    model = recipe.models.get(role)
+    if model is None or model.door != "replay" or not asked_:
+        return
+    recorded = _recorded(model.model_dump_json())
+    missing = sum(not recorded.holds(Request(messages=messages)) for messages in asked_)
+    if not missing:
+        return
+    weight: Weight = "wrong" if missing > recipe.max_failed * len(asked_) else "note"
+    knows = " (it knows the corpus's train prompts under the shipped wordings)" if model.target in RECORDED else ""
+    yield Finding(
+        weight,
+        f"models.{role}",
+        f"{model.label} holds no reply to {missing} of the {len(asked_)} prompts of {what}{knows}; record them "
+        "(`replay:FILE`, docs/models.md), or name a model that answers",
+    )
+
+
+@cache
+def _recorded(model: str) -> Replay:
+    return Replay(ModelSettings.model_validate_json(model))
 
 
 @cache

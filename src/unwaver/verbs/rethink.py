@@ -1,7 +1,8 @@
 """`unwaver rethink RECIPE`: where along their reasonings students settle on refusing, by going on from cuts of them.
 
 Reads what is evaluated of a recipe; each arm and set has a directory of its own beside it (`rethink-1a2b3c4d`), whose
-ledger asks nothing twice. Prints a table on stdout, or with `--json` the estimates, one a line (docs/statistics.md).
+ledger asks nothing twice. Prints a table on stdout, or with `--json` the estimates, one a line (docs/statistics.md);
+the recipe's report has them from then on.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
         raise RecipeError(f"--temperature {arguments.temperature:g}: expected a number above 0, or all replies are one")
     from unwaver.stages import rethink
     from unwaver.stages.calls import Place
-    from unwaver.study.rethought import Wanted, owing
+    from unwaver.study.rethought import MEANS, Wanted, owing
 
     work, root = open_recipe(arguments.recipe, arguments.root, overrides)
     how = {key: getattr(arguments, key) for key in ("k", "traces", "close", "temperature")}
@@ -84,30 +85,21 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     return EXIT_DONE
 
 
-MEANS = (
-    "locked: most replies from the last cuts, two at least, refuse, or most don't; lock point: behind what part of the "
-    "reasoning that begins, among locked traces; changes: of that side from cut to cut, per trace; budges: traces "
-    "whose replies from some cut don't all take one side. 95 % intervals stand on prompts."
-)
-
-COLUMNS = {"locked": "locked", "lock_point": "lock point", "oscillation": "changes", "budge": "budges"}
-"""The measures in the table's order, as it calls them."""
-
-
 def _table(found: Sequence[Estimate]) -> Table:
     from rich.table import Table
 
     from unwaver.plain import plain
+    from unwaver.study.rethought import TITLES
 
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for head in ("arm", "set", "traces", "unscored", *COLUMNS.values()):
+    for head in ("arm", "set", "traces", "unscored", *TITLES.values()):
         table.add_column(head, justify="left" if head in ("arm", "set") else "right")
     rows: dict[tuple[str, str], dict[str, Estimate]] = {}
     for one in found:
         rows.setdefault((one.arm, one.slice), {})[one.metric] = one
     for (arm, set_), by in rows.items():
         counted = by["locked"]
-        cells = [_cell(by[metric]) for metric in COLUMNS]
+        cells = [_cell(by[metric]) for metric in TITLES]
         table.add_row(plain(arm), plain(set_), str(counted.n), str(counted.n_unscored), *cells)
     return table
 

@@ -115,10 +115,10 @@ def _file(path: Path, limit: int, reveal: bool, console: Console) -> None:
         console.print(f"{path}:{number}", style="dim")
         try:
             if "prompt" in content and "ending" in content and isinstance(content["prompt"], dict):
-                found = Trace.model_validate(content)
-                console.print(_shown(found, path.parent, reveal))
+                console.print(_shown(Trace.model_validate(content), path.parent, reveal))
             elif "rubric" in content and "looked_at" in content:
-                console.print(terminal.verdict(Verdict.model_validate(content), masked=not reveal))
+                found = Verdict.model_validate(_of_audit(content) if "row" in content else content)
+                console.print(terminal.verdict(found, masked=not reveal))
             else:
                 masked = not reveal and content.get("kind") not in harmless
                 console.print(terminal.mapping(_masked(content, _TEXTS) if masked else content))
@@ -133,6 +133,16 @@ def _file(path: Path, limit: int, reveal: bool, console: Console) -> None:
         raise RecipeError(f"{path}: holds no records")
     if more > 0:
         console.print(f"{more:,} more; --limit shows more of them", style="dim")
+
+
+def _of_audit(line: dict[str, Any]) -> dict[str, Any]:
+    """A line of `unwaver audit --out` as a verdict: it names a row and no trace, and its labels are one text."""
+    from unwaver.records import NO_PATTERN
+
+    label = line.get("label")
+    labels = None if label is None else [] if label == NO_PATTERN else str(label).split("+")
+    kept = {key: value for key, value in line.items() if key not in ("row", "label", "ending")}
+    return {**kept, "trace": f"row {line['row']}", "labels": labels}
 
 
 _TEXTS = frozenset({

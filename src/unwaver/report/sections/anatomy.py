@@ -30,7 +30,7 @@ CUES = "Read by lists of cue words, in a sample of the reasonings: fit to compar
 
 METRICS = {
     **{f"anatomy:{name}": name.replace("_", " ") for name in (*SEGMENTS, OTHER)},
-    "self_jailbreak": "talks itself into it",
+    "text_self_jailbreak": "talks itself into it",
     "text_oscillation": "changes sides",
     "text_lock_point": "keeps its side after",
 }
@@ -51,7 +51,7 @@ def anatomy_table(made: Sequence[Apart]) -> Table | None:
         rows.append([Cell(one.author), Cell(one.reader), *(of(found.get(metric)) for metric in metrics)])
     return Table(
         "anatomy",
-        "What the reasonings are made of",
+        "What the reasonings are made of, in figures",
         "Mean shares of the text that analyse the problem, check a policy and plan the response (the paper's case "
         "study); how many reasonings hold a sentence that talks the model into going on, or change sides; "
         "and after what part of the text, on average, the side doesn't change any more (the lock point of the text, "
@@ -183,7 +183,7 @@ def snowball_table(material: Material) -> Table | None:
     rows = []
     for one in material.snowballs:
         e = one.estimate
-        why = ", ".join(f"{n} {reason}" for reason, n in one.unscored.items())
+        why = ", ".join(f"{n} ({reason})" for reason, n in one.unscored.items())
         rows.append([Cell(e.arm), unit(e, 2), count(e.n), Cell(why)])
     if all(one.estimate.value is None for one in material.snowballs):
         return None

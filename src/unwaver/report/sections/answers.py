@@ -7,7 +7,6 @@ Where the recipe has `[limits]`, each sentence tells those it concerns, and befo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,8 +19,8 @@ from unwaver.report.section import Material
 from unwaver.report.sections.leaks import overlap_sentence
 from unwaver.report.summed import CALLED, Change
 from unwaver.report.tables import decimals, percent
-from unwaver.report.words import points
-from unwaver.study.comparison import Word, explained
+from unwaver.report.words import least, on_pairs, points, to_be_found
+from unwaver.study.comparison import Comparison, Word, explained
 from unwaver.study.measures import measures
 
 FEW = 3
@@ -215,8 +214,7 @@ def _detail(now: Estimate, change: Change | None = None) -> str:
     c = change.comparison if change is not None else None
     said = []
     if c is not None and c.difference is not None and c.verdict != "too few scored":
-        ends = "" if c.low is None or c.high is None else f" [{points(c.low)} to {points(c.high)}]"
-        said.append(f"{points(c.difference)} points{ends}")
+        said.append(on_pairs(c, interval=True))
     elif now.low is not None and now.high is not None:
         digits = decimals(now.n)
         said.append(f"[{100 * now.low:.{digits}f} to {100 * now.high:.{digits}f}]")
@@ -278,18 +276,12 @@ def _seeds(facts: Facts, trained: Sequence[str]) -> list[str]:
 
 def _least(material: Material, told: Sequence[str]) -> list[str]:
     """The smallest differences that these prompts would show: the largest over the arms that are told of."""
-    found: dict[str, float] = {}
+    found: dict[str, list[Comparison]] = {}
     for (title, arm), change in material.summed.items():
-        c = change.comparison
-        if c is not None and arm in told and (c.smallest_detectable or c.shows_nothing):
-            found[title] = max(found.get(title, 0.0), c.smallest_detectable or math.inf)
-    if not found:
-        return []
-    pieces = {
-        title: f"{100 * x:.0f} points" if x < math.inf else "no possible difference" for title, x in found.items()
-    }
-    least = "; ".join(f"{title} {said}" for title, said in pieces.items())
-    return [f"What these prompts would show four times in five is at least, before correction: {least}."]
+        if change.comparison is not None and arm in told:
+            found.setdefault(title, []).append(change.comparison)
+    said = to_be_found(least(found))
+    return [said] if said else []
 
 
 def _judges(facts: Facts) -> str:

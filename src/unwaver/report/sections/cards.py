@@ -11,7 +11,7 @@ from unwaver.report.facts import Facts
 from unwaver.report.section import Material
 from unwaver.report.summed import Change
 from unwaver.report.tables import percent
-from unwaver.report.words import against, points
+from unwaver.report.words import against, on_pairs
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _line(change: Change, now: Estimate) -> Line:
     left = f"{now.n_unscored:,} unscored" if now.n_unscored else ""
     rests_on = f"n = {now.n:,}"
     word = "" if c is None else str(c.verdict)
-    said = word if c is None or c.difference is None else f"{points(c.difference)} points: {word}"
+    said = word if c is None or c.difference is None else f"{on_pairs(c)}: {word}"
     if change.apart and c is None:
         said = f"not compared: another {', '.join(change.apart)}"
     return Line(change.summed.title, percent(now.value, now.n), rests_on, left, now, word, said, against(c))
@@ -68,6 +68,6 @@ def cards_note(facts: Facts) -> str:
     if len(shown(facts)) < len(facts.arms):
         more = f" Of {len(facts.arms)} arms, raw and some that no other beats in harm and over-refusal both."
     return (
-        "Bars are 95 % intervals; words compare with the raw student on the same prompts, paired by behaviour, "
-        f"corrected by Holm over all arms.{more}"
+        "Bars are 95 % intervals. Differences are from the raw student, in pairs: prompts, or behaviours that several "
+        f"prompts seek, scored in both arms. Words are corrected by Holm over all arms.{more}"
     )

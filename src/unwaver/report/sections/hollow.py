@@ -11,6 +11,7 @@ from unwaver.records import Verdict
 from unwaver.report.arms import spoken
 from unwaver.report.facts import EvaluationFacts, Facts
 from unwaver.report.sections.leaks import overlap_sentence
+from unwaver.stages.made import CUT
 from unwaver.study.comparison import MOST_LEFT_OUT
 from unwaver.study.measures import main_measure
 from unwaver.study.rows import Row
@@ -66,7 +67,8 @@ def _unscored(facts: Facts) -> list[str]:
         if len(left) > MOST_LEFT_OUT * len(rows):
             why = _why(verdict for row in left for key in measure.reads if (verdict := row.readings.get(key)))
             found.append(f"{arm} on {one.name}, {len(left)} of {len(rows)}{f' ({why})' if why else ''}")
-    return [f"Unscored, and so in no rate: {_listed(found)}."] if found else []
+    advice = " Raise judge.max_tokens: its replies were cut." if any(CUT in text for text in found) else ""
+    return [f"Unscored, and so in no rate: {_listed(found)}.{advice}"] if found else []
 
 
 def _why(verdicts: Iterable[Verdict]) -> str:

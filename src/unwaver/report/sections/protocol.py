@@ -267,7 +267,7 @@ def agreement_figure(compared: list[Compared]) -> Figure | None:
         "agreement",
         "Where readers differ",
         "Counts of texts by the label of the reader (rows) and of what it is compared with (columns). Framed: they "
-        "agree; the darker, the larger its share of the row.",
+        "agree; the stronger the shade, the larger its share of the row.",
         "; ".join(f"{c.question}: {percent(c.found.share, c.found.n)} of {c.found.n} agree" for c in shown),
         alt.concat(*panels, columns=3, spacing=26),
     )

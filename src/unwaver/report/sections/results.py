@@ -11,6 +11,7 @@ from unwaver.report.facts import EvaluationFacts, Facts
 from unwaver.report.paper import is_table_1
 from unwaver.report.section import Material, Section, made
 from unwaver.report.tables import Cell, Table, count
+from unwaver.report.words import least, to_be_found
 from unwaver.study.comparison import Comparison, explained
 from unwaver.study.measures import main_measure
 
@@ -122,17 +123,9 @@ def _apart(facts: Facts) -> list[str]:
 
 def detectable(family: Mapping[tuple[str, str, str], Comparison], facts: Facts) -> list[str]:
     """What each set can't show: one sentence for all sets whose comparisons have a floor."""
-    pieces = []
-    for one in facts.sets:
-        here = [c for c in family.values() if c.slice == one.name]
-        found = [c.smallest_detectable for c in here if c.smallest_detectable]
-        if any(c.shows_nothing for c in here):
-            pieces.append(f"{one.name} none that is possible, of some arms")
-        elif found:
-            pieces.append(f"{one.name} {100 * max(found):.0f} points")
-    if not pieces:
-        return []
-    return [f"Smallest difference these prompts would show four times in five, before correction: {', '.join(pieces)}."]
+    found = {one.name: [c for c in family.values() if c.slice == one.name] for one in facts.sets}
+    said = to_be_found(least(found))
+    return [said] if said else []
 
 
 def section(material: Material) -> Section:

@@ -148,7 +148,9 @@ def further_table(facts: Facts) -> Table | None:
     if not rows:
         return None
     said = tuple(
-        f"{one.title}: {one.counts} ({one.source or 'ours'}{'; ' + one.caveat if one.caveat else ''})." for one in found
+        f"{one.title}: {one.counts} ({one.source or 'ours'}{'; ' + one.caveat if one.caveat else ''})."
+        for one in found
+        if any(row[1].text == one.title for row in rows)
     )
     return Table(
         "further",
@@ -220,7 +222,7 @@ def comparison_table(facts: Facts) -> Table | None:
                     Cell(NOTHING if c.h is None else f"{c.h:+z.2f}", c.h),
                     *(Cell(p_value(c.p), c.p), Cell(p_value(c.p_holm), c.p_holm)),
                     Cell(c.verdict, word=c.verdict, hint=explained(c)),
-                    Cell(least),
+                    Cell(least, c.smallest_detectable),
                     Cell(_worst(c)),
                 )
             )
@@ -250,8 +252,8 @@ def comparison_table(facts: Facts) -> Table | None:
         "comparisons",
         "Every comparison with the raw student",
         "Differences in percentage points on the same prompts; h is Cohen's effect size; least is the smallest "
-        "difference these pairs would show four times in five; worst case is what the unscored replies could make of "
-        "the difference.",
+        "true difference that would be found four times in five on so many pairs; worst case is what the unscored "
+        "replies could make of the difference.",
         head,
         rows,
         tuple(notes),

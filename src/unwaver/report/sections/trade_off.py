@@ -192,7 +192,7 @@ def said(told: Told) -> str:
     lacking = (
         "" if told.estimate.value is not None else f"no value, as fewer than {FEWEST} prompts of a side are scored"
     )
-    return ", ".join(filter(None, (lacking, *(f"{n} {reason}" for reason, n in told.unscored.items()))))
+    return ", ".join(filter(None, (lacking, *(f"{n} ({reason})" for reason, n in told.unscored.items()))))
 
 
 def section(material: Material) -> Section:

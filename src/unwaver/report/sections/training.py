@@ -28,7 +28,7 @@ def losses(facts: Facts) -> Figure | None:
         return None
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     kinds = ["training", *dict.fromkeys(row["part"] for row in rows if row["part"] != "training")]
-    shades = [light("shade1"), *(light(SHADES[1 + at % 3]) for at in range(len(kinds) - 1))]
+    shades = [light("soft"), *(light(SHADES[1 + at % 3]) for at in range(len(kinds) - 1))]
     colour = alt.Color("part:N", scale=alt.Scale(domain=kinds, range=shades), title=None)
     shape = alt.Shape("part:N", sort=kinds, title=None, legend=None)
     steps = alt.Axis(grid=False, tickMinStep=1, format="d", tickCount=6)

@@ -1,0 +1,69 @@
+"""When an answer is settled: by replies from cuts of reasonings, and by the state before the first token."""
+
+from __future__ import annotations
+
+from unwaver.records import Estimate
+from unwaver.report.section import Material, Section, made
+from unwaver.report.tables import Cell, Table, count, of, unit
+from unwaver.study.beside import Beside
+from unwaver.study.rethought import MEANS, TITLES
+
+
+def rethought_table(found: list[Beside]) -> Table | None:
+    """Where along their reasonings arms settle on refusing or helping; None where nobody asked."""
+    rows = []
+    for one in found:
+        by = {e.metric: e for e in one.estimates}
+        locked, places, turns, split = (by[metric] for metric in TITLES)
+        cells = (of(locked), of(places), unit(turns, 1), of(split))
+        counts = (count(locked.n), count(locked.n_unscored), count(places.n))
+        rows.append([Cell(locked.arm), Cell(locked.slice), Cell(one.how), *counts, *cells, Cell(_why(locked))])
+    if not rows:
+        return None
+    return Table(
+        "rethought",
+        "Where along the reasoning the answer is settled",
+        f"By replies from cuts of each arm's own reasonings (`unwaver rethink`). {MEANS[0].upper()}{MEANS[1:]}",
+        ["arm", "set", "how", "traces", "unscored", "locked ones", *TITLES.values(), "why unscored"],
+        rows,
+        ("With few replies from a cut, chance alone makes changes: read them beside the budges (docs/statistics.md).",),
+    )
+
+
+def first_token_table(found: list[Beside]) -> Table | None:
+    """How well the state before a reply tells harmful prompts from harmless ones; None where nobody looked."""
+    rows = [
+        [
+            *(Cell(e.arm), Cell(e.slice), Cell(one.how), count(e.n), count(e.n_unscored), unit(e, 2, e.method)),
+            Cell(e.method if e.value is None else ""),
+        ]
+        for one in found
+        for e in one.estimates
+    ]
+    if not rows:
+        return None
+    return Table(
+        "first-token",
+        "Does it know before its first word?",
+        "The area under the curve of a linear probe on the state before the reply (`unwaver probe`): how often a "
+        "harmful prompt scores above a harmless one. 1 is always, 0.5 is chance.",
+        ["arm", "prompts", "state", "prompts scored", "unscored", "area", "why unscored"],
+        rows,
+        (
+            "A high area beside many unsafe replies says that the model could know and doesn't act on it; it is no "
+            "proof that it goes by the state, and between sets of other topics the probe reads the topic.",
+        ),
+    )
+
+
+def _why(e: Estimate) -> str:
+    """The reasons of what is unscored."""
+    return e.method.partition("; ")[2] if e.n_unscored else ""
+
+
+def section(material: Material) -> Section:
+    """The section."""
+    return made(
+        *("settled", "Settled", "When is the answer settled?", ""),
+        *(rethought_table(material.rethought), first_token_table(material.probed)),
+    )
