@@ -221,6 +221,7 @@ def test_a_guard_is_named_by_the_format_it_was_asked_in() -> None:
     results = made_up.results(("default",), per_set=2)
     trace = results.rows[0].trace
     judge = "vllm:meta-llama/Llama-Guard-3-8B"
+    results.verdicts.append(results.verdicts[0].model_copy(update={"rubric": "harm@11bb", "judge": "local@00aa"}))
     results.verdicts.append(
         Verdict(
             trace=trace.id, rubric=guard.rubric, judge=judge, looked_at="both", labels=labels("safe"), reason="safe"

@@ -29,6 +29,9 @@ Floats = NDArray[np.float64]
 MOST_SEEDS = 50
 """Where not even so many seeds would do, their number is no advice."""
 
+ROUNDING = 1e-9
+"""What a processor's rounding may make of nothing, beside what a table holds: below it two seeds are not linked."""
+
 _STEPS = 10
 """Shares of the error that a level may have, when the least difference is looked up."""
 
@@ -121,9 +124,9 @@ def _effects(scores: Floats, scored: NDArray[np.bool_], count: NDArray[np.int_])
     number = scores.shape[-2]
     left[..., range(number), range(number)] += present.sum(axis=-1)
     right = (filled - present * (filled.sum(axis=-2) * inverse)[..., None, :]).sum(axis=-1)
-    effects = (np.linalg.pinv(left, hermitian=True) @ right[..., None])[..., 0]
+    effects = (np.linalg.pinv(left, rcond=ROUNDING, hermitian=True) @ right[..., None])[..., 0]
     own = np.where(scored, scores, 0.0).sum(axis=-1) / np.maximum(scored.sum(axis=-1), 1)
-    linked = np.linalg.matrix_rank(left, hermitian=True) == number - 1
+    linked = np.linalg.matrix_rank(left, tol=ROUNDING * scores.shape[-1], hermitian=True) == number - 1
     return np.asarray(np.where(linked[..., None], effects, own))
 
 
