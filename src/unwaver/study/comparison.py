@@ -22,7 +22,9 @@ FEWEST_PAIRS = 10
 MOST_LEFT_OUT = 0.2
 """Above this share of prompts left out, too few scored: what was left out could then make or undo most differences."""
 
-UNMEASURED = "nobody knows the error of the reader without a model: no card of it is at hand that tells of 3 models or more"
+UNMEASURED = (
+    "nobody knows the error of the reader without a model: no card of it is at hand that tells of 3 models or more"
+)
 
 Word = Literal["better", "worse", "not distinguishable", "too few scored", "depends on the unscored", "can't tell"]
 
