@@ -21,10 +21,10 @@ from unwaver.errors import RecipeError, RecordError
 from unwaver.judging.asked.rubric import judge_for
 from unwaver.recipe import ModelSettings
 from unwaver.records import Reply, Request, Trace, Verdict
+from unwaver.sources.traces import Row
 from unwaver.stages import audit as stage
 from unwaver.stages import calls
 from unwaver.stages.audit import AskAll, BatchReader, audit, by_model, local
-from unwaver.sources.traces import Row
 from unwaver.stages.audit_page import Heard, show
 
 

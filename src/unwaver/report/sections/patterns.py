@@ -74,9 +74,8 @@ def patterns(teachers: Teachers) -> Figure | None:
         "patterns",
         "Risky patterns before and after the guard, and in what was trained on",
         "Bars are shares of the teacher's traces of harmful prompts, with 95 % intervals; the pale band is what the "
-        "traces that could not be decided would make of them, and of a share that leaves out most there is no bar. What "
-        "is left in the mix is "
-        "what the student learned from. n: before the guard, after it, in the mix.",
+        "traces that could not be decided would make of them, and a share that leaves out most has no bar. What is "
+        "left in the mix is what the student learned from. n: before the guard, after it, in the mix.",
         "Shares of risky patterns: "
         + "; ".join(f"{r['arm']}, {r['pattern']}, {r['group']}: {r['value']:.0f} %" for r in rows[:30]),
         alt.concat(*panels, columns=columns, spacing=22),
