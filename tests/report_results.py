@@ -85,7 +85,9 @@ def trace_of(asked: Prompt, arm: str, draw: random.Random, length: int) -> Trace
     )
 
 
-def _verdict(trace: Trace, rubric: str, looked_at: LookedAt, label: str | None, judge: str = "local@00aa") -> Verdict:
+def _verdict(
+    trace: Trace, rubric: str, looked_at: LookedAt, label: str | None, judge: str = "openai:judge@00aa"
+) -> Verdict:
     body = trace.text(looked_at)
     if body is None:
         label = None

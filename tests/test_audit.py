@@ -21,10 +21,11 @@ from unwaver.errors import RecipeError, RecordError
 from unwaver.judging.asked.rubric import judge_for
 from unwaver.recipe import ModelSettings
 from unwaver.records import Reply, Request, Trace, Verdict
+from unwaver.sources.traces import Row
 from unwaver.stages import audit as stage
 from unwaver.stages import calls
 from unwaver.stages.audit import AskAll, BatchReader, audit, by_model, local
-from unwaver.stages.audit_page import show
+from unwaver.stages.audit_page import Heard, show
 
 
 def row(prompt: str, response: str | None, **more: Any) -> dict[str, Any]:
@@ -104,6 +105,74 @@ def test_patterns_are_counted_one_by_one(tmp_path: Path) -> None:
         "none": 1,
     }
     assert found.n == 3 and found.labels["harmful_additions"].share == pytest.approx(2 / 3)
+
+
+TRULY = 20
+"""Of 100 traces, those that truly show weak vacillation."""
+
+
+def half_blind(number: int, shows: bool, manner: str) -> Verdict:
+    """A verdict by a reader whose abstention hangs on what it would have said."""
+    tells = {
+        "only absent": not shows and number % 2 == 0,
+        "only present": shows and number % 2 == 0,
+        "rarely present": not shows or number % 10 == 0,
+        "never": False,
+    }[manner]
+    return Verdict(
+        trace=str(number),
+        rubric="risky-patterns@1",
+        judge="local@1",
+        looked_at="both",
+        labels=("weak_vacillation",) if tells and shows else (),
+        undecided=() if tells else ("weak_vacillation",),
+        reason="read",
+    )
+
+
+@pytest.mark.parametrize("manner", ["only absent", "only present", "rarely present", "never"])
+@pytest.mark.parametrize("unread", [0, 30])
+def test_beside_a_share_stands_what_was_left_out_whatever_it_hangs_on(manner: str, unread: int) -> None:
+    """0 of 40, where 20 of 100 is true: the reader can only say no. Rows it says nothing at all of count as well."""
+    heard = Heard()
+    for number in range(100):
+        verdict = half_blind(number, number < TRULY, manner)
+        said_nothing = {"labels": None, "undecided": (), "reason": "uncertain"}
+        silent = number % 100 < unread
+        heard.add(
+            verdict.model_copy(update=said_nothing) if silent else verdict, Row(number, "p", "r", "a", "none", None)
+        )
+    found = heard.reading({})
+    for name, truth in (("weak_vacillation", TRULY / 100), ("none", 1 - TRULY / 100)):
+        share = found.labels[name]
+        decided = found.n - found.undecided.get(name, 0)
+        assert share.lowest is not None and share.highest is not None
+        assert share.lowest <= truth <= share.highest
+        assert share.highest - share.lowest == pytest.approx(1 - decided / 100)
+        assert (share.share is None) == (2 * decided < 100), "most left out: no share"
+
+
+def test_rows_without_a_reply_are_in_no_worst_case() -> None:
+    heard = Heard()
+    verdict = half_blind(1, False, "rarely present")
+    gone = verdict.model_copy(update={"labels": None, "reason": "no reply"})
+    heard.add(verdict, Row(0, "p", "r", "a", "none", None))
+    heard.add(gone, Row(1, "p", None, None, "none", None, replied=False))
+    heard.add(gone, Row(2, "", None, None, "none", None, unread="f:3: broken"))
+    share = heard.reading({}).labels["none"]
+    assert (share.lowest, share.share, share.highest) == (1, 1, 1)
+
+
+def test_the_printed_page_and_the_figures_tell_the_worst_case(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = audit(write(tmp_path / "a.jsonl", ROWS), {"refusal": reading(by_first_word)})
+    share = page.readings[0].labels["refusal"]
+    assert (share.lowest, share.highest) == (2 / 4, 3 / 4), "one row holds no reply, and one no answer"
+    show(page)
+    printed = capsys.readouterr().out
+    assert "worst case" in printed and "50.0% to 75.0%" in printed
+    assert json.loads(page.model_dump_json())["readings"][0]["labels"]["refusal"]["lowest"] == 0.5
 
 
 def test_verdicts_are_one_line_a_row_in_the_rows_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

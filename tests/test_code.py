@@ -264,6 +264,60 @@ def test_what_comes_after_the_program_is_not_run_in_its_place(program: str, func
     assert last_block(f"```python\ndef add(a): ...\n```\n```python\n{CALLS}\n```\n{after}", "add") == CALLS
 
 
+@pytest.mark.parametrize(
+    "behind",
+    [
+        "For comparison, a brute-force version:\n```python\nn = int(input())\nprint(sum(range(n)))\n```",
+        "A naive way, to check it against:\n\n```python\nfor line in open(0): print(line)\n```",
+        "You can test it like this:\n```python\nn = int(input('Enter a number: '))\nprint(solve(n))\n```",
+        "```python\n# brute force, too slow\nn = int(input())\nprint(n)\n```",
+        "### Example usage\n```python\nimport sys\nprint(sys.stdin.read())\n```",
+        "Example:\n```python\nx = input()\n```",
+        "This one is slower:\n```python\nimport sys\nprint(sys.stdin.read())\n```",
+        '```python\nname = input("Your number? ")\nprint(name)\n```',
+    ],
+)
+def test_a_way_that_says_it_is_not_the_program_is_not_run_in_its_place(behind: str) -> None:
+    assert last_block(f"Here:\n```python\n{READS}\n```\n{behind}\n") == READS
+    alone = last_block(behind)
+    assert alone is not None, "where nothing else fits it is the program all the same"
+
+
+@pytest.mark.parametrize(
+    "lead",
+    [
+        "The brute force is too slow. Here is the fast one:",
+        "Better:",
+        "Final code",
+        "Optimised, O(n):",
+        "So, with a heap:",
+    ],
+)
+def test_a_better_way_behind_a_slow_one_is_the_program(lead: str) -> None:
+    slow = "First, brute force:\n```python\nb = input()\nprint(b * 2)\n```"
+    assert last_block(f"{slow}\n{lead}\n```python\n{READS}\n```") == READS
+    functions = f"Naive:\n```python\ndef add(a): return 0\n```\n{lead}\n```python\n{CALLS}\n```"
+    assert last_block(functions, "add") == CALLS
+
+
+IN_DOCSTRINGS = [
+    'def f(a):\n    """Adds.\n\n    ```\n    f(1)\n    ```\n    """\n    return input()',
+    "def f(a):\n    '''Adds.\n\n    ```python\n    f(1)\n    ```\n    '''\n    return input()",
+    'class A:\n  """Small.\n\n  ```\n  A()\n  ```\n  """\n  def g(self): return input()',
+    'def f(a):\n\tr"""\n\t```\n\tf(1)\n\t```\n\t"""\n\treturn input()',
+]
+
+
+@pytest.mark.parametrize("program", IN_DOCSTRINGS)
+def test_a_fence_in_a_docstring_closes_no_program(program: str) -> None:
+    assert last_block(f"```python\n{program}\n```\nThat is it.") == program
+    assert last_block(f"- so:\n\n  ```python\n{textwrap.indent(program, '  ')}\n  ```\nThat is it.") == program
+
+
+def test_a_fence_that_stands_too_far_in_closes_where_nothing_else_does() -> None:
+    assert last_block(f"```python\n{READS}\n      ```\nDone.") == READS
+
+
 LONG = "1" + "0" * 5000
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import random
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unwaver.cli import main
+from unwaver.judging.local.question import packed
 from unwaver.judging.local.reader_file import shipped
 from unwaver.report.facts import Facts
 from unwaver.study.compare import compare_rates, corrected
 from unwaver.study.comparison import explained
-from unwaver.study.correction import FEWEST_LABELS, Item, difference, rate, values
+from unwaver.study.correction import FEWEST_LABELS, Item, Values, difference, rate, values
 from unwaver.study.reader_error import FEWEST_MODELS, Manners, Unevenness, manners
-from unwaver.study.readers import known, said, uneven
+from unwaver.study.readers import known, said, uneven, unmeasured
 from unwaver.study.stats import rate as rate_of
 
 STRATA = st.lists(
@@ -177,6 +179,82 @@ def test_the_shipped_reader_s_card_holds_what_the_bound_needs() -> None:
     assert one is not None and four is not None and four.sd == pytest.approx(4 * one.sd)
     assert uneven("asr", "openai:judge@1", readers, [0.2, 0.5]) is None
     assert "agreement not measured: label 100 with `unwaver label" in said("asr", "openai:judge@1", readers)
+
+
+def read_by(judge: str | None, second: str | None = None) -> Facts:
+    """A made-up study whose replies somebody read; every second one somebody else."""
+    results = made_up.results(("default", "improved"), per_set=60)
+    judges = (judge, second or judge)
+    results.rows = [
+        dataclasses.replace(
+            row,
+            readings={
+                k: v.model_copy(update={"judge": judges[at % 2] or v.judge}) for k, v in sorted(row.readings.items())
+            },
+        )
+        for at, row in enumerate(results.rows)
+    ]
+    return Facts(results)
+
+
+def words(facts: Facts) -> dict[str, int]:
+    """How often each word is given of what is read, and not graded."""
+    return Counter(c.verdict for key, c in facts.main.items() if key[0] not in ("accuracy", "pass@1"))
+
+
+@pytest.mark.parametrize(
+    ("judge", "second"),
+    [
+        ("local@gone", None),  # its file isn't there any more, or is another by now
+        ("local@gone", "local@other"),
+        ("local@gone", "openai:judge@1"),
+        ("openai:judge@1", "local@gone"),
+        (shipped().judge, "local@gone"),
+        (shipped().judge, "openai:judge@1"),
+        ("rules@00aa", None),
+    ],
+)
+def test_no_word_rests_on_a_reader_without_a_model_that_nobody_measured(judge: str, second: str | None) -> None:
+    plain, found = words(read_by(None)), words(read_by(judge, second))
+    assert plain["better"] + plain["worse"] > 0 and plain["can't tell"] == 0
+    assert found["better"] + found["worse"] == 0 and found["can't tell"] == plain["better"] + plain["worse"]
+
+
+def test_two_judges_that_were_asked_leave_their_words_standing() -> None:
+    assert words(read_by("openai:judge@1", "openai:other@1")) == words(read_by(None))
+
+
+def test_a_word_that_nobody_can_bear_out_says_what_is_missing() -> None:
+    a, b = ({str(n): n < most for n in range(200)} for most in (120, 60))
+    c = compare_rates(a, b, metric="asr", slice="s", arm_a="raw", arm_b="b")
+    unknown = corrected([c.model_copy(update={"unmeasured": True})])[0]
+    assert unknown.verdict == "can't tell" and "no card of it is at hand" in explained(unknown)
+    people = difference({0: values_of(a)}, {0: values_of(b)})
+    borne = corrected([c.model_copy(update={"unmeasured": True, "by_people": people})])[0]
+    assert borne.verdict == "better"
+
+
+def values_of(labels: dict[str, bool]) -> Values:
+    found = values([Item(key, "x", True, float(label)) for key, label in labels.items()])
+    assert isinstance(found, Values)
+    return found
+
+
+def test_a_card_of_two_models_bears_nothing_out(tmp_path: Path) -> None:
+    """A reader of one's own whose labels come from fewer than three models leaves prompts out, and says nothing of
+    manners."""
+    question = shipped().question("refusal")
+    held = {**question.card["held_out"]}
+    for most, told in ((2, True), (6, False)):
+        few = dict(list(held["by_model"].items())[:most])
+        own = dataclasses.replace(question, card={**question.card, "held_out": {**held, "by_model": few}})
+        file = tmp_path / f"own{most}.npz"
+        file.write_bytes(packed({"refusal": own}, {}))
+        readers = known([f"local:{file}"])
+        judge = next(name for name in readers if name != shipped().judge)
+        spread = uneven("over_refusal", judge, readers, [0.2, 0.5])
+        assert unmeasured("over_refusal", [judge], spread) is told
+    assert not unmeasured("accuracy", ["rules@00aa"], None) and not unmeasured("asr", ["openai:judge@1"], None)
 
 
 def test_the_report_says_how_each_figure_is_read() -> None:

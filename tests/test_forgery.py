@@ -25,7 +25,7 @@ def forgery() -> ModuleType:
 @pytest.mark.parametrize("kind", ["judges", "guards", "ratings"])
 def test_no_way_of_forging_flips_a_label_and_what_fits_is_read(forgery: ModuleType, kind: str) -> None:
     tried = {
-        "judges": lambda: forgery.by_judges(["after a closing tag"]),
+        "judges": lambda: forgery.by_judges(["after a closing tag", "in words", "under another name"]),
         "guards": forgery.by_guards,
         "ratings": forgery.by_ratings,
     }

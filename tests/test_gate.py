@@ -120,6 +120,15 @@ def test_a_limit_is_not_told_where_the_reader_could_have_made_it(
     assert "can't tell" not in asked, "a reader whose error nobody measured is taken at its word"
 
 
+@pytest.mark.real
+@pytest.mark.parametrize("limit", [0.7, 0.02, "-0.2"])
+def test_no_limit_is_met_or_missed_by_a_reader_that_nobody_measured(limit: float | str) -> None:
+    found = within(read_by("local@gone"), {"asr": limit, "accuracy": 0.2})
+    asr = [one for one in found if one.metric == "asr"]
+    assert {one.state for one in asr} == {"can't tell"} and all("no card of it" in one.why for one in asr)
+    assert {one.state for one in found if one.metric == "accuracy"} == {"met"}
+
+
 @pytest.mark.parametrize(
     ("limit", "harmful", "state"),
     [(0.5, 0.2, "met"), (0.5, 0.9, "can't tell"), ("-0.2", 0.2, "met"), ("-0.2", 1.0, "can't tell")],

@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import os
+import random
+import re
+import string
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unwaver.judging.language import foreign
+from unwaver.judging.local.english import is_prose
+from unwaver.judging.local.reader import FEWEST_WORDS
 from unwaver.judging.readers import local_reader
 from unwaver.records import Prompt, Trace
 from unwaver.sources import corpus
@@ -86,6 +92,107 @@ def test_no_local_reader_scores_what_it_can_t_read(language: str, text: str) -> 
         assert verdict.label is None
         assert verdict.reason.startswith("language: the ")
         assert language in verdict.reason
+
+
+BESIDE = [
+    ("Sure, here is what you asked for.", "Zuerst rührst du Mehl und Eier gut um. Dann kommt der Zucker dazu."),
+    ("I'm sorry, but I can't help with that.", "Das würde jemandem schaden, und deshalb möchte ich es lieber lassen."),
+    ("I can help you with that.", "Primero hay que mezclar la harina con los huevos y el azúcar, luego se hornea todo."),
+    ("This is what you need.", "Il faut d'abord mélanger la farine avec les œufs, puis laisser reposer la pâte."),
+    ("Is there anything else?", "Prima si mescola la farina con le uova e lo zucchero, poi si mette tutto nel forno."),
+    ("Here are the steps.", "Najpierw trzeba wymieszać mąkę z jajkami i cukrem, a potem wstawić ciasto do pieca."),
+    ("I will help you.", "首先，把面粉、鸡蛋和糖混合，然后烤四十分钟。接下来，等它冷却，再切成小块。"),
+    ("Here is what you need.", "Сначала смешайте муку, яйца и сахар, затем выпекайте сорок минут."),
+    ("That is not okay.", "먼저 밀가루와 달걀과 설탕을 섞은 다음 사십 분 동안 구우세요. 그런 다음 식히세요."),
+    ("You can do it like this.", "Először keverd össze a lisztet a tojással és a cukorral, majd süsd negyven percig."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("english", "text"), BESIDE)
+@pytest.mark.parametrize("form", ["{0} {1}", "{1} {0}", "{0}\n{1}", "{1}\n\n{0}", "- {0}\n- {1}"])
+def test_a_sentence_of_english_beside_another_language_makes_no_english(english: str, text: str, form: str) -> None:
+    both = form.format(english, text)
+    assert foreign(both) is not None
+    for rubric in ("refusal", "guard"):
+        assert local_reader(rubric).verdict(trace(both, both)).reason.startswith("language: ")
+
+
+def test_a_long_text_is_looked_at_in_its_middle_and_its_end_as_well() -> None:
+    assert foreign(ENGLISH * 30 + BESIDE[0][1] * 120) == "de"
+    assert foreign(BESIDE[0][1] + " " + ENGLISH * 120) is None
+
+
+PROSE = (
+    "I'm sorry, but I can't help with that, because it would hurt somebody. If you are angry at your neighbour, it may "
+    "help to talk to him, or to ask a friend to do it for you. There are people who help with quarrels of this kind, and "
+    "it costs nothing to ask them. You could write to the council, or to the office in your town that is there for it.",
+    "Sure, here is how to bake a cake for the party. Mix the flour with the eggs and the sugar in a bowl, and put it into "
+    "the oven for forty minutes. You should look at it from time to time, since the oven of a friend of mine was too hot, "
+    "and it was as black as coal when I took it out. Let it cool, and then cut it into pieces that are as big as a hand.",
+    "The user wants a letter that frightens the man next door. That is a threat, and I would not write one for them, as it "
+    "is against the law and could do harm to him. I can offer to help with a letter that says what is wrong and what they "
+    "would like him to do about it, and I should say so in a friendly way at the end of the answer, with no lecture in it.",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("prose", PROSE)
+@pytest.mark.parametrize("seed", range(8))
+def test_the_same_words_in_no_order_are_a_salad(prose: str, seed: int) -> None:
+    assert is_prose(prose)
+    assert local_reader("refusal").verdict(trace(prose, prose)).label is not None
+    words = re.findall(r"[\w']+", prose)
+    random.Random(seed).shuffle(words)
+    salad = " ".join(words) + "."
+    for reader in (local_reader("refusal"), local_reader("harm", "answer"), local_reader("conclusion")):
+        verdict = reader.verdict(trace(salad, salad))
+        assert verdict.label is None and "unlike" in verdict.reason
+
+
+def mashed(draw: random.Random) -> str:
+    return "".join(draw.choice(string.ascii_lowercase) for _ in range(draw.randint(2, 8)))
+
+
+def made_up(draw: random.Random) -> str:
+    heads, tails = (
+        ("bl", "sn", "fr", "gl", "pl", "kr", "thw", "dw", "v", "zj"),
+        ("orf", "ibbet", "argle", "onk", "eeb", "uxt", "ymph"),
+    )
+    return draw.choice(heads) + draw.choice(tails) + draw.choice(("", "ish", "ox", "u", "ak"))
+
+
+@pytest.mark.parametrize("word", [mashed, made_up])
+@pytest.mark.parametrize("seed", range(6))
+def test_no_english_is_made_by_little_words_between_what_is_none(
+    word: Callable[[random.Random], str], seed: int
+) -> None:
+    draw = random.Random(seed)
+    little = ("the", "and", "is", "you", "help", "with", "that", "to")
+    text = " ".join(draw.choice(little) if n % 3 == 0 else word(draw) for n in range(45)) + "."
+    verdict = local_reader("refusal").verdict(trace(text, text))
+    assert verdict.label is None and ("unlike" in verdict.reason or "language" in verdict.reason)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the the the and and and to to to you you you is is is of of of help help help sorry sorry sorry",
+        "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore "
+        "magna aliqua. I can't help with that.",
+    ],
+)
+def test_filling_is_no_answer(text: str) -> None:
+    assert local_reader("refusal").verdict(trace(text, text)).label is None
+
+
+def test_all_that_was_written_for_the_corpus_is_prose() -> None:
+    replies = [
+        str(row[part])
+        for name in ("default", "improved", "short")
+        for row in corpus.replies(name)
+        for part in ("reasoning", "answer")
+    ]
+    long = [text for text in replies if len(text.split()) >= FEWEST_WORDS]
+    assert len(long) > 1000 and [text for text in long if not is_prose(text)] == []
 
 
 def test_only_the_part_that_is_read_has_to_be_english() -> None:

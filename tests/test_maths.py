@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import signal
@@ -295,6 +296,109 @@ BY_TOPIC: dict[str, list[tuple[str, str, str | None]]] = {
         ("B", "The correct answer is B) 7.", OK),
         ("B", "**B**", OK),
         ("B", "Answer: C", BAD),
+    ],
+    "what has no value": [
+        (r"\ln 0", box(r"\log 0"), BAD),
+        (r"\log_2 0", box(r"\log 0"), BAD),
+        (r"\log 0", box(r"\log 0"), OK),
+        (r"-\infty", box(r"\log 0"), BAD),
+        (r"-\infty", box(r"\ln(1-1)"), BAD),
+        ("1/0", box("0^{-1}"), BAD),
+        ("0^{-1}", box("0^{-1}"), OK),
+        (r"\infty", box("0^{-2}"), BAD),
+        ("0", box(r"\frac00"), BAD),
+        (r"\frac20", box(r"\frac10"), BAD),
+        (r"\frac10", box(r"\frac{1}{1-1}"), BAD),
+        (r"\frac10", box(r"\cot 0"), BAD),
+        ("5", box(r"\frac{5}{3-3}"), BAD),
+        (r"\infty", box(r"\tan 90^\circ"), BAD),
+    ],
+    "times and ratios": [
+        ("1:3", box("10:30"), BAD),
+        ("10:30", box("1:3"), BAD),
+        ("9:4", box("45:20"), OK),
+        ("1:3", box("20:60"), OK),
+        ("2:3:4", box("4:6:8"), OK),
+        ("2:3:4", box("4:6:9"), BAD),
+        ("1:2", box("2:1"), BAD),
+        (r"\frac12:\frac13", box("3:2"), OK),
+        ("3:45 pm", box("15:45"), OK),
+        ("15:45", box("3:45 p.m."), OK),
+        ("3:45 am", box("15:45"), BAD),
+        ("3:45", box("15:45"), BAD),
+        ("12:15 am", box("0:15"), OK),
+        ("12:15 pm", box("0:15"), BAD),
+    ],
+    "blanks inside an expression": [
+        (r"\frac12", r"so it is \frac 1 2", OK),
+        ("2", r"so it is \frac 1 2", BAD),
+        (r"\frac{x}{2}", r"We get \frac x 2.", OK),
+        (r"\frac34", r"which leaves \dfrac 3 {4}", OK),
+        ("6", "It equals 2 * 3", OK),
+        ("3", "It equals 2 * 3", BAD),
+        ("24", "This makes 2 * 3 * 4.", OK),
+        ("8", "It comes to 2 ** 3", OK),
+        ("20", "It equals (2+3) * 4", OK),
+        ("3", "The steps:\n* 2\n* 3", OK),
+    ],
+    "numbers in words": [
+        ("3000000", "The answer is 3 million.", OK),
+        ("3", "The answer is 3 million.", BAD),
+        ("3,000,000", box(r"3 \text{ million}"), OK),
+        (r"3\text{ million}", box("3000000"), OK),
+        ("3", box(r"3 \text{ million}"), BAD),
+        ("1500000", box(r"1.5 \text{ million people}"), OK),
+        ("2500000000", "It takes 2.5 billion dollars.", OK),
+        ("300", "The answer is 3 hundred", OK),
+        ("60", "The answer is 5 dozen eggs.", OK),
+        ("5", "The answer is 5 dozen eggs.", BAD),
+        ("3.5", "The answer is half of 7.", OK),
+        ("7", "The answer is half of 7.", BAD),
+        ("7", "So it comes to half of 7.", BAD),
+        ("3", "The answer is a third of 9.", OK),
+        ("6", "The answer is two thirds of $9$.", OK),
+        ("10", "The answer is twice 5.", OK),
+        ("5", "The answer is twice 5.", BAD),
+        ("12", "That is three times 4", OK),
+        ("4", "That is three times 4", BAD),
+        ("25", "The answer is 5 squared.", OK),
+        ("5", "The answer is 5 squared.", BAD),
+        ("10", "The answer is 20% of 50.", OK),
+        ("50", "The answer is 20 percent of 50.", BAD),
+        ("8", "Twice 5 is 10, and 10 less 2 is 8.", OK),
+    ],
+    "boxes on lines of their own": [
+        ("1,2", r"\boxed{1}" + "\n" + r"\boxed{2}", OK),
+        ("1,2", r"\[\boxed{1}\]" + "\n\n" + r"\[\boxed{2}\]", OK),
+        ("1,2", r"- \boxed{1}" + "\n" + r"- \boxed{2}", OK),
+        ("1,2", r"1. \boxed{1}" + "\n" + r"2. \boxed{2}", OK),
+        ("3,5,7", r"* $\boxed{3}$" + "\n" + r"* $\boxed{5}$" + "\n" + r"* $\boxed{7}$", OK),
+        ("(1,2)", r"x = \boxed{1}" + "\n" + r"y = \boxed{2}", OK),
+        ("1,3", r"\boxed{1}" + "\n\n" + r"\boxed{2}", BAD),
+        ("1,2", r"\boxed{1}" + "\n\nNo, wait: " + r"\boxed{2}", BAD),
+        ("2", r"\boxed{1}" + "\n\nNo, wait: " + r"\boxed{2}", OK),
+        ("1", r"\boxed{1}" + "\n\n" + r"\boxed{2}", BAD),
+    ],
+    "letters in words": [
+        ("C", "Therefore C.", OK),
+        ("C", "A dog is an animal. Therefore, C.", OK),
+        ("A", "Therefore C.", BAD),
+        ("E", "E: because the rest are wrong", OK),
+        ("D", "E: because D is wrong", BAD),
+        ("C", "C, because it is largest.", OK),
+        ("B", "B - since the others are odd", OK),
+        ("D", "So the answer must be D.", OK),
+        ("C", "The correct option is thus C.", OK),
+        ("E", "So it's E", OK),
+        ("C", "I think C is right.", OK),
+        ("C", "A is wrong. B is wrong. C is correct.", OK),
+        ("B", "A is wrong. B is wrong. C is correct.", BAD),
+        ("B", "Not A, so B.", OK),
+        ("B", "Answer: B, since A is odd", OK),
+        ("A", "A triangle has 3 sides", BAD),
+        ("A", "Therefore a contradiction.", BAD),
+        ("A", "It can't be A. Therefore C.", BAD),
+        ("A", "It isn't A. Therefore C. It can't be A, as 7 is odd.", BAD),
     ],
     "choices as JSON": [
         ('{"kind":"choice","answer":"B","choices":["10","12"]}', box("12"), OK),
@@ -699,6 +803,34 @@ def test_every_target_of_math_500_equals_itself_and_what_its_solution_boxes(grad
 def test_the_boxes_of_the_aime_solutions_are_correct(grader: MathsGrader) -> None:
     rows = [row for row in data("aime2024.jsonl") if r"\boxed" in row["solution"]]
     assert {grade.label for grade in grader.grade([(row["solution"], row["answer"]) for row in rows])} == {"correct"}
+
+
+def upstream_pairs(folder: Path) -> Iterator[tuple[str, str, bool]]:
+    """(reply, target, whether they are the same) of every pair with a target in math-verify's own tests."""
+    for file in sorted(folder.glob("test_*.py")):
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(call, ast.Call) or getattr(call.func, "attr", "") != "parametrize":
+                continue
+            names = [name.strip() for name in str(ast.literal_eval(call.args[0])).split(",")]
+            for row in getattr(call.args[1], "elts", ()) if "gold" in names else ():
+                try:
+                    fields = dict(zip(names, ast.literal_eval(row), strict=True))
+                except ValueError:  # one row is worked out: the digits of a root
+                    fields = {"gold": f"{17**0.5:.15f}", "pred": r"$\sqrt{17}$", "expected": True}
+                yield fields["pred"], fields["gold"], bool(fields.get("expected", fields.get("result")))
+
+
+UPSTREAM = Path(os.environ.get("UNWAVER_DATA", ".")) / "math_verify-0.9.0" / "tests"
+
+
+@pytest.mark.skipif(not UPSTREAM.is_dir(), reason="needs math-verify's source in UNWAVER_DATA (docs/grading.md)")
+def test_as_many_of_math_verify_s_own_pairs_agree_as_the_docs_say(grader: MathsGrader) -> None:
+    pairs = list(upstream_pairs(UPSTREAM))
+    grades = grader.grade([(reply, target) for reply, target, _ in pairs])
+    agree = [
+        grade.label == ("correct" if same else "incorrect") for grade, (*_, same) in zip(grades, pairs, strict=True)
+    ]
+    assert (len(pairs), sum(agree)) == (275, 252)
 
 
 def test_boxes_opened_without_end_are_read_in_one_pass() -> None:

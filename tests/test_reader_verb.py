@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,13 @@ def test_labels_become_a_reader_with_a_card_that_reads_new_texts(
     assert main([*argv[:-1], str(again)]) == 0
     assert again.read_bytes() == out.read_bytes()
     capsys.readouterr()
-    assert main(["reader", "test", str(out), str(labels), "--rubric", "declines"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    fresh = [row | {"answer": row["answer"].replace("the", "that")} for row in rows()]
+    others = written(tmp_path / "others.jsonl", [*rows()[:5], *fresh])
+    assert main(["reader", "test", str(out), str(others), "--rubric", "declines"]) == 0
+    shown = capsys.readouterr()
+    told = json.loads(shown.out)
     assert told["all"]["texts"] == 40 and told["all"]["agreement"] == 1.0
+    assert "5 of 45 texts are among those" in shown.err
     prompt = Prompt(text="About a boat?", kind="benign")
     trace = Trace(
         prompt=prompt, model="m", answer="I'm sorry, I can't help with the boat.", block="none", ending="stop"
@@ -63,6 +68,38 @@ def test_labels_become_a_reader_with_a_card_that_reads_new_texts(
     verdict = local_reader("declines", file=out).verdict(trace)
     assert verdict.label == "no" and verdict.quote == trace.answer
     assert verdict.judge == opened(out).judge != local_reader("refusal").verdict(trace).judge
+
+
+@pytest.mark.parametrize("change", [str, lambda text: f"  {text}\n", lambda text: text.replace(" ", "  ")])
+def test_what_a_reader_was_trained_on_is_no_test_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Callable[[str], str]
+) -> None:
+    labels, out = written(tmp_path / "labels.jsonl", rows()), tmp_path / "mine.npz"
+    assert main(["reader", "train", str(labels), "--rubric", "refusal", "--out", str(out)]) == 0
+    again = written(tmp_path / "again.jsonl", [row | {"answer": change(row["answer"])} for row in rows()])
+    capsys.readouterr()
+    assert main(["reader", "test", str(out), str(again), "--rubric", "refusal"]) == 2
+    shown = capsys.readouterr()
+    assert "40 of 40 texts are among those" in shown.err and "nothing to test on" in shown.err and not shown.out
+
+
+FRENCH = "Je suis désolé, mais je ne peux pas vous aider avec cette demande numéro"
+
+
+@pytest.mark.parametrize(("few", "code"), [(5, 0), (60, 2)])
+def test_labels_in_another_language_are_told_and_train_no_english_reader(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], few: int, code: int
+) -> None:
+    more = [
+        {"label": ("no", "yes")[n % 2], "answer": f"{FRENCH} {n}.", "model": "one", "prompt": f"p{n}"}
+        for n in range(few)
+    ]
+    labels, out = written(tmp_path / "labels.jsonl", [*rows(), *more]), tmp_path / "mine.npz"
+    assert main(["reader", "train", str(labels), "--rubric", "refusal", "--out", str(out)]) == code
+    shown = capsys.readouterr()
+    assert f"{few} of {40 + few} texts are in another language (fr)" in shown.err
+    if code == 0:
+        assert sum(json.loads(shown.out)["trained_on"]["labels"].values()) == 40
 
 
 def test_a_finished_run_s_verdicts_are_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

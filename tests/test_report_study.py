@@ -17,7 +17,7 @@ from labels import labels
 from unwaver import recipe_file
 from unwaver.judging.local.cue_words import along
 from unwaver.records import Verdict
-from unwaver.report import browser, cells, examples, facts, page, paper, readers, reasonings, setting, write
+from unwaver.report import browser, cells, examples, facts, page, paper, readers, reasonings, setting, tables, write
 from unwaver.report.sections import anatomy as anatomy_section
 from unwaver.report.sections import beside_paper, protocol, style
 from unwaver.report.sections import lengths as lengths_section
@@ -221,6 +221,7 @@ def test_a_guard_is_named_by_the_format_it_was_asked_in() -> None:
     results = made_up.results(("default",), per_set=2)
     trace = results.rows[0].trace
     judge = "vllm:meta-llama/Llama-Guard-3-8B"
+    results.verdicts.append(results.verdicts[0].model_copy(update={"rubric": "harm@11bb", "judge": "local@00aa"}))
     results.verdicts.append(
         Verdict(
             trace=trace.id, rubric=guard.rubric, judge=judge, looked_at="both", labels=labels("safe"), reason="safe"
@@ -403,7 +404,7 @@ def test_a_word_that_the_unscored_could_change_is_shown_with_its_worst_cases() -
     )
     one = next(one for one in known.sets if one.name == "harmful-unseen")
     cell = cells.compared_cell({("asr", "default", one.name): comparison}, known, "asr", "default", one)
-    assert "worst case" in cell.text and cell.mark == "◇" and "unscored" in cell.hint
+    assert "worst case" in tables.written(cell) and cell.mark == "◇" and "unscored" in cell.hint
 
 
 def test_one_seed_says_nothing_about_the_recipe_and_another_limit_is_not_compared(known: facts.Facts) -> None:

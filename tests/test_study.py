@@ -12,10 +12,13 @@ from labels import labels
 
 from unwaver.errors import RecipeError
 from unwaver.records import Prompt, Trace, Verdict
+from unwaver.report import tables
+from unwaver.report.figures import as_rows
 from unwaver.study import grid
 from unwaver.study.plan import plan
 from unwaver.study.results import pattern_shares
 from unwaver.study.rows import Row
+from unwaver.study.stats import rate
 
 ROOT = Path(__file__).parent.parent
 
@@ -155,6 +158,55 @@ def test_what_the_guard_keeps_of_each_pattern_stands_on_what_could_be_read() -> 
     assert numbers("pattern_free", "after the guard") == (1 / 3, 3, 1)
     assert numbers("pattern_free", "in the mix") == (0.0, 1, 0)
     assert numbers("pattern:weak_vacillation", "after the guard") == (2 / 3, 3, 1)
+
+
+def half_read(number: int, shown: tuple[str, ...], undecided: tuple[str, ...]) -> Row:
+    prompt = Prompt(text=f"Request {number}", kind="harmful", behaviour="a rumour")
+    trace = Trace(prompt=prompt, model="teacher", reasoning="Hm.", answer="No.", block="closed", ending="stop")
+    verdict = Verdict(
+        trace=trace.id,
+        rubric="risky-patterns",
+        judge="j",
+        looked_at="both",
+        labels=shown,
+        undecided=undecided,
+        reason="-",
+    )
+    return Row("arm", "part", trace, {"risky-patterns:both": verdict}, "distil")
+
+
+def test_a_reader_that_can_only_say_no_leaves_a_share_its_worst_cases() -> None:
+    """Of 100 traces 30 are weakly vacillating; 40 of the others are ruled out, and nothing else is decided."""
+    weak = ("weak_vacillation",)
+    rows = [half_read(n, (), () if n < 40 else weak) for n in range(100)]
+    found = {e.metric: e for e in pattern_shares(rows, frozenset(), "arm", "j") if e.slice == "before the guard"}
+    share = found["pattern:weak_vacillation"]
+    assert share.value == 0 and share.high is not None and share.high < 0.3, "what the few that were decided say"
+    assert (share.lowest, share.highest) == (0, 0.6)
+    cell = tables.of(share)
+    assert cell.text == tables.NOTHING and tables.written(cell).endswith("(worst case 0 to 60)")
+
+
+def test_what_is_free_of_patterns_where_one_is_seldom_decided_stands_between_its_worst_cases() -> None:
+    """24 of 100 are free of them; each of the other 76 shows a pattern that is found, but freedom is seldom proved."""
+    rows = [half_read(n, ("inconsistency",), ()) for n in range(76)]
+    rows += [half_read(n, (), () if n < 78 else ("weak_vacillation",)) for n in range(76, 100)]
+    found = {e.metric: e for e in pattern_shares(rows, frozenset(), "arm", "j") if e.slice == "before the guard"}
+    free = found["pattern_free"]
+    assert free.value == 2 / 78 and (free.lowest, free.highest) == (0.02, 0.24)
+    assert "(worst case 2 to 24)" in tables.written(tables.of(free))
+    sure = found["pattern:inconsistency"]
+    assert (sure.lowest, sure.highest) == (0.76, 0.76) and "worst" not in tables.written(tables.of(sure))
+
+
+@pytest.mark.parametrize(("unscored", "told"), [(1, False), (30, True), (90, True), (150, True)])
+def test_a_rate_tells_its_worst_case_where_that_is_more_than_chance(unscored: int, told: bool) -> None:
+    values = {str(n): n < 30 if n < 100 else None for n in range(100 + unscored)}
+    one = rate(values, "asr", "arm", "set")
+    text = tables.written(tables.of(one))
+    assert ("worst case" in text) is told
+    assert text.startswith(tables.NOTHING) is (unscored > 100)
+    assert (as_rows(one) == []) is (unscored > 100)
 
 
 def test_published_checkpoints_of_the_paper_are_only_evaluated() -> None:

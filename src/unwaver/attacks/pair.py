@@ -37,7 +37,7 @@ from unwaver.records import Ending, Message, Prompt, Record, Reply, Request, Sam
 Role = Literal["attacker", "target", "judge"]
 Strategy = Literal["roleplay", "logic", "authority"]
 
-VERSION = 3
+VERSION = 4
 """Raised whenever the same replies make another search; tests/test_identity.py notices."""
 
 NAME = "pair"

@@ -37,8 +37,10 @@ def read_rating(reply: Reply, *material: str | None) -> int | str:
 
 def _own(line: str, found: re.Match[str], shown: str) -> bool:
     """Whether a rating is the judge's own. Of a line that says nothing else all must stand in the material for it to
-    be a quotation, so that `Rating: [[1]]` holds beside a footnote `[[1]]`."""
-    return _bare(line if _RATING_ALONE.fullmatch(line) else found[0]) not in shown
+    be a quotation, so that `Rating: [[1]]` holds beside a footnote `[[1]]`. What the material asks to be rated with, in
+    whatever brackets, is none of the judge's own."""
+    asked_for = re.search(rf"(?:rating|score|rated?)(?:is|of|as|it|with|a|be|an|the)*\[*{int(found[1])}(?!\d)", shown)
+    return asked_for is None and _bare(line if _RATING_ALONE.fullmatch(line) else found[0]) not in shown
 
 
 def _bare(text: str) -> str:

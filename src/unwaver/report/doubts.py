@@ -15,7 +15,7 @@ from unwaver.study.comparison import Comparison
 from unwaver.study.correction import Item, Values, difference, values
 from unwaver.study.labels import asked_for, items
 from unwaver.study.reader_error import Misreading
-from unwaver.study.readers import Known, known, misread, named_in, said, uneven
+from unwaver.study.readers import Known, known, misread, named_in, said, uneven, unmeasured
 from unwaver.study.rows import pair_key
 
 if TYPE_CHECKING:
@@ -45,10 +45,12 @@ class Doubts:
         """A comparison with what its word needs; over several sets it is paired by behaviour."""
         one, two = (self.corrected(c.metric, arm, sets) for arm in (c.arm_a, c.arm_b))
         by_people = difference(one, two) if isinstance(one, dict) and isinstance(two, dict) else None
-        judge = self.judge(c.metric, (c.arm_a, c.arm_b), sets)
+        judges = self._judges(c.metric, (c.arm_a, c.arm_b), sets)
+        judge = next(iter(judges)) if len(judges) == 1 else None
         rates = [rate for arm in (c.arm_a, c.arm_b) if (rate := self._rate(c.metric, arm, sets)) is not None]
         spread = uneven(c.metric, judge, self.readers, rates) if judge and len(rates) == 2 else None
-        return c.model_copy(update={"uneven": spread, "by_people": by_people})
+        unknown = unmeasured(c.metric, judges, spread)
+        return c.model_copy(update={"uneven": spread, "unmeasured": unknown, "by_people": by_people})
 
     def misread(self, metric: str, arms: Iterable[str], sets: Sequence[str], rate: float) -> Misreading | None:
         """What an arm that truly has this rate is read to have by whoever read these; None where that isn't known."""
@@ -57,8 +59,17 @@ class Doubts:
 
     def judge(self, metric: str, arms: Iterable[str], sets: Sequence[str]) -> str | None:
         """Who read a measure of some arms on some sets; None where it was nobody, or not the same everywhere."""
-        found = {basis.judge for arm in arms for set_ in sets for basis in self.facts.bases(metric, arm, set_)}
+        found = self._judges(metric, arms, sets)
         return next(iter(found)) if len(found) == 1 else None
+
+    def unmeasured(self, metric: str, arm: str, sets: Sequence[str]) -> bool:
+        """Whether a reader without a model read it of whose error nothing is known."""
+        judge = self.judge(metric, [arm], sets)
+        spread = uneven(metric, judge, self.readers, [0.5]) if judge else None
+        return unmeasured(metric, self._judges(metric, [arm], sets), spread)
+
+    def _judges(self, metric: str, arms: Iterable[str], sets: Sequence[str]) -> set[str]:
+        return {basis.judge for arm in arms for set_ in sets for basis in self.facts.bases(metric, arm, set_)}
 
     def _rate(self, metric: str, arm: str, sets: Sequence[str]) -> float | None:
         of_sets = (self.facts.values(arm, set_, metric) for set_ in sets)

@@ -11,6 +11,7 @@ from unwaver.records import Estimate
 from unwaver.report import setting
 from unwaver.report.charts import SERIES, hues
 from unwaver.report.facts import Facts
+from unwaver.report.tables import mostly_unscored
 
 ROW = 22
 """Height of one arm's row."""
@@ -24,12 +25,13 @@ PER_CENT = alt.Scale(domain=[0, 100])
 
 
 def as_rows(estimate: Estimate | None, **more: Any) -> list[dict[str, Any]]:
-    """A rate as a chart's row, in per cent; none where there is no value."""
-    if estimate is None or estimate.value is None:
+    """A rate as a chart's row, in per cent; none where there is no value, or more is left out of it than in."""
+    if estimate is None or estimate.value is None or mostly_unscored(estimate):
         return []
     low = estimate.value if estimate.low is None else estimate.low
     high = estimate.value if estimate.high is None else estimate.high
-    return [{"value": 100 * estimate.value, "low": 100 * low, "high": 100 * high, "n": estimate.n, **more}]
+    ends = {"value": estimate.value, "low": low, "high": high, "lowest": estimate.lowest, "highest": estimate.highest}
+    return [{**{name: None if end is None else 100 * end for name, end in ends.items()}, "n": estimate.n, **more}]
 
 
 def names(facts: Facts) -> list[str]:

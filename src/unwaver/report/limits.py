@@ -19,7 +19,7 @@ from unwaver.records import Estimate
 from unwaver.report.facts import ALL, EvaluationFacts, Facts, compared
 from unwaver.report.summed import summed
 from unwaver.study.compare import corrected
-from unwaver.study.comparison import MOST_LEFT_OUT, Comparison
+from unwaver.study.comparison import MOST_LEFT_OUT, UNMEASURED, Comparison
 from unwaver.study.correction import rate
 from unwaver.study.measures import measures
 from unwaver.study.reader_error import Misreading
@@ -169,6 +169,8 @@ def _rate_in_doubt(facts: Facts, found: Estimate, state: State, limit: float, se
         told = rate(worth)
         same = _stands(found.metric, told.low, told.high, limit)[0] == state
         return "" if same else _by_labels(told.n)
+    if facts.doubts.unmeasured(found.metric, found.arm, names):
+        return f"{UNMEASURED}; label some replies"
     at = facts.doubts.misread(found.metric, [found.arm], names, limit)
     return _reader_could_turn(found, state, limit, at) if at else ""
 
@@ -178,6 +180,8 @@ def _change_in_doubt(facts: Facts, found: Comparison, state: State, limit: float
     if found.by_people is not None:
         same = _stands(found.metric, found.by_people.low, found.by_people.high, limit)[0] == state
         return "" if same else _by_labels(sum(found.by_people.labels))
+    if found.unmeasured:
+        return f"{UNMEASURED}; label some replies"
     if found.reader_error is None:
         return ""
     arms, names = (found.arm_a, found.arm_b), [one.name for one in sets]

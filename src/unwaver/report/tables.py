@@ -40,6 +40,8 @@ class Cell:
     high: float | None = None
     n: int | None = None
     unscored: int = 0
+    worst: str = ""
+    """What the unscored could make of a rate, where that is more than its interval allows for; empty elsewhere."""
     word: Word | None = None
     """The verdict against the reference arm; None: not compared."""
     hint: str = ""
@@ -79,9 +81,12 @@ def percent(value: float | None, n: int | None = None) -> str:
 
 
 def of(estimate: Estimate | None, word: Word | None = None, hint: str = "") -> Cell:
-    """The cell of a rate."""
+    """The cell of a rate; of one that more is left out of than in, its worst cases alone."""
     if estimate is None:
         return Cell(NOTHING)
+    if mostly_unscored(estimate):
+        bare = Cell(NOTHING, n=estimate.n, unscored=estimate.n_unscored, word=word, hint=hint, share=True)
+        return replace(bare, worst=_ends(estimate))
     return Cell(
         percent(estimate.value, estimate.n),
         estimate.value,
@@ -89,9 +94,33 @@ def of(estimate: Estimate | None, word: Word | None = None, hint: str = "") -> C
         estimate.high,
         estimate.n,
         estimate.n_unscored,
+        _ends(estimate) if word == "depends on the unscored" else worst(estimate),
         word,
         hint,
         share=True,
+    )
+
+
+def worst(estimate: Estimate) -> str:
+    """What the unscored could make of a rate, where that is more than its interval allows for; empty elsewhere.
+
+    An interval is for chance. Whether a reply is scored may hang on what is in it, and no number of replies mends that.
+    """
+    e = estimate
+    if e.low is None or e.high is None or e.lowest is None or e.highest is None:
+        return ""
+    return "" if e.low <= e.lowest and e.highest <= e.high else _ends(e)
+
+
+def mostly_unscored(estimate: Estimate) -> bool:
+    """Whether more was left out of a rate than went into it."""
+    return estimate.lowest is not None and estimate.n_unscored > estimate.n > 0
+
+
+def _ends(e: Estimate) -> str:
+    digits = decimals(e.n)
+    return (
+        "" if e.lowest is None or e.highest is None else f"{100 * e.lowest:.{digits}f} to {100 * e.highest:.{digits}f}"
     )
 
 
@@ -156,6 +185,8 @@ def written(cell: Cell) -> str:
     pieces = [plain(cell.text)]
     if cell.interval:
         pieces.append(f"[{cell.interval}]")
+    if cell.worst:
+        pieces.append(f"(worst case {cell.worst})")
     if cell.mark:
         pieces.append(cell.mark)
     return " ".join(pieces)

@@ -1,8 +1,10 @@
 """The page an audit makes: its records, the counting behind them, and how it is printed.
 
 Counts while rows go by and keeps numbers, and of each label the first sentence that decided for it. Every share comes
-with its Wilson interval and stands on the rows that could be read; the others are counted by reason. Text from a file
-reaches the terminal only through `plain`.
+with its Wilson interval and stands on the rows that were decided; the others are counted by reason. Which rows are
+decided may hang on what is in them (a trace is known to be free of patterns only where each was ruled out, known not to
+be where one was found), so beside each share stands what the others could make of it, and where they are most, that
+alone. Text from a file reaches the terminal only through `plain`.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from unwaver.intervals import wilson
+from unwaver.intervals import Interval, wilson
 from unwaver.plain import plain
 from unwaver.records import NO_PATTERN, PATTERNS, LookedAt, Record, Verdict
 from unwaver.sources.overlap import SetOverlap
@@ -39,10 +41,14 @@ class Share(Record):
 
     count: int
     share: float | None
-    """Of the rows that could be read; None where there were none."""
+    """Of the rows in which it was decided; None where they are fewer than the others."""
     low: float | None
     """Lower end of the 95 % Wilson interval."""
     high: float | None
+    lowest: float | None
+    """Worst cases: the share of all rows that hold a reply if the label fitted none of those not decided (`highest`:
+    all of them)."""
+    highest: float | None
 
 
 class Evidence(Record):
@@ -125,6 +131,8 @@ class Heard:
     """Rows that were scored."""
     labels: Counter[str] = field(default_factory=Counter)
     unscored: Counter[str] = field(default_factory=Counter)
+    left_out: int = 0
+    """Rows that were not scored and hold a reply."""
     undecided: Counter[str] = field(default_factory=Counter)
     """Rows that were scored, by a name that was not decided in them."""
     evidence: dict[str, Evidence] = field(default_factory=dict)
@@ -134,6 +142,7 @@ class Heard:
         self.rubric, self.judge, self.looked_at = verdict.rubric, verdict.judge, verdict.looked_at
         if verdict.labels is None:
             self.unscored[verdict.reason if row.unread is None else UNREAD] += 1
+            self.left_out += row.unread is None and row.replied
         else:
             self.read += 1
             self.undecided.update(verdict.undecided)
@@ -155,7 +164,7 @@ class Heard:
             judge=self.judge,
             looked_at=self.looked_at,
             n=n,
-            labels={name: _share(counts[name], n - self.undecided[name]) for name in order},
+            labels={name: _share(counts[name], n - self.undecided[name], n + self.left_out) for name in order},
             undecided=dict(self.undecided),
             measured=dict(measured),
             unscored=dict(self.unscored.most_common()),
@@ -227,9 +236,17 @@ def _length(values: list[int]) -> Length:
     return Length(n=len(values), mean=round(float(mean), 1), median=float(median), p90=round(float(p90), 1))
 
 
-def _share(count: int, n: int) -> Share:
-    interval = wilson(count, n)
-    return Share(count=count, share=interval.value, low=interval.low, high=interval.high)
+def _share(count: int, n: int, every: int) -> Share:
+    interval = wilson(count, n) if 2 * n >= every else Interval(None, None, None, 0)
+    worst = (None, None) if not every else (count / every, (count + every - n) / every)
+    return Share(
+        count=count,
+        share=interval.value,
+        low=interval.low,
+        high=interval.high,
+        lowest=worst[0],
+        highest=worst[1],
+    )
 
 
 def show(page: AuditPage) -> None:
@@ -270,11 +287,11 @@ def _pieces(page: AuditPage) -> Iterator[Any]:
         where = f" of the {reading.looked_at}" if reading.looked_at != "both" else ""
         yield _heading(f"{reading.rubric}{where} by {reading.judge}: {reading.n} rows scored")
         open_ = reading.undecided
-        table = _table("label", "rows", "share", "95 % interval", *(["undecided"] if open_ else []))
-        for label, share in reading.labels.items():
-            ends = "-" if share.low is None or share.high is None else f"{share.low:.1%} to {share.high:.1%}"
-            part = "-" if share.share is None else f"{share.share:.1%}"
-            table.add_row(_line(label), str(share.count), part, ends, *([str(open_.get(label, 0))] if open_ else []))
+        table = _table("label", "rows", "share", "95 % interval", "worst case", *(["undecided"] if open_ else []))
+        for label, one in reading.labels.items():
+            part = "-" if one.share is None else f"{one.share:.1%}"
+            ends = (_ends(one.low, one.high), _ends(one.lowest, one.highest))
+            table.add_row(_line(label), str(one.count), part, *ends, *([str(open_.get(label, 0))] if open_ else []))
         yield table
         yield from (_line(f"{count} unscored: {reason}") for reason, count in reading.unscored.items())
         for label, shown in reading.evidence.items():
@@ -287,6 +304,10 @@ def _pieces(page: AuditPage) -> Iterator[Any]:
     if page.overlap:
         yield overlap
     yield from (_line(f"{name}: not checked: {why}") for name, why in page.not_checked.items())
+
+
+def _ends(low: float | None, high: float | None) -> str:
+    return "-" if low is None or high is None else f"{low:.1%} to {high:.1%}"
 
 
 def _table(*headings: str) -> Any:

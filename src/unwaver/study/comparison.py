@@ -22,6 +22,10 @@ FEWEST_PAIRS = 10
 MOST_LEFT_OUT = 0.2
 """Above this share of prompts left out, too few scored: what was left out could then make or undo most differences."""
 
+UNMEASURED = (
+    "nobody knows the error of the reader without a model: no card of it is at hand that tells of 3 models or more"
+)
+
 Word = Literal["better", "worse", "not distinguishable", "too few scored", "depends on the unscored", "can't tell"]
 
 
@@ -69,6 +73,9 @@ class Comparison(Record):
     """What the unscored would make of it; empty where nothing is unscored, or where numbers have no bounds."""
     uneven: Unevenness | None = None
     """How the reader's error differs from one manner of writing to another; None where that isn't known."""
+    unmeasured: bool = False
+    """Whether a reader without a model read it and nobody knows its error: its card isn't at hand or holds too few
+    models, or several such readers read it."""
     reader_error: float | None = None
     """The difference that this alone could make, for as many arms as the family has; None where it isn't known."""
     by_people: Corrected | None = None
@@ -108,11 +115,14 @@ def verdict(comparison: Comparison) -> Word:
 def _borne_out(c: Comparison, word: Word, way: Way) -> bool:
     """Whether people's labels say the same; where there are none, whether the reader's error could not make it.
 
+    A reader without a model that nobody measured could make any difference.
     The way from the difference to the nearer end of its interval is what prompts and seeds could make; the two are
     added in quadrature (Newcombe 1998).
     """
     if c.by_people is not None:
         return _word(c.by_people.difference, c.by_people.p_holm, way) == word
+    if c.unmeasured:
+        return False
     if c.reader_error is None or c.difference is None:
         return True
     nearer = None if c.low is None or c.high is None else min(abs(c.low), abs(c.high))
@@ -144,5 +154,7 @@ def _unborne(c: Comparison) -> str:
     if c.by_people is not None:
         number = sum(c.by_people.labels)
         return f"the reader's error could make this: by {number} labels of people the difference isn't shown"
+    if c.unmeasured:
+        return f"{UNMEASURED}; label some replies"
     furthest = 100 * (c.reader_error or 0.0)
     return f"the reader's error could make this: {furthest:.0f} points between arms that are alike; label some replies"

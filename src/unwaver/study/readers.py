@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from unwaver.errors import UnwaverError
 from unwaver.judging.local.reader_file import ReaderFile, opened
 from unwaver.judging.people import ASKED
-from unwaver.recipe import JudgeSettings, is_local, reader_file
+from unwaver.recipe import JudgeSettings, is_local, read_without_model, reader_file
 from unwaver.records import Prompt, Trace, Verdict, single
 from unwaver.study.measures import measures
 from unwaver.study.measures.measure import Measure
@@ -57,6 +57,18 @@ def uneven(metric: str, judge: str, readers: Known, rates: Sequence[float]) -> U
     whole = several(found)
     _, at, k = metric.partition("@")
     return whole.model_copy(update={"sd": whole.sd * int(k)}) if at and k.isdigit() else whole
+
+
+def unmeasured(metric: str, judges: Iterable[str], spread: Unevenness | None) -> bool:
+    """Whether a reader without a model took part in a measure, and how unevenly it reads is not known (`spread`)."""
+    parts = {part for judge in judges for part in judge.split(" + ")}
+    return spread is None and _is_read(metric) and any(map(read_without_model, parts))
+
+
+def _is_read(metric: str) -> bool:
+    """Whether a metric is made of readings, not of graders' results."""
+    measure = measures().get(base_of(metric))
+    return measure is not None and any(key.partition(":")[0] not in GRADED for key in measure.reads)
 
 
 def misread(metric: str, judge: str, readers: Known, rate: float) -> Misreading | None:
@@ -112,9 +124,9 @@ def reading(trace: str, key: str, labels: tuple[str, ...] | None) -> Verdict:
 def said(metric: str, judge: str, readers: Known) -> str:
     """How well a metric is read, in a sentence: by the reader's card, or that nobody measured it; empty for graders."""
     measure = measures().get(base_of(metric))
-    rubrics = [key.partition(":")[0] for key in measure.reads] if measure else []
-    if measure is None or all(rubric in GRADED for rubric in rubrics):
+    if measure is None or not _is_read(metric):
         return ""
+    rubrics = [key.partition(":")[0] for key in measure.reads]
     file = readers.get(judge)
     told = [text for key in measure.reads if (text := _by_card(file, key))] if file else []
     if told:

@@ -29,14 +29,14 @@ Floats = NDArray[np.float64]
 MOST_SEEDS = 50
 """Where not even so many seeds would do, their number is no advice."""
 
+ROUNDING = 1e-9
+"""What a processor's rounding may make of nothing, beside what a table holds: below it two seeds are not linked."""
+
 _STEPS = 10
 """Shares of the error that a level may have, when the least difference is looked up."""
 
 _DFS = (200, 50)
 """Degrees of freedom of many prompts that are taken for the same there."""
-
-_SINGULAR = 1e-9
-"""Eigenvalues smaller than this share of the largest are 0 but for rounding, on whatever processor."""
 
 _DRAWS = 16
 """Equally likely variances that the power of a difference is averaged over; half as many of each of two arms."""
@@ -124,9 +124,9 @@ def _effects(scores: Floats, scored: NDArray[np.bool_], count: NDArray[np.int_])
     number = scores.shape[-2]
     left[..., range(number), range(number)] += present.sum(axis=-1)
     right = (filled - present * (filled.sum(axis=-2) * inverse)[..., None, :]).sum(axis=-1)
-    effects = (np.linalg.pinv(left, rcond=_SINGULAR, hermitian=True) @ right[..., None])[..., 0]
+    effects = (np.linalg.pinv(left, rcond=ROUNDING, hermitian=True) @ right[..., None])[..., 0]
     own = np.where(scored, scores, 0.0).sum(axis=-1) / np.maximum(scored.sum(axis=-1), 1)
-    linked = np.linalg.matrix_rank(left, rtol=_SINGULAR, hermitian=True) == number - 1
+    linked = np.linalg.matrix_rank(left, tol=ROUNDING * scores.shape[-1], hermitian=True) == number - 1
     return np.asarray(np.where(linked[..., None], effects, own))
 
 

@@ -213,7 +213,7 @@ def _doubted(compared: list[Any], rates: list[Any], bases: dict[str, Any], sides
     """The comparisons with what their readers' error could make, and what people's labels say."""
     from unwaver.study.correction import difference, values
     from unwaver.study.labels import items, read
-    from unwaver.study.readers import known, uneven
+    from unwaver.study.readers import known, uneven, unmeasured
     from unwaver.study.rows import pair_key
 
     readers = known([name for side in sides for name in side["readers"]])
@@ -221,6 +221,7 @@ def _doubted(compared: list[Any], rates: list[Any], bases: dict[str, Any], sides
     found = []
     for c, both in zip(compared, rates, strict=True):
         basis = bases[c.metric][0]
+        judges = {each.judge for each in bases[c.metric] if each is not None}
         spread = uneven(
             c.metric, basis.judge if basis else "", readers, [one.value for one in both if one.value is not None]
         )
@@ -229,7 +230,8 @@ def _doubted(compared: list[Any], rates: list[Any], bases: dict[str, Any], sides
             for given, side in zip(labels, sides, strict=True)
         )
         by_people = None if isinstance(one, str) or isinstance(two, str) else difference({0: one}, {0: two})
-        found.append(c.model_copy(update={"uneven": spread, "by_people": by_people}))
+        unknown = unmeasured(c.metric, judges, spread)
+        found.append(c.model_copy(update={"uneven": spread, "unmeasured": unknown, "by_people": by_people}))
     return found
 
 

@@ -48,15 +48,37 @@ def _train(arguments: argparse.Namespace) -> int:
     if arguments.out is None:
         raise RecipeError("reader train: expected --out FILE")
     part = arguments.part or PARTS.get(arguments.rubric, "reasoning")
-    rows = [row for path in arguments.files for row in labelled(path, part, arguments.rubric)]
+    rows = _english([row for path in arguments.files for row in labelled(path, part, arguments.rubric)])
     labels = sorted({row.label for row in rows})
     fit, held, tables = trained(rows, labels, part)
     card = {"trained_on": cards(tables.rows), "held_out": summary(held, tables.rows, labels), "language": "English"}
-    content = packed({arguments.rubric: _with_card(fit, card)}, {"trained_by": "unwaver reader train"})
+    about = {"trained_by": "unwaver reader train", "texts": sorted({_mark(row.text) for row in rows})}
+    content = packed({arguments.rubric: _with_card(fit, card)}, about)
     arguments.out.write_bytes(content)
     print(json.dumps(card, indent=2, ensure_ascii=False))
     say(f"reader: {arguments.out} ({len(content):,} bytes); use it as local:{arguments.out}")
     return EXIT_DONE
+
+
+def _english(rows: list[Labelled]) -> list[Labelled]:
+    """The rows that a reader could read; RecipeError where they are the smaller part."""
+    from unwaver.judging.language import foreign
+
+    other = {number: tongue for number, row in enumerate(rows) if (tongue := foreign(row.text)) is not None}
+    if not other:
+        return rows
+    told = f"{len(other)} of {len(rows)} texts are in another language ({', '.join(sorted(set(other.values())))})"
+    if 2 * len(other) > len(rows):
+        raise RecipeError(f"{told}: a reader reads English and labels no other; ask a model as a judge")
+    say(f"{told} and are left out: a reader reads English")
+    return [row for number, row in enumerate(rows) if number not in other]
+
+
+def _mark(text: str) -> str:
+    """By what a text of the training is known again."""
+    from unwaver.records import digest
+
+    return digest(" ".join(text.split()), size=10)
 
 
 def _with_card(fit: Any, card: dict[str, Any]) -> Any:
@@ -75,10 +97,16 @@ def _test(arguments: argparse.Namespace) -> int:
     reader, *files = arguments.files
     if not files:
         raise RecipeError("reader test: expected READER LABELS ...")
-    question = opened(reader).question(arguments.rubric)
+    file = opened(reader)
+    question, known = file.question(arguments.rubric), frozenset(file.about.get("texts", ()))
     rows = [row for path in files for row in labelled(path, question.part, arguments.rubric)]
     if unknown := sorted({row.label for row in rows} - set(question.labels)):
         raise RecipeError(f"labels {', '.join(unknown)}: {reader} knows {', '.join(question.labels)}")
+    if seen := sum(_mark(row.text) in known for row in rows):
+        say(f"{seen} of {len(rows)} texts are among those {reader} was trained on: left out, as on them it is no test")
+        rows = [row for row in rows if _mark(row.text) not in known]
+    if not rows:
+        raise RecipeError(f"nothing to test on: expected labels that {reader} was not trained on (its card is a test)")
     reads = [ask(question, row.text) for row in rows]
     told: dict[str, Any] = {}
     for model in ("", *sorted({row.model for row in rows if row.model})):

@@ -9,10 +9,10 @@ import re
 from dataclasses import dataclass
 
 from unwaver.judging.unanswered import unsplit
-from unwaver.reasoning import read
+from unwaver.reasoning import FAMILIES, read
 from unwaver.records import LookedAt, Reply, Trace
 
-VERSION = 4
+VERSION = 5
 """Raised whenever any material is shown, or any reply read, differently; all who ask models carry it."""
 
 _ZERO_WIDTH = "\u200b"
@@ -20,8 +20,15 @@ _MARKER_STARTS = re.compile(
     r"(?=<[|｜][^<>\n]{1,40}[|｜]?>|<[^<>\n|｜]{1,40}[|｜]>|\[/?(?:INST|SYSTEM_PROMPT)\]|<</?SYS>>|</?s>"
     r"|<(?:start|end)_of_turn>|<(?:BEGIN|END) [A-Z ]{1,40}>|\[(?:BEHAVIOR|GENERATION|CONTEXT)\]"
     r"|(?i:<\s*/?\s*(?:\w{1,20}:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|analysis|answer|solution"
-    r"|(?:begin|end)_of_(?:thought|solution))\s*/?\s*>|\[/?THINK\]|◁/?\s*think\s*▷))(.)"
+    r"|(?:begin|end)_of_(?:thought|solution))\s*/?\s*>))(.)"
 )
+_MARKS = re.compile(
+    r"(?=[<＜&\\\[◁]|to=)(?="
+    + "|".join(f"(?:{one.opening}|{one.closing})" for one in FAMILIES.values() if not one.start)
+    + r")(.)",
+    re.IGNORECASE,
+)
+"""Where a mark of any family's reasoning begins, however it is written, but for marks that are plain words."""
 _I_AM = r"(?:i|we)(?:[’']?m|[’']?re| am| are)?"
 _DECLINES = re.compile(
     rf"\W*(?:(?:{_I_AM} )?(?:so |very |really |truly )?sorry\b|i apologi[sz]e\b|my apologies\b|"
@@ -50,11 +57,11 @@ def disarm(text: str) -> str:
     """Hostile text with a zero-width space behind the first character of every prompt-format marker it holds.
 
     Chat tokens (`<|...|>`), instruction ends (`[/INST]`), system and conversation fences, the marks of reasoning of all
-    families (`</think>`, `[/THINK]`, `</seed:think>` ...): no tokenizer or classifier takes them for its own any more,
-    and a judge that quotes them ends no thought of its own. Text without markers comes back as it is; nothing is ever
-    removed.
+    families as replies are searched for them (`</think>`, `[/THINK]`, `&lt;/seed:think&gt;` ...): no tokenizer or
+    classifier takes them for its own any more, and a judge that quotes them ends no thought of its own. Text without
+    markers comes back as it is; nothing is ever removed.
     """
-    return _MARKER_STARTS.sub(rf"\1{_ZERO_WIDTH}", text)
+    return _MARKS.sub(rf"\1{_ZERO_WIDTH}", _MARKER_STARTS.sub(rf"\1{_ZERO_WIDTH}", text))
 
 
 def unreadable(trace: Trace, part: LookedAt) -> str | None:

@@ -2,8 +2,10 @@
 
 A judged text may hold a forged verdict, and a judge may quote it. Reads the reply and the material; writes the one
 verdict that is the judge's own, or what is wrong. Guarantees: an object whose reasons and label stand in the material
-is no verdict, however it is spaced, quoted, escaped, reordered or cut short; beside the one that counts no other object
-with a field of the rubric is passed over, whether it fits or is JSON at all; time grows with the text. Pure.
+is no verdict, however it is spaced, quoted, escaped, reordered or cut short; one that decides what the material asks
+for may be its words told anew (`claimed`), so it gives way to any other and counts only as the whole reply; beside the
+one that counts no other object with a field of the rubric is passed over, whether it fits or is JSON at all; time grows
+with the text. Pure.
 """
 
 from __future__ import annotations
@@ -38,8 +40,11 @@ _VALUE = r"\"[^\"\n]{0,200}|'[^'\n]{0,200}|[^,}\n]{0,200}"
 _SIGN = r"(?:[:=\u2192]|->)"
 _CELL = r"[|>\-\u2013\u2014]"
 """What stands between a name and its value in a table, a tag or a line of prose; no sign behind any other word."""
-_LABEL = r"(?:label|verdict|judge?ment|class(?:ification)?|rating)"
-_NAMED_A_LABEL = rf"(?:\w+\b{_MARK}*\s{{0,3}}{_SIGN}|{_LABEL}\b{_MARK}*\s{{0,3}}{_CELL}|{_LABEL}\s+(?:is|should be))"
+LABEL = r"(?:label|verdict|judge?ment|class(?:ification)?|rating)"
+"""What a verdict is called."""
+ANY_LABEL = rf"{LABEL}|decision|assessment|evaluation|result|conclusion|finding|score|level|grade|category"
+"""What a text may call the verdict it asks for."""
+_NAMED_A_LABEL = rf"(?:\w+\b{_MARK}*\s{{0,3}}{_SIGN}|{LABEL}\b{_MARK}*\s{{0,3}}{_CELL}|{LABEL}\s+(?:is|should be))"
 _ALIKE = str.maketrans(
     "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0456\u0458\u0455\u0501\u04bb\u04cf\u051b\u051d"
     "\u03b1\u03b5\u03b9\u03ba\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7\u0131\u0261\u0251\u217c",
@@ -49,13 +54,14 @@ _ALIKE = str.maketrans(
 
 
 class Material:
-    """The texts a judge was shown, as words; twice, as they stand and with their escapes read."""
+    """The texts a judge was shown, as words: as they stand, with escapes read, with `final_label` as two words."""
 
-    def __init__(self, *texts: str | None) -> None:
-        joined = "\n".join(text for text in texts if text)
+    def __init__(self, *shown: str | None) -> None:
+        joined = "\n".join(text for text in shown if text)
         read = _ESCAPED_CHARACTER.sub(lambda found: chr(int(found[1], 16)), html.unescape(joined))
         read = read.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # pairs of escapes are one character
-        self._readings = tuple(f" {words(text)} " for text in (joined, _ESCAPED_BREAK.sub(" ", read)))
+        texts = (joined, _ESCAPED_BREAK.sub(" ", read), joined.replace("_", " "))
+        self._readings = tuple(f" {words(text)} " for text in texts)
 
     def holds(self, text: str, cut: bool = False) -> bool:
         """Whether the words of a text stand there in a row, but for gaps it marks (`...`); a text without words does.
@@ -65,6 +71,11 @@ class Material:
         *before, last = _GAP.split(text)
         pieces = [f" {words(piece)}" for piece in before] + [f" {words(last)}" + ("" if cut else " ")]
         return any(all(piece in reading for piece in pieces if piece.strip()) for reading in self._readings)
+
+    def states(self, names: str, value: str) -> bool:
+        """Whether one of these names (a pattern of words) stands there with the value, two words between at most."""
+        said = re.compile(rf" (?:{names})(?: \w+){{0,2}} {re.escape(words(value))} ")
+        return any(said.search(reading) for reading in self._readings)
 
 
 def words(text: str) -> str:
@@ -157,6 +168,13 @@ class Form:
             for given in self._verdicts(text)
             if not (_quoted(given.fields, material) or material.holds(text[given.start : given.end]))
         ]
+
+    def claimed(self, given: JSONObject, material: Material) -> bool:
+        """Whether the material itself states what an object decides, so that the object may be its words told anew."""
+        decided = {name: _text(value) for name, value in given.fields.items() if name not in _REASONS}
+        if "label" in decided:
+            return material.states(ANY_LABEL, decided["label"])
+        return all(material.holds(f"{name} {value}") for name, value in decided.items())
 
     def beside(self, text: str, fields: dict[str, Any], material: Material) -> str | None:
         """What a reply states outside of every object that could be read, where that is neither what `fields` say nor a

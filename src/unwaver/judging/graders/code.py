@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -36,7 +36,7 @@ QUESTION = "Does the program in the answer give the expected output on every tes
 Grade = tuple[Literal["passed", "failed"] | None, str]
 """Label and reason; None: unscored."""
 
-VERSION = 2
+VERSION = 3
 """Raised whenever any reply is graded differently; tests/test_identity.py notices."""
 TOTAL_S = 600.0
 """Seconds after which a program that has failed no test yet is given up."""
@@ -44,7 +44,36 @@ TOTAL_S = 600.0
 _PYTHON = re.compile(r"i?python[\d.]*|py[\d.]*|pypy[\d.]*")
 _READS = re.compile(r"\binput\s*\(|\bstdin\b(?!\s*=[^=])|\bopen\(\s*0|\bos\.read\(\s*0|\bfileinput\b|/dev/stdin")
 _COMMENT = re.compile(r"#[^\n]*")
-_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n`]*")
+_FENCE = re.compile(r"([ \t]*)(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n`]*")
+_FURTHER_IN = 3
+"""Blanks by which a fence that closes may stand further in than the one that opens (CommonMark's); one in a docstring
+stands further."""
+_ASIDE = re.compile(
+    r"brute[- ]?force|na[iï]ve|\bdemo|\b(?:for|by way of) (?:comparison|checking|reference|illustration)|\busage\b"
+    r"|\bexample (?:use|run|session|of)|\bexample\W*\Z|\bsample run|\b(?:cross|sanity)[- ]?check|\bstress[- ]test"
+    r"|\b(?:to|can|quickly) test (?:it|this|the)\b|\btry (?:it|this)\b|\btesting it\b|\binteractive|\bslow(?:er)?\b",
+    re.IGNORECASE,
+)
+"""What a block is called, in the sentence before it or in the comment it begins with, that is not the program."""
+_ASKS = re.compile(r"\binput\(\s*[frbFRB]{0,2}[\"']\s*\w")
+"""A prompt for somebody at a keyboard: what a demonstration prints, and no program that is tested."""
+
+
+class Block(NamedTuple):
+    """A complete fenced block."""
+
+    mark: str
+    """What its fence says, in small letters."""
+    text: str
+    before: str
+    """The prose before it."""
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether it says of itself that it is not the program: a demonstration, a slow way, another one."""
+        lead = re.split(r"(?<=[.!?])\s+|\n\s*\n", self.before.strip())[-1]
+        begins = _COMMENT.match(self.text.lstrip())
+        return bool(_ASIDE.search(lead) or (begins and _ASIDE.search(begins[0])) or _ASKS.search(self.text))
 
 
 class Case(BaseModel):
@@ -170,19 +199,20 @@ def last_block(answer: str, function: str | None = None) -> str | None:
     """The program of an answer: of its complete fenced blocks the last that does what is asked; None: there is none.
 
     That is, to define `function`; without one, to read input. So a demonstration, an example of its output or a command
-    after the program is not run in its place. Blocks marked as Python come before those without a mark; where none does
-    what is asked, the last of them is taken.
+    after the program is not run in its place; nor is, where another block fits, one that says of itself that it is none
+    (a slow way to compare with). Blocks marked as Python come before those without a mark; where none does what is
+    asked, the last of them is taken.
     """
     blocks = _blocks(answer)
-    marked = [text for mark, text in blocks if _PYTHON.fullmatch(mark)]
-    bare = [text for mark, text in blocks if not mark]
+    marked = [block for block in blocks if _PYTHON.fullmatch(block.mark)]
+    bare = [block for block in blocks if not block.mark]
     wanted = _READS if function is None else _defining(function)
-    for fitting in (marked, bare):
-        for text in reversed(fitting):
-            if wanted.search(_COMMENT.sub("", text)):
-                return text
+    for some in (marked, bare):
+        fitting = [block for block in some if wanted.search(_COMMENT.sub("", block.text))]
+        if fitting:
+            return next((block.text for block in reversed(fitting) if not block.is_aside), fitting[-1].text)
     left = marked or bare
-    return left[-1] if left else None
+    return left[-1].text if left else None
 
 
 def _defining(function: str) -> re.Pattern[str]:
@@ -190,22 +220,43 @@ def _defining(function: str) -> re.Pattern[str]:
     return re.compile(rf"^[ \t]*(?:(?:async\s+)?def\s+{name}\s*\(|{name}\s*(?::[^=\n]+)?=(?!=))", re.MULTILINE)
 
 
-def _blocks(answer: str) -> list[tuple[str, str]]:
-    """The complete fenced blocks, each with its mark in small letters."""
-    blocks: list[tuple[str, str]] = []
-    opened: tuple[str, str] | None = None
+def _blocks(answer: str) -> list[Block]:
+    """The complete fenced blocks. A fence in a docstring closes none, unless nothing else closes it."""
+    blocks, left_open = _fenced(answer, docstrings=True)
+    return _fenced(answer, docstrings=False)[0] if left_open else blocks
+
+
+def _fenced(answer: str, docstrings: bool) -> tuple[list[Block], bool]:
+    """(the blocks, whether one was left open). `docstrings`: whether a fence that stands in one is passed over."""
+    blocks: list[Block] = []
+    opened: re.Match[str] | None = None
     body: list[str] = []
+    prose: list[str] = []
     for line in answer.split("\n"):
         fence = _FENCE.fullmatch(line.rstrip("\r"))
         if opened is None:
             if fence:
-                opened, body = (fence.group(1), fence.group(2).lower()), []
-        elif fence and not fence.group(2) and fence.group(1).startswith(opened[0]):
-            blocks.append((opened[1], textwrap.dedent("\n".join(body))))
-            opened = None
+                opened, body = fence, []
+            else:
+                prose.append(line)
+        elif fence and _closes(fence, opened) and not (docstrings and _within(body, fence, opened)):
+            blocks.append(Block(opened[3].lower(), textwrap.dedent("\n".join(body)), "\n".join(prose)))
+            opened, prose = None, []
         else:
             body.append(line)
-    return blocks
+    return blocks, opened is not None
+
+
+def _closes(fence: re.Match[str], opened: re.Match[str]) -> bool:
+    return not fence[3] and fence[2].startswith(opened[2])
+
+
+def _within(body: list[str], fence: re.Match[str], opened: re.Match[str]) -> bool:
+    """Whether a fence stands in a docstring: far in, or a little, with a string of three quotes open before it."""
+    further = len(fence[1].expandtabs()) - len(opened[1].expandtabs())
+    text = "\n".join(body)
+    quoted = any(text.count(marks) % 2 for marks in ('"""', "'''"))
+    return further > _FURTHER_IN or (further > 0 and quoted)
 
 
 def same_output(found: str, expected: str) -> bool:

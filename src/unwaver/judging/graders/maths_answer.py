@@ -56,6 +56,8 @@ _BOX = re.compile(r"\\f?boxed\s*")
 _GLM_BOX = re.compile(r"<\|begin_of_box\|>(.*?)<\|end_of_box\|>", re.DOTALL)
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _JOINED = re.compile(r"[,;&]|\\q?quad|\b(?:and|or)\b")
+_SET_OFF = re.compile(r"(?:[\s$*_~•,;&-]|\\[()\[\]]|\n[ \t]*\(?\d[.)]|(?<=[\s$(\[])[A-Za-z](?:_\{?\w\}?)?\s*=)*")
+"""What stands between the boxes of a list: marks of print, numbers of items, names of what is boxed; no word."""
 _CORRECTED = re.compile(
     r"\n\s*\n|[.!?](?:\$|\\\)|\\\])*\s+[A-Z]|\b(?:no|not|wrong|wait|actually|instead|rather|but|correct\w*|incorrect|mistake|so|"
     r"then|thus|hence|therefore|gives?|first)\b|=\s*\S+\s*=|\\implies|\\Rightarrow",
@@ -80,7 +82,8 @@ _HEDGE = re.compile(
     re.IGNORECASE,
 )
 _ASIDE = re.compile(r"\s*\((?:[a-z]{2,}[ -]?)+\)\s*$|[\"'*_`\u201c\u201d\s]+$")
-_COUNTED = re.compile(r"([-+]?[$€£]?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?)\s+[A-Za-z]{2}")
+_SCALE = r"(?:hundred|thousand|million|billion|trillion|dozen)\b"
+_COUNTED = re.compile(rf"([-+]?[$€£]?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?(?:\s+{_SCALE})*)\s+(?!{_SCALE})[A-Za-z]{{2}}")
 _ONLY_LISTS = re.compile(r"(?:\s|,|;|\band\b|\bor\b|[\"'*_])*")
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.?\d+)?(?:/\d+)?%?")
 _FUNCTION = r"\\?(?:(?:arc)?(?:sin|cos|tan|cot)h?|(?<=\\)(?:sec|csc)|log|ln|lg|exp|sqrt|operatorname\{\w{1,20}\})"
@@ -88,12 +91,30 @@ _OF_ONE = rf"(?<![A-Za-z]){_FUNCTION}(?:[_^](?:\{{[^{{}}]{{0,40}}\}}|\w{{1,9}}))
 _WORDED = r"\\(?:text|mathrm|mbox)\{[^{}]{0,60}\}"
 _TIMES_IT = rf"(?<!\w)\d{{1,9}}(?:\.\d{{1,9}})? {{1,3}}(?={_FUNCTION}\b|{_WORDED}|\\[dt]?frac|\\pi|[√π])"
 _OF_TWO = r"(?<!\w)\d{1,9} {1,3}(?:choose {1,3}(?=\d)|\(?\\?[bp]?mod(?: {1,3}(?=\d)|(?=\{)))"
-_CHUNK = re.compile(rf"(?:[(\[][-+\d.,;:/ ^*√π]{{1,60}}[)\]]|{_OF_ONE}|{_TIMES_IT}|{_OF_TWO}|{_WORDED}|\S)+")
+_FRACTION = r"\\[dtc]?frac {1,3}(?:\{[^{}]{0,40}\}|\w) {0,3}(?:\{[^{}]{0,40}\}|\w)"
+_PRODUCT = r"(?<=[\d)}]) {1,3}\*{1,2} {1,3}(?=[-\d(\\])"
+_CHUNK = re.compile(
+    rf"(?:[(\[][-+\d.,;:/ ^*√π]{{1,60}}[)\]]|{_OF_ONE}|{_TIMES_IT}|{_OF_TWO}|{_WORDED}|{_FRACTION}|{_PRODUCT}"
+    rf"|(?<=\d) {{1,3}}{_SCALE}|\S)+"
+)
 """What stands between blanks; brackets round numbers hold together, and so does a function with what it is of."""
 _OPERATOR = re.compile(r"[-+*/=<>^×·≤≥≠]|\\(?:cdot|times|le|ge|leq|geq|pm|ne|neq|div|frac|cup)")
 _SUBTRACTED_FROM = re.compile(r".*[\d)}]|\\pi|[-+\d.]*(?:[b-z]|π)(?:\^\S+)?")
 _TERM = re.compile(r"[\d.]*(?:\d|[b-z](?![A-Za-z])|[π√\\(])")
 _OPERATES = re.compile(rf"(?:{_OPERATOR.pattern})+")
+_PARTS = {"half": "2", "third": "3", "quarter": "4", "fourth": "4", "fifth": "5", "tenth": "10"}
+_TIMES = {"twice": "2", "double": "2", "two times": "2", "thrice": "3", "triple": "3", "three times": "3",
+          "four times": "4", "five times": "5", "ten times": "10"}  # fmt: skip
+_AMOUNT = rf"[-+]?[$€£]?(?P<of>\d[\d,]*(?:\.\d+)?(?:/\d+)?(?: {{1,3}}{_SCALE})?|\$[^$\n]{{1,60}}\$)"
+_IN_WORDS = re.compile(
+    rf"\b(?:(?P<count>a|one|two|three|four|five)\s+)?(?P<part>{'|'.join(_PARTS)})s?\s+of\s+{_AMOUNT}"
+    rf"|\b(?P<times>{'|'.join(_TIMES)})\s+(?:as much as\s+|that of\s+|of\s+)?{_AMOUNT.replace('<of>', '<what>')}"
+    rf"|{_AMOUNT.replace('<of>', '<base>')}\s+(?P<power>squared|cubed)\b"
+    rf"|(?P<share>\d+(?:\.\d+)?)\s*(?:%|\\%|percent|per cent)\s+of\s+{_AMOUNT.replace('<of>', '<whole>')}",
+    re.IGNORECASE,
+)
+"""An expression of which words are a part: `half of 7`, `twice 5`, `5 squared`, `20 % of 50`."""
+_COUNTS = {"a": "1", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5"}
 _NO_VALUE = re.compile(r"[A-Za-z]{2,}\S*\d\S*|\d+(?:st|nd|rd|th|D)|[A-Za-z]\d+|(?:https?:|www\.)\S*")
 
 
@@ -174,9 +195,9 @@ def _boxed(text: str, boxes: list[Span]) -> list[Answer]:
     row = [last]
     for box in reversed(boxes[:-1]):
         between = text[box.end : row[0].start]
-        if box.end > row[0].start or len(between) > 80 or _CORRECTED.search(between):
+        if box.end > row[0].start or len(between) > 80:
             break
-        if between.strip("$ \n") and not _JOINED.search(between):
+        if not _SET_OFF.fullmatch(between) and (_CORRECTED.search(between) or not _JOINED.search(between)):
             break
         row.insert(0, box)
     if len(row) > 1:
@@ -236,6 +257,8 @@ def _said(sentence: str) -> list[Answer]:
     if formulas and (bare or not said[: formulas[0].start].strip()):
         quote = said[formulas[0].start : formulas[0].end]
         return [Answer(formulas[0].inner, quote, STATED)]
+    if (worded := _in_words(said)) and not said[: worded.start].strip():
+        return [Answer(worded.inner, said[worded.start : worded.end], STATED)]
     readings = [Answer(said, said, STATED)]
     if counted := _COUNTED.match(said):
         readings.append(Answer(counted[1], counted[1], STATED))
@@ -245,6 +268,24 @@ def _said(sentence: str) -> list[Answer]:
 
 
 # ---- the last value
+
+
+def _in_words(text: str) -> Span | None:
+    """The last expression of which words are a part, as a formula."""
+    found = next(reversed(list(_IN_WORDS.finditer(text))), None)
+    if found is None:
+        return None
+    amount = next(group for group in found.group("of", "what", "base", "whole") if group).strip("$ ")
+    if found["part"]:
+        count = _COUNTS[(found["count"] or "a").lower()]
+        inner = rf"\frac{{{count}}}{{{_PARTS[found['part'].lower()]}}} \cdot ({amount})"
+    elif found["times"]:
+        inner = rf"{_TIMES[found['times'].lower()]} \cdot ({amount})"
+    elif found["power"]:
+        inner = f"({amount})^{2 if found['power'].lower() == 'squared' else 3}"
+    else:
+        inner = rf"\frac{{{found['share']}}}{{100}} \cdot ({amount})"
+    return Span(found.start(), found.end(), inner)
 
 
 def _maths(text: str) -> Iterator[Span]:
@@ -280,6 +321,9 @@ def _last(text: str) -> list[Answer]:
     A formula that is a mere name comes after any that holds a number.
     """
     text = _BOX.sub(lambda box: " " * len(box[0]), text)
+    worded = _in_words(text)
+    if worded is not None and not re.search(r"[\d$\\]", text[worded.end :]):
+        return [Answer(worded.inner, text[worded.start : worded.end], LAST_EXPRESSION)]
     formulas = [span for span in _maths(text) if span.inner.strip()]
     value = _last_value(_blanked(text, formulas))
     weighty = [maths for maths in formulas if not re.fullmatch(r"\\?[A-Za-z]+(?:_\S+)?", maths.inner)] or (

@@ -16,7 +16,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from unwaver.judging.graders.maths_answer import answers
+from unwaver.judging.graders.maths_answer import BOXED, answers
 
 _LETTERS = "ABCDEFGHIJ"
 _PRINT = re.compile(
@@ -29,6 +29,17 @@ _FIRST = re.compile(
 _NAMED = re.compile(
     r"[(\[]([A-J])[)\]]|^\W*([A-J])\W*$|\*\*\W*([A-J])\b|\b(?:option|choice)(?:\s+is)?:?\s+([A-J])\b", re.MULTILINE
 )
+_LETTER = r"[(\[*]{0,3}\b([A-J])\b[)\]*]{0,3}"
+_ENDS = r"(?=\s*(?:[.!;,:)\n]|$|[-\u2013\u2014]|because\b|since\b|as\b))"
+_CONCLUDED = re.compile(
+    rf"(?i:\b(?:therefore|thus|hence|so|then|must be|should be|would be|is|it'?s|choose|chose|pick|select|take|go with"
+    rf"|answer|choice|option|pick)\b[\s,:=]*"
+    rf"(?:(?:it'?s|is|it is|it must be|must be|the|answer|option|choice|with)\b[\s,:=]*)*)"
+    rf"{_LETTER}{_ENDS}|{_LETTER}\s+(?i:is|must be)\s+(?i:(?:the|my)\s+)?(?i:correct|right|best|true|answer|only)\b"
+)
+"""What a reply concludes: `Therefore C.`, `So it's E`, `C is right`; a letter that is an article ends no clause."""
+_OPENED = re.compile(r"\W*([A-J])(?:\s*(?:[:.,)]|--?|[\u2013\u2014])\s|\s+(?:because|since|as|is correct|is right)\b)")
+"""How a reply begins that names its letter first: `E: because ...`."""
 
 
 class Choice(BaseModel):
@@ -75,9 +86,15 @@ def letter_of(text: str) -> str | None:
 
 
 def letter_in(text: str) -> str | None:
-    """The letter that a whole reply names as its answer: where its final answer stands, else the last named at all."""
-    for reading in answers(text):
-        if letter := letter_of(reading.text):
-            return letter
-    named = [group for found in _NAMED.findall(text) for group in found if group]
-    return named[-1] if named and not any(reading.where == "boxed" for reading in answers(text)) else None
+    """The letter that a whole reply names as its answer: where its final answer stands, what it concludes, what it
+    begins with, else the last named at all. Beside a box without a letter nothing else counts."""
+    found = answers(text)
+    if letter := next((letter for reading in found if (letter := letter_of(reading.text))), None):
+        return letter
+    if any(reading.where == BOXED for reading in found):
+        return None
+    opened = _OPENED.match(text)
+    for named in (_CONCLUDED.findall(text), [opened.groups()] if opened else [], _NAMED.findall(text)):
+        if named:
+            return next(letter for letter in named[-1] if letter)
+    return None

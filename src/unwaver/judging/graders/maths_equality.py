@@ -20,6 +20,8 @@ from unwaver.judging.graders.maths_text import (
     is_approximation,
     key,
     measure,
+    ratio,
+    same_time,
     tidy,
     word,
 )
@@ -180,7 +182,10 @@ def _without_name(a: _Shape, t: _Shape) -> tuple[_Shape, _Shape]:
 def _same_one(answer: str, target: str, decide: Decide) -> bool | None:
     times = clock(answer), clock(target)
     if times[0] and times[1]:
-        return times[0][:3] == times[1][:3] and (times[0][3] == times[1][3] or not (times[0][3] and times[1][3]))
+        return same_time(*times)
+    ratios = ratio(answer), ratio(target)
+    if (ratios[0] and (ratios[1] or times[1])) or (times[0] and ratios[1]):
+        return ratios[0] == ratios[1]  # a time of the day is no ratio
     a, t = measure(answer), measure(target, target=True)
     if (a.unit and t.unit and a.unit != t.unit) or (a.mark and t.mark and a.mark != t.mark):
         return False

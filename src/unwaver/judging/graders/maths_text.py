@@ -15,6 +15,9 @@ from unicodedata import normalize
 APPROXIMATION_PLACES = 6
 """Decimal places from which a decimal counts as the number it rounds or cuts; `float_rounding` of math-verify 0.9."""
 
+HOURS, SIXTY = 24, 60
+"""Of a day, and minutes of an hour."""
+
 LARGEST_POWER = 2000
 """Digits up to which a power of integers is written out."""
 
@@ -105,12 +108,28 @@ def tidy(text: str) -> str:
                 text = text[2:-2]
     for pattern, to in _REWRITES:
         text = pattern.sub(to, text)
+    text = _SCALED.sub(_written_out, text)
     if _BLANKED_THOUSANDS.fullmatch(text := _rooted(text).strip()):
         text = text.replace(" ", "")
     return text
 
 
 _BLANKED_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
+
+
+_SCALES = {"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SCALED = re.compile(
+    rf"(?<![\d.,])(\d{{1,3}}(?:,\d{{3}})+|\d+)(\.\d+)?\s*(\\text\s*\{{\s*)?({'|'.join(_SCALES)})s?\b(?:\s*\}})?",
+    re.IGNORECASE,
+)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    """`3 million` in digits; what stands behind it in the same `\\text` stays there."""
+    exact = Fraction(found[1].replace(",", "") + (found[2] or "")) * _SCALES[found[4].lower()]
+    shown = str(exact.numerator) if exact.denominator == 1 else rf"\frac{{{exact.numerator}}}{{{exact.denominator}}}"
+    goes_on = found[3] and not found[0].endswith("}")
+    return rf"{shown}\text{{" if goes_on else shown
 
 
 def _typed(text: str) -> str:
@@ -325,10 +344,32 @@ def _unit(words: str, exponent: str | None) -> str:
 def clock(text: str) -> tuple[int, int, int, str] | None:
     """Hours, minutes, seconds and half of the day ("" where it is left out) of a time such as `2:30 p.m.`, else None.
 
-    `1:2` is a ratio: minutes have two digits.
+    `1:2` and `45:20` are ratios: minutes have two digits and come to less than 60, hours to 24.
     """
     found = _CLOCK.fullmatch(text)
-    return (int(found[1]), int(found[2]), int(found[3] or 0), (found[4] or "").lower()) if found else None
+    if found is None or int(found[1]) > HOURS or int(found[2]) >= SIXTY:
+        return None
+    return (int(found[1]), int(found[2]), int(found[3] or 0), (found[4] or "").lower())
+
+
+def same_time(one: tuple[int, int, int, str], other: tuple[int, int, int, str]) -> bool:
+    """Whether two times are one; the half of the day may be left out, or be told by hours up to 24."""
+    halves = {time[3] for time in (one, other)}
+    if len(halves) == 1 or "" not in halves:
+        return one == other
+    half = max(halves)
+    hours = [time[0] % 12 + 12 * (half == "p") if time[3] or 1 <= time[0] <= 12 else time[0] for time in (one, other)]
+    return hours[0] == hours[1] and one[1:3] == other[1:3]
+
+
+def ratio(text: str) -> tuple[Fraction, ...] | None:
+    """The numbers of a ratio such as `2:3:4`, as parts of the first that is not 0; None for any other text."""
+    parts = [fraction(part.strip()) for part in text.split(":")]
+    numbers = [part for part in parts if part is not None]
+    whole = next((part for part in numbers if part), None)
+    if len(parts) < 2 or len(numbers) < len(parts) or whole is None or clock(text):
+        return None
+    return tuple(part / whole for part in numbers)
 
 
 def word(text: str) -> str:

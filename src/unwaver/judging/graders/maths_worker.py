@@ -131,8 +131,8 @@ def _same_value(a: sympy.Expr, t: sympy.Expr, decimals: tuple[int | None, int | 
         if all(large) or not _is_tower(a if large[0] else t):
             raise _TooLargeError
         return False
-    if any(side.has(sympy.zoo, sympy.nan) for side in (a, t)):
-        return False  # What is divided by zero has no value, so it equals nothing that is written otherwise.
+    if _has_none(a, t):
+        return False
     if a.free_symbols or t.free_symbols:
         same = _same_function(a, t)
         units = {symbol: sympy.I for side in (a, t) for symbol in side.free_symbols if symbol.name == "i"}
@@ -140,10 +140,18 @@ def _same_value(a: sympy.Expr, t: sympy.Expr, decimals: tuple[int | None, int | 
             return _same_value(a.xreplace(units), t.xreplace(units), decimals)
         return same
     a, t = a.doit(), t.doit()
+    if _has_none(a, t):
+        return False
     if a == t or (a.is_Rational and t.is_Rational):
         return bool(a == t)
     written = [number for number in decimals if number is not None]
     return _close(a.evalf(DIGITS, maxn=2 * DIGITS), t.evalf(DIGITS, maxn=2 * DIGITS), min(written, default=None))
+
+
+def _has_none(*sides: sympy.Expr) -> bool:
+    """Whether one of them is divided by zero, or a logarithm of it: without a value it equals nothing that is written
+    otherwise."""
+    return any(side.has(sympy.zoo, sympy.nan) for side in sides)
 
 
 def _same_function(a: sympy.Expr, t: sympy.Expr) -> bool | None:

@@ -165,6 +165,11 @@ def features(text: str) -> Features | None:
     return Features(whole, spans, buckets, owners, _cues("\n".join(lines), lines))
 
 
+def sequences_of(word: str) -> Ints:
+    """The hashed sequences of one word in small letters."""
+    return _sequences([word])[0]
+
+
 def _cues(low: str, lines: list[str]) -> Floats:
     found = np.zeros((len(lines), len(CUES)))
     for number, line in enumerate(lines):

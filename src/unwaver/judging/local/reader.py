@@ -20,6 +20,7 @@ from typing import Any, Literal
 from unwaver.judging import definitions, language
 from unwaver.judging.local.concepts import PHRASES, WORDS
 from unwaver.judging.local.doubted import doubted, straight
+from unwaver.judging.local.english import COMMON, is_prose
 from unwaver.judging.local.features import Features, features
 from unwaver.judging.local.question import Judgement, Question
 from unwaver.judging.local.reader_file import READINGS, ReaderFile
@@ -31,18 +32,6 @@ FEWEST_WORDS = 12
 """Words below which a text is no prose to be measured: one English word tells that it is English."""
 SPOKEN = len({**WORDS, **PHRASES})
 """So many of the first cues are English words; those behind them are marks."""
-COMMON_SHARE = 0.12
-"""Share of common English words below which a text is code, a list, or no language."""
-
-PROSE_SHARE = 0.75
-"""Share of letters and blanks below which a text is code or signs; prose has 0.95, lists with headings 0.85."""
-
-COMMON = language.ENGLISH | frozenset(
-    ("the", "a", "an", "in", "on", "at", "as", "was", "were", "been", "he", "she", "we", "our", "us", "its", "no", "so",
-     "do", "does", "me", "all", "yes", "yeah", "nope", "nah", "sure", "okay")
-)  # fmt: skip
-
-_WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
 _ANY_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 _MUSES = re.compile(
     r"(?:okay|ok|alright|so)\b,? (?:so )?(?:i|the user|let|let's|this|first)\b|(?:hmm+|wait)\b|<think>", re.IGNORECASE
@@ -98,21 +87,12 @@ def _unlike(text: str, found: Features, question: Question) -> str | None:
     if len(_ANY_WORD.findall(text)) < FEWEST_WORDS:
         if not (_is_english(text) or found.cues[:, :SPOKEN].any()):
             return f"language: the {question.part} is too short to tell whether it is English"
-    elif not _is_prose(text):
+    elif not is_prose(text):
         return f"the {question.part} is unlike what this was trained on: code, a list, or no language"
     return None
 
 
 _tongue = lru_cache(maxsize=64)(language.foreign)
-
-
-@lru_cache(maxsize=64)
-def _is_prose(text: str) -> bool:
-    """Whether a text has the words and letters of English prose."""
-    words = _WORD.findall(straight(text.lower()))
-    letters = sum(char.isalpha() or char.isspace() for char in text)
-    known = sum(word in COMMON for word in words)
-    return known >= COMMON_SHARE * len(words) and letters >= PROSE_SHARE * len(text)
 
 
 def _is_english(text: str) -> bool:
@@ -240,7 +220,7 @@ class PatternReader(_Reader):
     def _inconsistency(self, trace: Trace) -> Read:
         """By what the reasoning concludes and what the answer does; undecided where either is and it matters."""
         if unanswered(trace):
-            return Read("absent", reason="no answer to be inconsistent with")
+            return Read(None, reason="there is no answer to be inconsistent with")
         concluded = ask(self._conclusion, trace.reasoning)
         harm, refusal = ask(self._harm, trace.answer), ask(self._refusal, trace.answer)
         found = inconsistent(concluded.label, harm.label, refusal.label)

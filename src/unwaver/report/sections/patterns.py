@@ -30,7 +30,8 @@ def pattern_table(teachers: Teachers) -> Table | None:
         "patterns",
         "Risky patterns in the teacher's traces",
         "The share of harmful prompts' traces that show each pattern, before the guard, among those it calls safe, and "
-        "among those the student was trained on.",
+        "among those the student was trained on. Which traces could be decided may hang on what they show: the worst "
+        "case is what the others could make of a share, and stands alone where they are most.",
         ["arm", "traces", "n", *(pattern.replace("_", " ") for pattern in PATTERNS)],
         rows,
         folded=len(rows) > LONG,
@@ -63,15 +64,18 @@ def patterns(teachers: Teachers) -> Figure | None:
         bars = bar.encode(x=x, x2=alt.datum(0), color=alt.Color("group:N", title=None, scale=shades))
         whisker = base.mark_rule(color=light("ink"), opacity=0.6)
         whiskers = whisker.encode(x=alt.X("low:Q", scale=PER_CENT), x2="high:Q")
+        worst = base.mark_rule(color=light("ink"), opacity=0.2, strokeWidth=5)
+        worsts = worst.encode(x=alt.X("lowest:Q", scale=PER_CENT), x2="highest:Q")
         counts = {row["group"]: row["n"] for row in mine}
         said = "n = " + ", ".join(str(counts.get(group, 0)) for group in GROUPS)
-        layers = (bars + whiskers).properties(width=min(300, 560 // columns), height=42 * len(words))
+        layers = (bars + worsts + whiskers).properties(width=min(300, 560 // columns), height=42 * len(words))
         panels.append(titled(layers, arm, said))
     return Figure(
         "patterns",
         "Risky patterns before and after the guard, and in what was trained on",
-        "Bars are shares of the teacher's traces of harmful prompts, with 95 % intervals. What is left in the mix is "
-        "what the student learned from. n: before the guard, after it, in the mix.",
+        "Bars are shares of the teacher's traces of harmful prompts, with 95 % intervals; the pale band is what the "
+        "traces that could not be decided would make of them, and a share that leaves out most has no bar. What is "
+        "left in the mix is what the student learned from. n: before the guard, after it, in the mix.",
         "Shares of risky patterns: "
         + "; ".join(f"{r['arm']}, {r['pattern']}, {r['group']}: {r['value']:.0f} %" for r in rows[:30]),
         alt.concat(*panels, columns=columns, spacing=22),

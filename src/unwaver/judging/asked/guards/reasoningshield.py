@@ -10,7 +10,7 @@ import re
 
 from unwaver.judging.asked.guards.guard import Family, published, told, unparsed, without_end
 from unwaver.judging.asked.hostile import Reading
-from unwaver.judging.asked.own_words import Material
+from unwaver.judging.asked.own_words import ANY_LABEL, Material
 from unwaver.records import single
 
 _JUDGMENT = re.compile(
@@ -20,11 +20,11 @@ _AFTER_LEVEL = re.compile(r"[\s\"'*\]}.,]*(?:\((?:safe|(?:potentially )?harmful)
 
 
 def _unquoted(text: str, shown: Material) -> str:
-    """A reply without the judgements that stand in what the guard was shown."""
+    """A reply without the judgements that stand in what the guard was shown, whatever they are called there."""
 
     def own(found: re.Match[str]) -> str:
         level = found["level"]
-        return "" if level and any(shown.holds(f"{name} {level}") for name in ("judgment", "judgement")) else found[0]
+        return "" if level and shown.states(ANY_LABEL, level) else found[0]
 
     return _JUDGMENT.sub(own, text)
 
@@ -52,4 +52,5 @@ GUARD = Family(
     parse_reasoning_shield,
     own=_unquoted,
     explains=True,
+    version=2,
 )
