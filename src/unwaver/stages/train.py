@@ -74,7 +74,8 @@ def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
         }
         more = {"global_batch": recipe.train.global_batch, **facts}
         _write_cards(folder, recipe, counts, more, steps)
-        weights = {str(path.relative_to(folder)): measured(path) for path in sorted(folder.glob("model/*.safetensors"))}
+        files = [path for path in sorted(folder.glob("model/**/*")) if path.is_file() and path.name != "README.md"]
+        weights = {str(path.relative_to(folder)): measured(path) for path in files}
         return run_dir.finish(counts, weights=weights, **more)
 
 
