@@ -194,7 +194,7 @@ def _converted(gguf: Path) -> Path:
         model, found = auto.from_pretrained(
             str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32, output_loading_info=True
         )
-    check_whole(gguf.name, found)
+    check_whole(gguf.name, found, model)
     # Once its numbers are plain floats the model is no longer quantised; saving refuses while it claims to be.
     model.hf_quantizer = None
     model.is_quantized = False

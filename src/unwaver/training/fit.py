@@ -28,6 +28,7 @@ from transformers import AutoTokenizer, TrainerCallback
 from unwaver import progress
 from unwaver.errors import RunError
 from unwaver.kept import measured, settle, write_last, write_whole
+from unwaver.models.loading import check_tokens
 from unwaver.models.portable import make_portable, take_after
 from unwaver.models.weights import locate
 from unwaver.store import disk_errors, read_rows, to_line
@@ -203,6 +204,7 @@ def _trainer(work: Work, rows: Sequence[Encoded], the_plan: Plan, **kwargs: Any)
     """Of examples, or of pairs; then with the student once more as the reference, unless adapters can be left out."""
     student, train = work.student, work.train
     kwargs["model"] = settings.load_student(student, train)
+    check_tokens(student.name, kwargs["model"], (max(row.input_ids) for row in rows))
     kwargs["processing_class"] = AutoTokenizer.from_pretrained(locate(student.target), revision=student.revision)
     if train.method != "dpo":
         return SpanTrainer(rows, the_plan, **kwargs)
