@@ -8,7 +8,9 @@ import contextlib
 import gzip
 import io
 import json
+import socket
 import sys
+import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -25,9 +27,11 @@ from unwaver.errors import RecipeError, RunError
 from unwaver.keys import ALLOW, is_own, leads_home, needs_a_yes
 from unwaver.ledger import Ledger
 from unwaver.models import Refused, Transient, client, endpoint
+from unwaver.models import listing as models_of
 from unwaver.models.endpoint import AT_THE_LIMIT, UNCOUNTED, Endpoint
 from unwaver.models.engine import cost
 from unwaver.models.fields import Fields
+from unwaver.models.listing import listing
 from unwaver.recipe import ModelSettings
 from unwaver.records import Message, Reply, Request, Sampling
 
@@ -578,6 +582,68 @@ def test_a_proxy_that_can_t_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("ALL_PROXY", "gopher://127.0.0.1:9")
     with pytest.raises(RecipeError, match="ALL_PROXY"):
         Endpoint(settings)
+
+
+NO_PROXIES = (
+    *("http://[::1", "http://[zz]:1", "http://::1:80", "http://127.0.0.1:abc", "http://127.0.0.1:99999", "http://h:-1"),
+    *(
+        "http://",
+        "://x",
+        ":80",
+        "http://a b:1",
+        "http://user:pa ss@h d:1",
+        "ftp://x:1",
+        "socks4://h:1",
+        "http://h:0",
+    ),
+    *("http://%", "http://{}:1", "nonsense://", "https://:443", "http://h:1:2", "http:///path", "socks5://", "\x1b[2J"),
+)
+
+
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "https_proxy", "HTTP_PROXY"])
+@pytest.mark.parametrize("address", NO_PROXIES)
+def test_a_proxy_that_is_none_is_told_in_one_line_with_its_variable(
+    address: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, address)
+    for url in ("http://127.0.0.1:9/v1", "https://llm.example/v1"):
+        with pytest.raises(RecipeError, match="this proxy can't be used: ") as caught:
+            Endpoint(ModelSettings(name="openai:m", base_url=url))
+        assert str(caught.value).startswith(f"{variable}=") and "pa ss" not in str(caught.value)
+    assert listing("https://llm.example/v1").problem
+
+
+@pytest.mark.parametrize(
+    "address", ["", " ", "h", "h:80", "http://h", "https://[::1]:8", "http://u:p@h:1", "http://1.2.3.4:5/"]
+)
+def test_a_proxy_s_address_that_may_be_one_is_taken(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", address)
+    Endpoint(ModelSettings(name="openai:m", base_url="https://llm.example/v1"))
+
+
+@pytest.mark.parametrize("drips", ["head", "body"])
+def test_a_server_that_drips_its_list_holds_nobody(drips: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models_of, "TOTAL", 0.3)
+    let_go = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            line, _ = listening.accept()
+            with line, contextlib.suppress(OSError):
+                line.sendall(
+                    b"HTTP/1.1 200 OK\r\nX: "
+                    if drips == "head"
+                    else b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n{"
+                )
+                while not let_go.wait(0.01):
+                    line.sendall(b" ")
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        found = models_of.listing(f"http://127.0.0.1:{listening.getsockname()[1]}/v1")
+        let_go.set()
+        serving.join()
+    assert found.problem == "no whole answer within 0.3 s" and found.names is None
 
 
 def test_a_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,8 @@ _ALWAYS = frozenset(
 """Words at the end of a field's name, before which anything may stand."""
 _KEYS = frozenset(
     ("x", "my", "api", "auth", "access", "client", "hub", "id", "hf", "key", "keys", "ocp", "apim", "personal",
-     "private", "proxy", "refresh", "security", "service", "session", "subscription", "token", "tokens", "use", "user", "account")
+     "private", "proxy", "refresh", "security", "service", "session", "subscription", "token", "tokens", "use", "user",
+     "account")
 )  # fmt: skip
 """Words that alone make up the name of a key: others have one, too (`pad_token`, `prompt_cache_key`)."""
 CERTAIN = re.compile(
