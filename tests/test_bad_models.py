@@ -13,12 +13,16 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra `train`")
 
+import report_runs
 import tiny
 
-from unwaver import cli
+from unwaver import cli, recipe_file
 from unwaver.errors import RecipeError
+from unwaver.kept import measured
 from unwaver.models import template
-from unwaver.models.loading import load_config, load_tokenizer
+from unwaver.models.loading import load_config, load_tokenizer, load_weights
+from unwaver.store import read_manifest, sealed
+from unwaver.study.steps import plans
 
 pytestmark = pytest.mark.real
 
@@ -79,6 +83,42 @@ def left_out(folder: Path) -> None:
     held = load_file(folder / "model.safetensors")
     held.pop(next(key for key in held if "q_proj" in key))
     save_file(held, folder / "model.safetensors", {"format": "pt"})
+
+
+def put_in(**tensors: Any) -> Callable[[Path], None]:
+    """Further tensors, or other ones; names with `__` for a dot."""
+
+    def change(folder: Path) -> None:
+        import torch
+        from safetensors.torch import load_file, save_file
+
+        held = {
+            **load_file(folder / "model.safetensors"),
+            **{key.replace("__", "."): torch.tensor(one) for key, one in tensors.items()},
+        }
+        save_file(held, folder / "model.safetensors", {"format": "pt"})
+
+    return change
+
+
+def no_number(part: str, value: float, dtype: str = "float32") -> Callable[[Path], None]:
+    """One number of one tensor of the model."""
+
+    def change(folder: Path) -> None:
+        import torch
+        from safetensors.torch import load_file, save_file
+
+        held = {key: one.to(getattr(torch, dtype)) for key, one in load_file(folder / "model.safetensors").items()}
+        held[next(key for key in held if part in key)].view(-1)[-1] = value
+        save_file(held, folder / "model.safetensors", {"format": "pt"})
+
+    return change
+
+
+def another_tokenizer(folder: Path) -> None:
+    """One with a token more than the weights have rows for, which every prompt of the template holds."""
+    words = tiny.tokenizer(tiny.THINKS, ("user", "Hello"))
+    words.save_pretrained(folder)
 
 
 def other_shape(header: dict[str, Any]) -> None:
@@ -196,6 +236,31 @@ FOLDERS: dict[str, tuple[Callable[[Path], None], str]] = {
     "unknown type of model": (settings("config.json", model_type="no-such-model"), "can't be loaded"),
     "a million layers": (settings("config.json", num_hidden_layers=10**6), "num_hidden_layers = 1,000,000"),
     "more layers than weights": (settings("config.json", num_hidden_layers=7), "its weights leave out"),
+    "no layers": (settings("config.json", num_hidden_layers=0), "num_hidden_layers = 0"),
+    "layers below none": (settings("config.json", num_hidden_layers=-1), "num_hidden_layers = -1"),
+    "fewer layers than weights": (
+        settings("config.json", num_hidden_layers=1),
+        "its config.json leaves out what its weights hold: model.layers.1.",
+    ),
+    "a bias that the config leaves out": (
+        put_in(model__layers__0__self_attn__q_proj__bias=[0.0] * 32),
+        "leaves out what its weights hold: model.layers.0.self_attn.q_proj.bias",
+    ),
+    "scales that nobody multiplies by": (
+        put_in(model__layers__0__self_attn__q_proj__weight_scale_inv=[2.0]),
+        "leaves out what its weights hold: model.layers.0.self_attn.q_proj.weight_scale_inv",
+    ),
+    "an unmerged adapter": (
+        put_in(model__layers__0__self_attn__q_proj__lora_A__weight=[2.0]),
+        "leaves out what its weights hold: model.layers.0.self_attn.q_proj.lora_A.weight",
+    ),
+    "weights with NaN": (no_number("q_proj", float("nan")), "no number (NaN or infinity) in model.layers.0"),
+    "weights with infinity": (no_number("norm", float("inf")), "no number (NaN or infinity) in model.layers.0"),
+    "a head with minus infinity": (no_number("lm_head", float("-inf"), "bfloat16"), "infinity) in lm_head.weight"),
+    "an embedding with NaN": (no_number("embed", float("nan"), "float16"), "infinity) in model.embed_tokens.weight"),
+    "an epsilon below nothing": (settings("config.json", rms_norm_eps=-1.0), "its scores are no numbers (NaN)"),
+    "NaN in the config": (settings("config.json", rms_norm_eps=float("nan")), "rms_norm_eps = NaN"),
+    "another model's tokenizer": (another_tokenizer, "its tokenizer gives token 257, and its weights know 257"),
     "a vocabulary without end": (settings("config.json", vocab_size=10**9), "can't be loaded"),
     "no width": (settings("config.json", hidden_size=0), "can't be loaded"),
     "a word for a number": (settings("config.json", num_attention_heads="two"), "can't be loaded"),
@@ -347,7 +412,80 @@ def test_a_conversation_is_rendered_as_the_library_renders_it(
     assert template.render(tokenizer, "x", messages, more, prompted) == wanted
 
 
+def test_what_a_folder_holds_besides_its_model_is_passed_by(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "m")
+    settings("config.json", num_nextn_predict_layers=1)(tmp_path / "m")
+    put_in(
+        visual__blocks__0__attn__qkv__weight=[1.0],
+        model__layers__0__self_attn__rotary_emb__inv_freq=[1.0],
+        model__layers__2__self_attn__q_proj__weight=[1.0],
+        model__mtp__0__proj__weight=[float("nan")],
+    )(tmp_path / "m")
+    assert len(load_weights("x", str(tmp_path / "m")).state_dict()) == 21
+
+
 def test_layers_and_experts_that_models_have_are_taken(whole: Path, tmp_path: Path) -> None:
     shutil.copytree(whole, tmp_path / "m")
     settings("config.json", num_hidden_layers=160, hidden_layer_size=10**5)(tmp_path / "m")
     assert load_config("x", str(tmp_path / "m")).num_hidden_layers == 160
+
+
+def trained(folder: Path, whole: Path) -> Path:
+    """A recipe whose training is finished, with a model of its own, and whose trained student is still to be asked."""
+    recipe, root = folder / "recipe.toml", folder / "runs"
+    recipe.write_text(report_runs.TINY + "max_tokens = 4\n")
+    (plan,) = plans(recipe_file.arms(recipe_file.read_toml(recipe), recipe, {}))
+    assert cli.main(["prompts", str(recipe), "--root", str(root)]) == 0
+    report_runs.finish([plan], root)
+    run = plan.train.directory(root)
+    shutil.copytree(whole, run / "model")
+    manifest = read_manifest(run) or {}
+    weights = {f"model/{path.name}": measured(path) for path in (run / "model").iterdir()}
+    (run / "manifest.json").write_text(json.dumps(sealed(run, {**manifest, "weights": weights})))
+    for step in plan.steps():
+        if step.stage == "evaluate" and "train" in step.inputs:
+            (step.directory(root) / "manifest.json").unlink()
+    return run
+
+
+def flipped(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+CHANGED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a bit of the weights": (lambda folder: flipped(folder / "model.safetensors"), "model.safetensors"),
+    "weights of another": (no_number("q_proj", 0.0), "model.safetensors"),
+    "fewer layers": (settings("config.json", num_hidden_layers=1), "config.json"),
+    "another rotary base": (settings("config.json", rope_theta=7.0), "config.json"),
+    "another end": (settings("generation_config.json", eos_token_id=5), "generation_config.json"),
+    "another template": (content("chat_template.jinja", "{{ messages[0].content }}"), "chat_template.jinja"),
+    "no tokenizer": (gone("tokenizer.json"), "tokenizer.json"),
+    "an adapter put beside": (content("adapter_config.json", "{}"), "adapter_config.json"),
+    "more weights beside": (content("model-00002-of-00002.safetensors", "x"), "model-00002-of-00002.safetensors"),
+}
+
+
+@pytest.mark.parametrize("which", CHANGED)
+def test_a_trained_student_that_is_not_what_was_trained_is_told_before_it_is_asked(
+    which: str, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trained(tmp_path, whole)
+    change, name = CHANGED[which]
+    change(run / "model")
+    words = [str(tmp_path / "recipe.toml"), "--root", str(tmp_path / "runs")]
+    assert cli.main(["verify", str(run)]) == 2
+    assert f"model/{name}: " in capsys.readouterr().out
+    assert cli.main(["evaluate", *words]) == 2
+    assert f"unwaver evaluate: {run}/model/{name}: " in capsys.readouterr().err
+    assert cli.main(["publish", str(run), "--to", "a/b", "--dry-run"]) == 2
+
+
+def test_a_trained_student_that_is_what_was_trained_is_asked(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trained(tmp_path, whole)
+    (run / "model" / "README.md").write_text("A card of my own.")
+    assert cli.main(["evaluate", str(tmp_path / "recipe.toml"), "--root", str(tmp_path / "runs")]) == 0
+    assert cli.main(["verify", str(tmp_path / "runs")]) == 0

@@ -18,6 +18,7 @@ from unwaver.errors import RecipeError
 from unwaver.models.weights import locate
 from unwaver.records import Span
 from unwaver.stages import check
+from unwaver.store import sealed
 from unwaver.training.encode import Encoded, Encoder
 from unwaver.training.settings import machine
 from unwaver.verbs import open_recipe
@@ -201,8 +202,10 @@ def finish_mix(recipe: Path, root: Path, examples: list[Any], arm: int = 0) -> N
     folder = open_recipe(recipe, root, {})[0][arm].mix.directory(root)
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "examples.jsonl", examples)
-    done = {"stage": "mix", "name": "x", "digest": "", "counts": {}, "finished": "2026-01-01T00:00:00Z"}
-    (folder / "manifest.json").write_text(json.dumps(done), encoding="utf-8")
+    mix = open_recipe(recipe, root, {})[0][arm].mix
+    done = {"stage": "mix", "name": "x", "digest": mix.digest, "counts": {}, "finished": "2026-01-01T00:00:00Z"}
+    (folder / "config.json").write_text('{"stage": "mix"}', encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps(sealed(folder, done)), encoding="utf-8")
 
 
 def saved(folder: Path, family: str = "smollm2", **tokenizer: Any) -> Path:

@@ -12,7 +12,7 @@ import pytest
 
 from unwaver import cli
 from unwaver.errors import RecordError, pip_install
-from unwaver.store import disk_errors, read_manifest
+from unwaver.store import disk_errors, read_manifest, sealed
 
 MADE = {"stage": "mix", "name": "x", "digest": "", "counts": {"parts": {}}, "finished": "2026-01-01T00:00:00Z"}
 
@@ -40,11 +40,13 @@ def test_what_can_not_be_is_told_in_one_line(
     (tmp_path / "rows.jsonl").write_text('{"a": 1}\n')
     (tmp_path / "empty.jsonl").write_text("\n")
     (tmp_path / "deep.jsonl").write_text("[" * 100_000)
-    for name, manifest in (("mix", json.dumps(MADE)), ("odd", "[]")):
+    for name in ("mix", "odd"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "manifest.json").write_text(manifest)
     example = '{"prompt": "1", "trace": null, "user": "Hi", "spans": [{"text": "Yes", "trained": true}], "part": "p", "kind": "benign"}'
     (tmp_path / "mix" / "examples.jsonl").write_text(example + "\n")
+    (tmp_path / "mix" / "config.json").write_text('{"stage": "mix"}')
+    (tmp_path / "mix" / "manifest.json").write_text(json.dumps(sealed(tmp_path / "mix", MADE)))
+    (tmp_path / "odd" / "manifest.json").write_text("[]")
     assert cli.main([word.format(folder=tmp_path) for word in words]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"unwaver {words[0]}: ") and told in line

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import json
 import os
 import shutil
@@ -14,13 +15,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 import report_runs
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from unwaver import kept, recipe_file, store
@@ -37,7 +39,7 @@ from unwaver.study.steps import plans
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
-    (folder / "recipe.toml").write_text(report_runs.TINY, encoding="utf-8")
+    (folder / "recipe.toml").write_text(f"{report_runs.TINY}[limits]\nasr = 0.9\n", encoding="utf-8")
     report_runs.finish(_plans(folder), folder / "runs")
     return folder
 
@@ -174,7 +176,148 @@ def test_a_run_under_another_name_and_an_old_one_are_not_called_whole(
     del manifest["files"]
     (other / "manifest.json").write_text(json.dumps(manifest))
     assert main(["verify", str(other)]) == 2
-    assert "can't be told" in capsys.readouterr().out
+    assert "`files` is missing or none" in capsys.readouterr().out
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a JSON value."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield from places(one, (*path, key))
+
+
+def put_at(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """The value with another in one place."""
+    if not path:
+        return new
+    copy = value.copy()
+    copy[path[0]] = put_at(value[path[0]], path[1:], new)
+    return copy
+
+
+def told_of(words: list[str]) -> tuple[int, str]:
+    """Exit code and what was said, of a command that must not raise."""
+    said = io.StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
+        code = main(words)
+    return code, said.getvalue()
+
+
+def readings_of(run: Path) -> list[list[str]]:
+    """The commands that read a run's manifest."""
+    root, recipe = run.parent, run.parent.parent / "recipe.toml"
+    (one, *_) = root.glob("evaluate-*")
+    other = run if run.name.startswith("evaluate") else one
+    told = [["verify", str(root)], ["show", str(run)], ["show", str(root)]]
+    if run.name.startswith("prompts"):
+        return told  # no figure rests on it but through what was made of it
+    return [
+        *told,
+        ["report", str(recipe), "--root", str(root)],
+        ["gate", str(recipe), "--root", str(root)],
+        ["compare", str(recipe), "--root", str(root)],
+        *([["compare", str(one), str(other)]] if other is run else []),
+    ]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_value_in_any_place_of_a_manifest_is_one_line_with_its_file(finished: Path, data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(sorted(finished.glob("runs/*/manifest.json"))))
+    written = path.read_text(encoding="utf-8")
+    was = json.loads(written)
+    other = put_at(was, data.draw(st.sampled_from(sorted(places(was), key=str))), data.draw(JSON))
+    words = data.draw(st.sampled_from(readings_of(path.parent)[:5]))
+    path.write_text(json.dumps(other), encoding="utf-8")
+    try:
+        code, said = told_of(words)
+    finally:
+        path.write_text(written, encoding="utf-8")
+    same = json.dumps(other, sort_keys=True) == json.dumps(was, sort_keys=True)
+    assert (code == 0) if same else (code == 2 and str(path) in said)
+
+
+NONSENSE: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "no files": lambda was: {**was, "files": None},
+    "files a list": lambda was: {**was, "files": []},
+    "a number for a file": lambda was: {**was, "files": dict.fromkeys(was["files"], 7)},
+    "another file": lambda was: {**was, "files": {"other.jsonl": {}}},
+    "weights a list": lambda was: {**was, "weights": [1]},
+    "weights a number": lambda was: {**was, "weights": {"model/a": 3}},
+    "versions a number": lambda was: {**was, "versions": 7},
+    "counts a list": lambda was: {**was, "counts": []},
+    "counts of nothing": lambda was: {**was, "counts": {"other": 1}},
+    "a word for a count": lambda was: {**was, "counts": {"written": "many"}},
+    "seconds a word": lambda was: {**was, "seconds": "long"},
+    "seconds endless": lambda was: {**was, "seconds": float("inf")},
+    "another's digest": lambda was: {**was, "digest": "0" * 20},
+    "another stage": lambda was: {**was, "stage": "serve"},
+    "an escape in a name": lambda was: {**was, "name": "\x1b[2J"},
+    "no seal": lambda was: {key: value for key, value in was.items() if key != "seal"},
+    "a seal of nothing": lambda was: {**was, "seal": None},
+    "deep": lambda was: "[" * 200_000,
+    "deep within": lambda was: json.dumps(was)[:-1] + ', "x": ' + "[" * 200_000,
+    "a number without end": lambda was: json.dumps(was)[:-1] + ', "x": ' + "9" * 5000 + "}",
+    "half a surrogate": lambda was: {**was, "name": "\ud800"},
+    "Latin-1": lambda was: json.dumps({**was, "name": "\u00e9"}, ensure_ascii=False).encode("latin-1"),
+    "zeros": lambda was: bytes(400),
+    "twice": lambda was: json.dumps(was) * 2,
+}
+
+
+@pytest.mark.parametrize("stage", ["evaluate", "judge", "mix", "train", "distil", "overlap", "prompts"])
+@pytest.mark.parametrize("which", NONSENSE)
+def test_nonsense_in_a_manifest_is_one_line_wherever_it_is_read(which: str, stage: str, runs: Path) -> None:
+    path = min(runs.glob(f"{stage}-*/manifest.json"))
+    other = NONSENSE[which](json.loads(path.read_text(encoding="utf-8")))
+    content = other if isinstance(other, bytes) else other if isinstance(other, str) else json.dumps(other)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    for words in readings_of(path.parent):
+        code, said = told_of(words)
+        assert code == 2 and str(path) in said and "\x1b" not in said, words
+        assert words[0] == "verify" or len(said.splitlines()) == 1, said
+
+
+def test_a_run_that_is_another_runs_copy_is_told(runs: Path) -> None:
+    one, other = sorted(runs.glob("prompts-*"))[:2]
+    shutil.rmtree(other)
+    shutil.copytree(one, other)
+    for words in (["report", str(runs.parent / "recipe.toml"), "--root", str(runs)], ["verify", str(runs)]):
+        code, said = told_of(words)
+        assert code == 2 and other.name in said
+
+
+@pytest.mark.parametrize("stage", ["evaluate", "judge", "train"])
+@pytest.mark.parametrize("spoil", [torn, emptied, edited, Path.unlink], ids=lambda one: one.__name__)
+def test_settings_that_are_not_those_a_run_was_made_with_are_told(
+    stage: str, spoil: Callable[[Path], None], runs: Path
+) -> None:
+    path = min(runs.glob(f"{stage}-*/config.json"))
+    spoil(path)
+    for words in readings_of(path.parent):
+        code, said = told_of(words)
+        assert code == 2 and path.parent.name in said and "config.json" in said, words
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"stage": "evaluate", "settings": []}', '{"stage": "evaluate", "inputs": 3}', '{"stage": [1]}', "[" * 200_000],
+)
+def test_nonsense_in_the_settings_of_an_unfinished_run_is_no_traceback(content: str, runs: Path) -> None:
+    path = min(runs.glob("evaluate-*/config.json"))
+    path.with_name("manifest.json").unlink()
+    path.write_text(content)
+    for words in readings_of(path.parent)[:3]:
+        code, said = told_of(words)
+        assert code in (0, 2, 3) and (code != 2 or path.parent.name in said), words
 
 
 def test_verify_needs_a_place_with_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

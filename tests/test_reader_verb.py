@@ -7,9 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from unwaver.cli import main
+from unwaver.errors import RecordError
+from unwaver.judging.local.question import unpacked
 from unwaver.judging.local.reader_file import opened
 from unwaver.judging.readers import local_reader
 from unwaver.records import Prompt, Trace, Verdict, single
@@ -149,3 +154,123 @@ def test_a_recipe_s_own_reader_lies_beside_it(tmp_path: Path) -> None:
     if "[judge]" in path.read_text(encoding="utf-8"):
         pytest.skip("the recipe has judges of its own")
     assert recipe_file.load(tmp_path / "r.toml").judge.refusal == [f"local:{tmp_path / 'mine.npz'}"]
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(a reader's file, its labels)."""
+    folder = tmp_path_factory.mktemp("reader")
+    labels, out = written(folder / "labels.jsonl", rows()), folder / "mine.npz"
+    assert main(["reader", "train", str(labels), "--rubric", "declines", "--part", "answer", "--out", str(out)]) == 0
+    return out, labels
+
+
+def changed(path: Path, out: Path, change: Callable[[dict[str, Any], dict[str, Any]], None]) -> Path:
+    """A reader's file whose arrays or whose text are others."""
+    with np.load(path) as held:
+        arrays = {name: held[name].copy() for name in held}
+    told = json.loads(arrays["told"].tobytes())
+    change(arrays, told)
+    arrays["told"] = np.frombuffer(json.dumps(told).encode(), dtype=np.uint8)
+    np.savez_compressed(out, **arrays)
+    return out
+
+
+NO_NUMBER = {
+    **{
+        f"{name} {value}": lambda arrays, told, name=name, value=value: (
+            arrays[f"declines/{name}"].reshape(-1).__setitem__(0, value)
+        )
+        for name in ("weights", "rarity", "usual")
+        for value in (float("nan"), float("inf"), float("-inf"))
+    },
+    **{
+        f"{name} {value}": lambda arrays, told, name=name, value=value: told["questions"]["declines"].update(
+            {name: value}
+        )
+        for name in ("cue_strength", "length_free", "sharpness", "doubt", "limit")
+        for value in (float("nan"), float("inf"), "many", None, [])
+    },
+    "offset": lambda arrays, told: told["questions"]["declines"].update(offset=[float("nan")]),
+    "labels a number": lambda arrays, told: told["questions"]["declines"].update(labels=7),
+    "labels of one": lambda arrays, told: told["questions"]["declines"].update(labels=["no"]),
+    "labels of lists": lambda arrays, told: told["questions"]["declines"].update(labels=[["no"], ["yes"]]),
+    "card a list": lambda arrays, told: told["questions"]["declines"].update(card=[]),
+    "questions a list": lambda arrays, told: told.update(questions=["declines"]),
+    "questions of numbers": lambda arrays, told: told.update(questions={"declines": 7}),
+    "no about": lambda arrays, told: told.pop("about"),
+    "weights of another shape": lambda arrays, told: arrays.update({"declines/weights": np.zeros((2, 3))}),
+}
+
+
+@pytest.mark.parametrize("which", NO_NUMBER)
+def test_a_reader_that_holds_no_numbers_or_nonsense_is_one_line(
+    which: str, reader: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, labels = reader
+    spoilt = changed(path, tmp_path / "spoilt.npz", NO_NUMBER[which])
+    assert main(["reader", "test", str(spoilt), str(labels), "--rubric", "declines"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"unwaver reader: {spoilt}: not a reader's file")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.floats(0, 1), cut=st.booleans(), bit=st.integers(0, 7))
+def test_a_reader_s_file_that_is_torn_is_told_or_reads_as_before(
+    reader: tuple[Path, Path], at: float, cut: bool, bit: int
+) -> None:
+    data = bytearray(reader[0].read_bytes())
+    place = min(len(data) - 1, int(at * len(data)))
+    data[place] ^= 1 << bit
+    try:
+        unpacked(bytes(data[:place] if cut else data), "mine.npz")
+    except RecordError as error:
+        assert str(error).startswith("mine.npz: ")
+
+
+@pytest.mark.parametrize("label", ["\x1b[2J\x1b]0;owned\x07", "\u202eoN", "\x9b31m", "\u200b", "\ud800", "\U000e0041"])
+def test_a_label_does_not_act_in_a_terminal(label: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = [
+        {**row, "label": label if row["label"] == "no" else "yes", "model": f"m{label}{row['model']}"} for row in rows()
+    ]
+    labels, out = written(tmp_path / "labels.jsonl", made), tmp_path / "mine.npz"
+    for words in (["train", str(labels), "--out", str(out), "--part", "answer"], ["test", str(out), str(labels)]):
+        code = main(["reader", *words, "--rubric", "declines"])
+        said = capsys.readouterr()
+        assert code in (0, 2) and (said.out or said.err)
+        assert not any(char in said.out + said.err for char in label if not char.isalnum() and not char.isascii())
+        assert "\x1b" not in said.out + said.err and "\x07" not in said.out + said.err
+        if code:
+            break
+
+
+@pytest.mark.parametrize("weight", ["NaN", "Infinity", "-Infinity", "0", "-1", "true", '"1"', "null", "[]"])
+def test_a_weight_that_is_none_is_told(weight: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text(f'{{"label": "no", "answer": "x", "weight": {weight}}}\n')
+    argv = [
+        "reader",
+        "train",
+        str(labels),
+        "--rubric",
+        "declines",
+        "--part",
+        "answer",
+        "--out",
+        str(tmp_path / "x.npz"),
+    ]
+    assert main(argv) == 2
+    assert f"{labels}:1: weight: expected a number above 0" in capsys.readouterr().err
+
+
+def test_labels_nested_without_end_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text("[" * 200_000)
+    assert main(["reader", "train", str(labels), "--rubric", "declines", "--out", str(tmp_path / "x.npz")]) == 2
+    assert f"{labels}:1: not a JSON object" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told_with_the_file(reader: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["reader", "train", str(reader[1]), "--rubric", "declines", "--part", "answer", "--out", "/dev/full"]
+    assert main(argv) == 3
+    assert "unwaver reader: /dev/full: no space left on device" in capsys.readouterr().err

@@ -8,7 +8,9 @@ import contextlib
 import gzip
 import io
 import json
+import socket
 import sys
+import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -19,15 +21,17 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from faulty_server import Answer, saying
 
-from unwaver import recipe_file
+from unwaver import keys, recipe_file
 from unwaver.cli import main
 from unwaver.errors import RecipeError, RunError
-from unwaver.keys import ALLOW, is_own, needs_a_yes
+from unwaver.keys import ALLOW, is_own, leads_home, needs_a_yes
 from unwaver.ledger import Ledger
 from unwaver.models import Refused, Transient, client, endpoint
+from unwaver.models import listing as models_of
 from unwaver.models.endpoint import AT_THE_LIMIT, UNCOUNTED, Endpoint
 from unwaver.models.engine import cost
 from unwaver.models.fields import Fields
+from unwaver.models.listing import listing
 from unwaver.recipe import ModelSettings
 from unwaver.records import Message, Reply, Request, Sampling
 
@@ -580,6 +584,68 @@ def test_a_proxy_that_can_t_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> 
         Endpoint(settings)
 
 
+NO_PROXIES = (
+    *("http://[::1", "http://[zz]:1", "http://::1:80", "http://127.0.0.1:abc", "http://127.0.0.1:99999", "http://h:-1"),
+    *(
+        "http://",
+        "://x",
+        ":80",
+        "http://a b:1",
+        "http://user:pa ss@h d:1",
+        "ftp://x:1",
+        "socks4://h:1",
+        "http://h:0",
+    ),
+    *("http://%", "http://{}:1", "nonsense://", "https://:443", "http://h:1:2", "http:///path", "socks5://", "\x1b[2J"),
+)
+
+
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "https_proxy", "HTTP_PROXY"])
+@pytest.mark.parametrize("address", NO_PROXIES)
+def test_a_proxy_that_is_none_is_told_in_one_line_with_its_variable(
+    address: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, address)
+    for url in ("http://127.0.0.1:9/v1", "https://llm.example/v1"):
+        with pytest.raises(RecipeError, match="this proxy can't be used: ") as caught:
+            Endpoint(ModelSettings(name="openai:m", base_url=url))
+        assert str(caught.value).startswith(f"{variable}=") and "pa ss" not in str(caught.value)
+    assert listing("https://llm.example/v1").problem
+
+
+@pytest.mark.parametrize(
+    "address", ["", " ", "h", "h:80", "http://h", "https://[::1]:8", "http://u:p@h:1", "http://1.2.3.4:5/"]
+)
+def test_a_proxy_s_address_that_may_be_one_is_taken(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", address)
+    Endpoint(ModelSettings(name="openai:m", base_url="https://llm.example/v1"))
+
+
+@pytest.mark.parametrize("drips", ["head", "body"])
+def test_a_server_that_drips_its_list_holds_nobody(drips: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models_of, "TOTAL", 0.3)
+    let_go = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            line, _ = listening.accept()
+            with line, contextlib.suppress(OSError):
+                line.sendall(
+                    b"HTTP/1.1 200 OK\r\nX: "
+                    if drips == "head"
+                    else b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n{"
+                )
+                while not let_go.wait(0.01):
+                    line.sendall(b" ")
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        found = models_of.listing(f"http://127.0.0.1:{listening.getsockname()[1]}/v1")
+        let_go.set()
+        serving.join()
+    assert found.problem == "no whole answer within 0.3 s" and found.names is None
+
+
 def test_a_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     proxy = Asked(says(chat(content="by way of the proxy")))
     with saying(proxy) as url:
@@ -731,6 +797,46 @@ def test_in_a_terminal_it_is_asked(
         ("VLLM_API_KEY", "https://gpu.uni.example/v1", True),
         ("AWS_BEARER_TOKEN_BEDROCK", "https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1", True),
         ("AWS_BEARER_TOKEN_BEDROCK", "https://x.s3.amazonaws.com", False),
+        ("MY_MODEL_KEY", "https://gpu.uni.example/v1", True),
+        ("LLM_TOKEN", "https://gpu.uni.example/v1", True),
+        *[
+            (name, "https://gpu.uni.example/v1", False)
+            for name in (
+                *(
+                    "TOKEN",
+                    "KEY",
+                    "API_KEY",
+                    "API_TOKEN",
+                    "ACCESS_TOKEN",
+                    "PASSWORD",
+                    "SECRET",
+                    "MY_KEY",
+                    "PROD_API_KEY",
+                ),
+                *(
+                    "DEV_TOKEN",
+                    "SERVER_KEY",
+                    "HUB_TOKEN",
+                    "PROXY_TOKEN",
+                    "GATEWAY_KEY",
+                    "TOKEN_2",
+                    "_KEY",
+                    "KEY_",
+                    "token",
+                ),
+                *(
+                    "ACCESS_KEY",
+                    "MODEL_PASSWORD",
+                    "LLM_SECRET",
+                    "MODEL_SIGNING_KEY",
+                    "HF_TOKEN",
+                    "GH_TOKEN",
+                    "NPM_TOKEN",
+                ),
+            )
+        ],
+        *[(name, "http://127.0.0.1:8000/v1", True) for name in ("TOKEN", "API_KEY", "MY_KEY", "ACCESS_TOKEN")],
+        *[(name, "http://127.0.0.1:8000/v1", False) for name in ("PASSWORD", "SECRET", "GITHUB_TOKEN", "HOME")],
     ],
 )
 def test_a_vendor_s_key_goes_to_its_vendor(
@@ -755,11 +861,167 @@ def test_a_vendor_s_key_goes_to_its_vendor(
             (host, False)
             for host in ("8.8.8.8", "::ffff:8.8.8.8", "134744072", "0x08080808", "127.1", "2001:4860::8888")
         ],
+        *[(host, True) for host in ("::ffff:10.0.0.1", "::ffff:127.0.0.1", "fd00::7", "fe80::1%eth0", "169.254.1.1")],
+        *[
+            (host, False)
+            for host in (
+                *(
+                    "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+                    "2002:a00:1::1",
+                    "64:ff9b::a00:1",
+                    "::8.8.8.8",
+                    "2001:db8::1",
+                ),
+                *("192.0.2.1", "198.18.0.1", "203.0.113.9", "240.0.0.1", "255.255.255.255", "0.0.0.0", "224.0.0.1"),
+                *("172.15.0.1", "100.128.0.1", "169.253.0.1", "11.0.0.1", "::", "ff02::1", "fec0::1", "fe00::1"),
+            )
+        ],
         *[(host, False) for host in ("localhost.evil.example", "example.com", "172.32.0.1", "")],
     ],
 )
 def test_a_host_of_ones_own(host: str, own: bool) -> None:
     assert is_own(host) == own
+
+
+@pytest.mark.parametrize(
+    ("found", "home"),
+    [
+        (["10.0.0.7"], True),
+        (["fd00::7", "10.0.0.7"], True),
+        ([], True),
+        (["8.8.8.8"], False),
+        (["10.0.0.7", "8.8.8.8"], False),
+        (["::ffff:8.8.8.8"], False),
+        (["2001:0:4136:e378:8000:63bf:3fff:fdd2"], False),
+    ],
+)
+def test_a_name_without_a_dot_is_ones_own_where_its_addresses_are(
+    found: list[str], home: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(keys, "_addresses", lambda host: tuple(found))
+    monkeypatch.setenv("LLM_API_KEY", SECRET_KEY)
+    monkeypatch.delenv(ALLOW, raising=False)
+    assert leads_home("gpu-box") == home
+    assert (needs_a_yes("OPENAI_API_KEY", "https://gpu-box/v1") is None) == home
+    settings = ModelSettings(name="openai:m", base_url="http://gpu-box:8000/v1", key_env="LLM_API_KEY")
+    if home:
+        Endpoint(settings)
+    else:
+        with pytest.raises(RecipeError, match="could be read on the way to gpu-box, whose address is on the internet"):
+            Endpoint(settings)
+
+
+def test_the_addresses_of_a_name_are_looked_up() -> None:
+    assert leads_home("localhost")
+    assert leads_home("no-such-host-here")  # nothing can be sent there
+
+
+def test_no_key_goes_by_a_proxy_on_the_internet_over_plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "_addresses", lambda host: ("10.0.0.7",) if host == "gpu-box" else ())
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert keys.leaks("http://gpu-box/v1") is None
+    monkeypatch.setenv("http_proxy", "http://me:secret@proxy.example:3128")
+    assert keys.leaks("http://gpu-box/v1") == "by the proxy proxy.example"
+    assert keys.leaks("https://gpu-box/v1") is None
+    monkeypatch.setenv("no_proxy", "gpu-box")
+    assert keys.leaks("http://gpu-box/v1") is None
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("http_proxy", "10.0.0.1:3128")
+    assert keys.leaks("http://gpu-box/v1") is None
+
+
+MADE = "sk-made-up-0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *[
+            {name: "x9"}
+            for name in (
+                *(
+                    "api_key",
+                    "apikey",
+                    "apiKey",
+                    "API_KEY",
+                    "X-Api-Key",
+                    "api-key",
+                    "key",
+                    "token",
+                    "authToken",
+                    "bearer",
+                ),
+                *(
+                    "credential",
+                    "credentials",
+                    "secret",
+                    "client_secret",
+                    "clientSecret",
+                    "authorization",
+                    "auth",
+                    "jwt",
+                ),
+                *(
+                    "Proxy-Authorization",
+                    "password",
+                    "db_password",
+                    "passwd",
+                    "pwd",
+                    "cookie",
+                    "Set-Cookie",
+                    "hf_token",
+                ),
+                *("openai_api_key", "openaiApiKey", "Ocp-Apim-Subscription-Key", "access_token", "refresh_token"),
+                *("session_token", "private_key", "bearer_token", "use_auth_token", "aws_secret", "passphrase", "keys"),
+            )
+        ],
+        {"headers": {"Authorization": "x"}},
+        {"a": [{"b": [[{"api_key": "x"}]]}]},
+        {"authorization": ["Bearer x"]},
+        {"headers": [["Authorization", f"Bearer {MADE}"]]},
+        {"headers": [f"Authorization: Bearer {MADE}"]},
+        {"headers": [{"name": "X-Api-Key", "value": "x"}]},
+        {"headers": [{"key": "Authorization", "value": "x"}]},
+        {"whatever": MADE},
+        {"whatever": [MADE]},
+        {"url": f"https://host/{MADE}"},
+    ],
+    ids=str,
+)
+def test_no_key_is_taken_into_a_recipe_under_any_name(body: dict[str, Any]) -> None:
+    for table in ("extra_body", "load"):
+        with pytest.raises(ValueError, match="a key belongs in the environment") as caught:
+            ModelSettings.model_validate({"name": "openai:m", table: body})
+        assert MADE not in caught.value.errors()[0]["msg"]
+
+
+@pytest.mark.parametrize("field", ["name", "alias", "revision", "base_url"])
+def test_no_key_is_taken_into_a_recipe_in_a_name_or_an_address(field: str) -> None:
+    before = {"name": "openai:", "base_url": "https://host/"}.get(field, "")
+    with pytest.raises(ValueError, match="a key belongs in the environment"):
+        ModelSettings.model_validate({"name": "openai:m", field: before + MADE})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"prompt_cache_key": "a", "pad_token": "</s>", "eos_token": "x", "max_tokens": 5, "logit_bias": {"5": 1}},
+        {"token": True, "use_auth_token": False, "secret": "", "api_key": None, "keys": []},
+        {
+            "guided_json": {
+                "properties": {"password": {"type": "string"}, "key": {"type": "string"}},
+                "required": ["key"],
+            }
+        },
+        {"chat_template_kwargs": {"enable_thinking": True}, "cache_key": "x", "tokenizer": "y", "author": "me"},
+        {"code_revision": "0123456789abcdef0123456789abcdef01234567", "model": "hf_transformers_backend"},
+        {"stop": ["Bearer of news"], "metadata": {"name": "value", "value": "name"}, "sort_key": "a", "keyword": "b"},
+    ],
+    ids=str,
+)
+def test_fields_that_are_no_keys_are_passed_through(body: dict[str, Any]) -> None:
+    assert ModelSettings(name="openai:m", extra_body=body).extra_body == body
 
 
 def test_no_key_goes_over_plain_http_to_the_internet() -> None:

@@ -13,7 +13,7 @@ from labels import labels
 
 from unwaver import cli
 from unwaver.records import Trace, Verdict
-from unwaver.store import to_line
+from unwaver.store import sealed, to_line
 from unwaver.study.rows import Row
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07 [bold red]markup[/] \u202eback\u202c \x00"
@@ -48,8 +48,8 @@ def evaluated(
         "seconds": 1.5,
         "finished": "2026-01-01T00:00:00Z",
     }
-    (read / "manifest.json").write_text(json.dumps({**manifest, "stage": "judge", "turn": 0}), encoding="utf-8")
-    (folder / "manifest.json").write_text(json.dumps({**manifest, **more}), encoding="utf-8")
+    for run, fields in ((read, {"stage": "judge", "turn": 0}), (folder, more)):
+        (run / "manifest.json").write_text(json.dumps(sealed(run, {**manifest, **fields})), encoding="utf-8")
     return folder
 
 

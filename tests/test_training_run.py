@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 import pytest
 from training_fixtures import example, make_recipe, make_step, many_examples, save_student
 
-from unwaver.errors import RecipeError, RunError
+from unwaver.errors import RecipeError, RecordError, RunError
 from unwaver.records import Example, Span
 from unwaver.stages import train
 from unwaver.stages.calls import Place
 from unwaver.training import card
 from unwaver.training.batches import plan
+from unwaver.training.fit import _logged
 from unwaver.training.settings import OURS, check
 from unwaver.training.student import load_encoder
 from unwaver.training.work import Work
@@ -392,3 +394,63 @@ def test_the_real_small_model_learns_to_close_its_reasoning(tmp_path: Path) -> N
 
     said = asyncio.run(reply())
     assert said.ending == "stop" and said.text.startswith("<think>\nThe question is about the music.\n</think>\n\n")
+
+
+TORN: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda data: data[: len(data) // 2],
+    "without its end": lambda data: data[:-10],
+    "empty": lambda data: b"",
+    "zeros": lambda data: bytes(len(data)),
+    "no archive": lambda data: b"nothing of the kind",
+    "a byte another": lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:],
+    "a list": lambda data: b"[]",
+}
+
+
+@pytest.mark.parametrize("which", TORN)
+def test_kept_tokens_that_are_torn_are_made_again(
+    which: str, student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = make_recipe(student)
+    make_step(tmp_path, recipe, many_examples(12))
+    source = next(tmp_path.glob("mix-*/examples.jsonl"))
+    rows, proofs, dropped, kept = train._encoded(source, recipe)
+    whole = kept.read_bytes()
+    kept.write_bytes(TORN[which](whole))
+    capsys.readouterr()
+    assert train._encoded(source, recipe) == (rows, proofs, dropped, kept)
+    assert f"train: {kept}: can't be read" in capsys.readouterr().err
+    assert train._encoded(source, recipe)[0] == rows
+    assert "can't be read" not in capsys.readouterr().err
+    assert sorted(path.name for path in kept.parent.glob("*encoded*")) == [kept.name]
+
+
+@pytest.mark.parametrize(
+    "content", ["", '{"safety": {"perplex', "[]", "7", '{"safety": 3}', '{"safety": {"perplexity": "x"}}']
+)
+def test_a_perplexity_that_is_torn_is_measured_again(content: str, student: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(student, {"train.epochs": 0.2})
+    step = make_step(tmp_path, recipe, many_examples(12))
+    folder = step.directory(tmp_path)
+    folder.mkdir()
+    (folder / "perplexity.json").write_text(content)
+    train.run(step, recipe, Place(tmp_path))
+    assert set(json.loads((folder / "manifest.json").read_text())["perplexity"]) == {"benign", "safety"}
+
+
+@pytest.mark.parametrize("content", ["", '{"steps": 3', "[]", "7", "{}", "[" * 200_000])
+def test_what_a_training_left_last_and_is_torn_is_one_line(content: str, student: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(student)
+    step = make_step(tmp_path, recipe, many_examples(12))
+    step.directory(tmp_path).mkdir()
+    (step.directory(tmp_path) / "trained.json").write_text(content)
+    with pytest.raises(RecordError, match=r"trained\.json: .*; delete .* to train again"):
+        train.run(step, recipe, Place(tmp_path))
+
+
+def test_a_log_that_is_torn_behind_its_checkpoint_is_cut_there_and_one_torn_before_is_told(tmp_path: Path) -> None:
+    log, whole = tmp_path / "loss.jsonl", [{"step": n, "loss": 1.0} for n in range(1, 5)]
+    log.write_text("".join(json.dumps(row) + "\n" for row in whole) + '{"step": 5, "lo')
+    assert _logged(log, 4) == whole and _logged(log, 2) == whole[:2]
+    with pytest.raises(RecordError, match=r"loss\.jsonl:5: not JSON"):
+        _logged(log, 5)

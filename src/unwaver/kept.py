@@ -20,22 +20,38 @@ PART = ".part"
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[IO[bytes]]:
+def whole(path: Path, on_disk: bool = False) -> Iterator[IO[bytes]]:
     """A file to be written, which takes its place when it is closed without an error; two writers don't meet.
+
+    `on_disk`: not before its content is on the disk, for what is never looked at again where it is there.
 
     A device or a pipe that bears the name is written to: who is root could put a file in the place of `/dev/null`.
     """
     if path.exists() and not path.is_file():
-        with path.open("wb") as out:
+        with _named(path), path.open("wb") as out:
             yield out
         return
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PART}")
     try:
-        with part.open("wb") as out:
+        with _named(path), part.open("wb") as out:
             yield out
+            if on_disk:
+                out.flush()
+                os.fsync(out.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """A full disk names no file: its error gets the name."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

@@ -2,8 +2,9 @@
 
 Keys come from the environment. A recipe may come from somebody else, and it names both the variable and the host: so
 only variables that are named like the key of a model's server are sent unasked, a vendor's only to that vendor or to a
-host of one's own, and none over plain HTTP to a host on the internet. Anything else needs a yes: in the environment
-(`UNWAVER_ALLOW_KEYS`) or in a terminal. Pure, but for the environment.
+host of one's own, one that says nobody's (`API_KEY`) only to a host of one's own, and none over plain HTTP to a host on
+the internet. Anything else needs a yes: in the environment (`UNWAVER_ALLOW_KEYS`) or in a terminal. Pure, but for the
+environment and, where something is to be sent (`leads_home`), the addresses of a name.
 """
 
 from __future__ import annotations
@@ -11,13 +12,29 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import socket
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-SECRET = re.compile(r"(x-)?((api|auth|access|hub|hf|use_auth)[-_]?)?(key|token|authorization|password|secret)", re.I)
-"""Names of fields that hold a key."""
+_ALWAYS = frozenset(
+    ("authorization", "auth", "bearer", "cookie", "credential", "credentials", "jwt", "passphrase", "passwd",
+     "password", "pwd", "secret", "secrets", "apikey", "authtoken", "accesskey", "accesstoken")
+)  # fmt: skip
+"""Words at the end of a field's name, before which anything may stand."""
+_KEYS = frozenset(
+    ("x", "my", "api", "auth", "access", "client", "hub", "id", "hf", "key", "keys", "ocp", "apim", "personal",
+     "private", "proxy", "refresh", "security", "service", "session", "subscription", "token", "tokens", "use", "user",
+     "account")
+)  # fmt: skip
+"""Words that alone make up the name of a key: others have one, too (`pad_token`, `prompt_cache_key`)."""
+CERTAIN = re.compile(
+    r"\b(sk|pk|hf|gsk|xai|nvapi|pplx|ghp|r8)[-_](?=[\w-]*\d)[\w-]{12,}|\bAIza[\w-]{20,}|\bBearer\s+\S{8,}", re.ASCII
+)
+"""Texts that can be nothing but a key."""
 KEY = re.compile(
-    r"\b(sk|pk|hf|gsk|xai|nvapi|pplx|ghp|r8)[-_][\w-]{12,}|\bAIza[\w-]{20,}|(?=[A-Za-z]*\d)[A-Za-z\d]{24,}"
+    rf"{CERTAIN.pattern}|\b(sk|pk|hf|gsk|xai|nvapi|pplx|ghp|r8)[-_][\w-]{{12,}}|(?=[A-Za-z]*\d)[A-Za-z\d]{{24,}}"
 )
 """Texts that look like a key: they are shown to nobody."""
 
@@ -110,13 +127,16 @@ VENDORS: dict[str, tuple[str, ...]] = {
 """A word in the name of a vendor's variable -> the hosts its key belongs to, with all below them. Hosts below which
 anybody can run a server of their own (clouds, hosted containers) are left out."""
 
-OF_ONES_OWN = frozenset(
-    ("API", "KEY", "TOKEN", "LLM", "VLLM", "SGLANG", "LLAMACPP", "LLAMA", "TGI", "LITELLM", "LMSTUDIO",
-     "LOCALAI", "MODEL", "MODELS", "SERVER", "ENDPOINT", "PROXY", "GATEWAY", "ROUTER", "INFERENCE", "TEACHER",
-     "STUDENT", "JUDGE", "ATTACKER", "GUARD", "READER", "MY", "OUR", "LOCAL", "OWN", "TEST", "DEV", "PROD",
-     "SCRIPTED", "UNWAVER", "AI", "HUB", "2ND", "STUDIO")
+OF_A_MODEL = frozenset(
+    ("LLM", "VLLM", "SGLANG", "LLAMACPP", "LLAMA", "TGI", "LITELLM", "LMSTUDIO", "LOCALAI", "MODEL", "MODELS",
+     "INFERENCE", "TEACHER", "STUDENT", "JUDGE", "ATTACKER", "GUARD", "READER", "SCRIPTED", "UNWAVER", "AI")
 )  # fmt: skip
-"""Words that make up the name of a key for a model's server, a vendor's or one's own."""
+"""Words that say of a key that it is for a model's server."""
+FILLING = frozenset(
+    ("API", "ACCESS", "KEY", "TOKEN", "SERVER", "ENDPOINT", "PROXY", "GATEWAY", "ROUTER", "MY", "OUR", "LOCAL", "OWN",
+     "TEST", "DEV", "PROD", "HUB", "2ND", "STUDIO")
+)  # fmt: skip
+"""Words beside them, which any key may bear."""
 
 EXCEPTIONS: dict[str, tuple[str, ...]] = {
     "AWS_BEARER_TOKEN_BEDROCK": tuple(
@@ -127,14 +147,37 @@ EXCEPTIONS: dict[str, tuple[str, ...]] = {
 """Names that are made otherwise."""
 
 
+def names_a_key(name: str) -> bool:
+    """Whether a field's name is that of a key: `api_key`, `X-Api-Key`, `authToken`, `client_secret`."""
+    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z\d]+|[A-Z]+(?![a-z])", name)]
+    if not words:
+        return False
+    of = {*words} - _KEYS
+    return words[-1] in _ALWAYS or (
+        words[-1] in ("key", "keys", "token", "tokens")
+        and all(word.upper() in VENDORS or word in _ALWAYS for word in of)
+    )
+
+
 def refuse_keys(content: Any, where: str) -> None:
-    """ValueError for a key among settings that are passed through: settings are written into every run."""
-    for name, value in content.items() if isinstance(content, dict) else ():
-        if SECRET.fullmatch(str(name)) and isinstance(value, str) and value:
+    """ValueError for a key among settings that are passed through, however deep: they are written into every run."""
+    if isinstance(content, str) and CERTAIN.search(content):
+        raise ValueError(f"{where}: a key belongs in the environment, as settings are written into every run")
+    inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for name, value in inner:
+        told = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str) and one]
+        titled = names_a_key(str(name)) or _is_titled(content, name)
+        if told and isinstance(content, dict) and titled:
             raise ValueError(
                 f"{where}.{name}: a key belongs in the environment, as settings are written into every run"
             )
         refuse_keys(value, f"{where}.{name}")
+
+
+def _is_titled(content: Any, name: Any) -> bool:
+    """Whether a table is a field by itself, as headers may be written: `{ name = "X-Api-Key", value = "..." }`."""
+    titles = (content.get(title) for title in ("name", "key", "header", "field")) if isinstance(content, dict) else ()
+    return name in ("value", "content") and any(isinstance(title, str) and names_a_key(title) for title in titles)
 
 
 def host_of(address: str) -> str:
@@ -142,16 +185,57 @@ def host_of(address: str) -> str:
     return (urlsplit(address).hostname or "").rstrip(".").lower()
 
 
+OWN = tuple(
+    ipaddress.ip_network(one)
+    for one in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10",
+                "::1/128", "fc00::/7", "fe80::/10")
+)  # fmt: skip
+"""The networks whose packets stay on this machine or at home. What else is called private (Teredo's addresses, those of
+examples and benchmarks, the reserved) is carried over the internet by somebody, or is nobody's."""
+
+
 def is_own(host: str) -> bool:
-    """Whether a host is this machine or on a network of one's own: an address, or a name that the internet lacks."""
+    """Whether a host is this machine or on a network of one's own, as far as it says: an address, or a name that the
+    internet lacks."""
     try:
-        address = ipaddress.ip_address(host)
+        return _is_home(host)
     except ValueError:
-        bare = re.fullmatch(r"[a-z][\w-]*", host) is not None  # a number would be an address, written otherwise
+        bare = (
+            re.fullmatch(r"[a-z][\w-]*", host, re.ASCII) is not None
+        )  # a number would be an address, written otherwise
         return bare or host.endswith((".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc"))
-    address = getattr(address, "ipv4_mapped", None) or address
-    shared = isinstance(address, ipaddress.IPv4Address) and address in ipaddress.ip_network("100.64.0.0/10")
-    return address.is_loopback or address.is_private or address.is_link_local or shared
+
+
+def _is_home(address: str) -> bool:
+    found = ipaddress.ip_address(address.partition("%")[0])
+    found = getattr(found, "ipv4_mapped", None) or found
+    return any(found in network for network in OWN)
+
+
+def leads_home(host: str) -> bool:
+    """Whether a host is one's own by its name and by every address that the name has now; one that has none leads
+    nowhere."""
+    return is_own(host) and all(map(_is_home, _addresses(host)))
+
+
+@cache
+def _addresses(host: str) -> tuple[str, ...]:
+    try:
+        return tuple({str(found[4][0]) for found in socket.getaddrinfo(host, None)})
+    except (OSError, UnicodeError):
+        return ()
+
+
+def leaks(address: str) -> str | None:
+    """Where a key sent to this address could be read on its way; None: nowhere."""
+    host = host_of(address)
+    if urlsplit(address).scheme != "http":
+        return None
+    if not leads_home(host):
+        return f"on the way to {host}, whose address is on the internet"
+    proxy = "" if proxy_bypass(host) else getproxies().get("http", getproxies().get("all", ""))
+    by = host_of(proxy if "://" in proxy else f"http://{proxy}")
+    return None if not by or leads_home(by) else f"by the proxy {by}"
 
 
 def in_the_clear(address: str) -> bool:
@@ -168,13 +252,18 @@ def needs_a_yes(name: str, address: str) -> str | None:
     words = name.upper().split("_")
     vendors = [VENDORS[word] for word in words if word in VENDORS]
     vendors += [EXCEPTIONS[name]] if name in EXCEPTIONS else []
+    theirs = VENDORS.keys() | OF_A_MODEL
     known = name in EXCEPTIONS or (
         words[-1] in ("KEY", "TOKEN", "2", "3")
-        and all(word in VENDORS or word in OF_ONES_OWN or re.fullmatch(r"\d{1,2}|", word) for word in words)
+        and all(word in theirs or word in FILLING or re.fullmatch(r"\d{1,2}|", word) for word in words)
     )
     if not known:
         return f"{name} is not named like the key of a model's server"
+    if leads_home(host):
+        return None
+    if name not in EXCEPTIONS and theirs.isdisjoint(words):
+        return f"{name} doesn't say whose key it is"
     at_home = any(host == home or host.endswith(f".{home}") for homes in vendors for home in homes)
-    if vendors and not at_home and not is_own(host):
+    if vendors and not at_home:
         return f"{name} is named like another vendor's key than {host}'s"
     return None

@@ -13,9 +13,9 @@ def reachable() -> bool:
         return False
     if any(name.lower() == "https_proxy" for name in os.environ):
         return True
-    host = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
     try:
+        host = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
         socket.create_connection((host.hostname or "", host.port or 443), timeout=3.0).close()
-    except OSError:
+    except (OSError, ValueError, OverflowError):  # an endpoint that is no address
         return False
     return True

@@ -67,8 +67,16 @@ def put(path: Path | str) -> None:
         print(visible(text), flush=True)
     else:
         sys.stdout.flush()
-        sys.stdout.buffer.write(os.fsencode(text) + b"\n")
+        sys.stdout.buffer.write(_bytes(text) + b"\n")
         sys.stdout.flush()
+
+
+def _bytes(text: str) -> bytes:
+    """As a path is written; half a surrogate pair, which none has, as a sign."""
+    try:
+        return os.fsencode(text)
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace")
 
 
 def steady() -> None:

@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from unwaver.keys import KEY, host_of, in_the_clear, refuse_keys
+from unwaver.keys import CERTAIN, KEY, host_of, in_the_clear, refuse_keys
 from unwaver.reasoning import AUTO, FAMILIES, Family
 from unwaver.records import Kind, Sampling
 
@@ -237,6 +237,9 @@ class ModelSettings(Settings):
                 f"base_url: the key in {self.key_env} would go to {host_of(self.base_url)} over plain http, readable "
                 "for anybody on the way; expected https, a host of your own network, or no `key_env`"
             )
+        for field in ("name", "alias", "revision", "base_url"):
+            if CERTAIN.search(getattr(self, field) or ""):
+                raise ValueError(f"{field}: a key belongs in the environment (`key_env`), as settings are written down")
         both = sorted({*self.leave_out} & {*self.extra_body})
         if both:
             raise ValueError(f"leave_out: `{both[0]}` is in extra_body as well; expected it in one of them")
@@ -292,7 +295,9 @@ def _is_address(text: str) -> bool:
     try:
         url = urlsplit(text)
         return (
-            url.scheme in ("http", "https") and bool(url.hostname) and not (url.username or url.password or url.query)
+            url.scheme in ("http", "https")
+            and bool(url.hostname)
+            and not (url.username or url.password or url.query or url.fragment)
         )
     except ValueError:
         return False
@@ -514,6 +519,7 @@ class TrainSettings(Settings):
     def _no_key_is_written_down(self) -> TrainSettings:
         refuse_keys(self.sft, "sft")
         refuse_keys(self.dpo, "dpo")
+        refuse_keys(self.lora, "lora")
         return self
 
     @model_validator(mode="after")

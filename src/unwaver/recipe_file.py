@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from unwaver.errors import RecipeError
-from unwaver.keys import KEY, SECRET
+from unwaver.keys import KEY, names_a_key
 from unwaver.progress import say
 from unwaver.recipe import LOCAL, RECORDED, Recipe, Settings
 
@@ -163,7 +163,7 @@ def explain(error: ValidationError, path: Path, settings: type[Settings]) -> lis
             known = _fields_at(problem["loc"][:-1], settings)
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean `{near[0]}`?" if near else f"expected one of {', '.join(sorted(known))}"
-            if "key_env" in known and SECRET.fullmatch(key):
+            if "key_env" in known and names_a_key(key):
                 hint = "a key belongs in the environment; `key_env` names its variable"
             lines.append(f"{path}: {where}: unknown key; {hint}")
         else:

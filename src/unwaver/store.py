@@ -3,7 +3,8 @@
 A `Step` is a stage with its settings and the steps it reads from; its digest names its directory, so the same command
 finds the same directory and a changed setting gets a new one. A `RunDir` is that directory, held by one process at a
 time. `manifest.json` is written last, by atomic rename, when all else is on the disk: it is the proof that the stage
-finished. It holds what each record file was then, and whoever reads one of those later is told where it is otherwise.
+finished. It holds what each record file was then, and a digest of itself; whoever reads one of them later is told where
+it is otherwise.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ TRACES = "traces.jsonl"
 VERDICTS = "verdicts.jsonl"
 ATTEMPTS = "attempts.jsonl"
 EXAMPLES = "examples.jsonl"
+RECORDS = (PROMPTS, TRACES, VERDICTS, ATTEMPTS, EXAMPLES)
 """The record files of a step, by what a line of them is."""
 
 
@@ -66,40 +68,65 @@ class Step:
 
     def manifest(self, root: Path) -> dict[str, Any] | None:
         """What it left when it finished; None: it is owed."""
-        return read_manifest(self.directory(root))
+        found = read_manifest(self.directory(root))
+        if found is not None and found["digest"] != self.digest:
+            raise RecordError(f"{self.directory(root) / MANIFEST}: is another run's ({found['digest']}); {REDO}")
+        return found
 
 
 def read_manifest(directory: Path) -> dict[str, Any] | None:
     """The manifest of a finished step; None where there is none."""
+    path = directory / MANIFEST
     try:
-        content = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError as error:
-        raise RecordError(
-            f"{directory / MANIFEST}: not JSON ({error}); delete this file to do the stage again"
-        ) from None
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path}: not JSON ({error}); {REDO}") from None
     if not isinstance(content, dict):
-        raise RecordError(f"{directory / MANIFEST}: expected an object, got {type(content).__name__}")
+        raise RecordError(f"{path}: expected an object, got {type(content).__name__}; {REDO}")
     for key, kind in _HELD.items():
         if not isinstance(content.get(key), kind):
-            raise RecordError(
-                f"{directory / MANIFEST}: `{key}` is missing or none; delete this file to do the stage again"
-            )
+            raise RecordError(f"{path}: `{key}` is missing or none; {REDO}")
+    if content["seal"] != _seal(content):
+        raise RecordError(f"{path}: its content is not what was written; {REDO}")
+    if (was := content["files"].get(CONFIG)) is not None and (how := changed(directory / CONFIG, was)) is not None:
+        raise RecordError(f"{directory / CONFIG}: {how}; {AGAIN}")
     return content
 
 
-_HELD = {"stage": str, "name": str, "digest": str, "counts": dict, "finished": str}
+CONFIG = "config.json"
+"""What a run began with."""
+
+REDO = "delete this file to do the stage again"
+_HELD = {"stage": str, "name": str, "digest": str, "counts": dict, "finished": str, "files": dict, "seal": str}
 """What every manifest holds."""
 
 
+def _seal(manifest: dict[str, Any]) -> str:
+    """The digest of all else in a manifest: one that was edited or put together by hand is read by nobody."""
+    return digest({key: value for key, value in manifest.items() if key != "seal"})
+
+
+def sealed(directory: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """A manifest with what every record file of its directory is, and its seal."""
+    files = {path.name: measured(path) for path in (directory / CONFIG, *sorted(directory.glob("*.jsonl")))}
+    written = json.loads(json.dumps({**content, "files": files}))  # as it will be read: tuples are lists there
+    return {**written, "seal": _seal(written)}
+
+
 def read_config(directory: Path) -> dict[str, Any]:
-    """What a run began with (`config.json`); empty where that can't be read."""
+    """What a run began with (`config.json`); empty where that can't be read. RecordError for tables that are none."""
     try:
-        found = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    for key in ("settings", "inputs") if "stage" in found else ():
+        if not isinstance(found.get(key, {}), dict):
+            raise RecordError(f"{directory / CONFIG}: `{key}` is no table; give the command again that made this run")
+    return found
 
 
 class RunDir:
@@ -135,9 +162,7 @@ class RunDir:
                 _sweep(path)
                 settings = {"stage": step.stage, "name": step.name, "settings": step.settings}
                 inputs = {key: other.directory(root).name for key, other in step.inputs.items()}
-                write_whole(
-                    path / "config.json", json.dumps({**settings, "inputs": inputs}, indent=1, ensure_ascii=False)
-                )
+                write_whole(path / CONFIG, json.dumps({**settings, "inputs": inputs}, indent=1, ensure_ascii=False))
                 yield run
         finally:
             os.close(lock)
@@ -153,17 +178,17 @@ class RunDir:
 
     def finish(self, counts: dict[str, Any], **more: Any) -> dict[str, Any]:
         """Write the manifest, with what every record file is: from now on the step is done."""
-        manifest = {
+        content = {
             "stage": self.step.stage,
             "name": self.step.name,
             "digest": self.step.digest,
             "counts": counts,
             **more,
-            "files": {path.name: measured(path) for path in sorted(self.path.glob("*.jsonl"))},
             "seconds": round(time.monotonic() - self.started, 2),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "versions": versions(),
         }
+        manifest = sealed(self.path, content)
         write_last(self.path / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
         return manifest
 
@@ -283,11 +308,20 @@ def _prove(path: Path) -> None:
 @lru_cache(maxsize=4096)
 def _otherwise(path: Path, *state: int) -> str | None:
     """How a record file of a finished step is otherwise than it was; looked at once for the same `state`."""
+    if not is_run(path.parent):
+        return None
     try:
-        was = json.loads(path.with_name(MANIFEST).read_text(encoding="utf-8"))["files"][path.name]
-    except (OSError, ValueError, LookupError, TypeError):
-        return None  # no manifest of ours, or none that knows this file
-    return None if (how := changed(path, was)) is None else f"{path}: {how}; {AGAIN}"
+        files = (read_manifest(path.parent) or {}).get("files", {})
+    except RecordError as error:
+        return str(error)
+    if path.name not in files:
+        return f"{path}: nobody wrote it when the stage finished; {AGAIN}" if path.name in RECORDS else None
+    return None if (how := changed(path, files[path.name])) is None else f"{path}: {how}; {AGAIN}"
+
+
+def is_run(directory: Path) -> bool:
+    """Whether a folder is a run's, even where one of its files is torn: others have a `manifest.json`, too."""
+    return any(b'"stage"' in path.read_bytes() for name in (CONFIG, MANIFEST) if (path := directory / name).is_file())
 
 
 AGAIN = (

@@ -227,6 +227,10 @@ def _key(settings: ModelSettings, address: str) -> str:
         )
     if not (key.isascii() and key.isprintable()):
         raise RecipeError(f"{settings.name}: the key in {name} holds characters that no key has; copy it again")
+    if where := keys.leaks(address):
+        raise RecipeError(
+            f"{settings.name}: the key in {name} would go over plain http and could be read {where}; expected https"
+        )
     host = keys.host_of(address)
     why = keys.needs_a_yes(name, address)
     if why and not _yes(name, host, why):

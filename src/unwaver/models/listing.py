@@ -6,6 +6,7 @@ One GET of `BASE_URL/models` without a key; what needs one is not looked at. Not
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import dataclass
 
 SHOWN = 8
@@ -13,6 +14,9 @@ SHOWN = 8
 LONGEST = 4 * 2**20
 """Bytes of a server's list of models that are read."""
 SECONDS = 5
+"""How long it may be silent."""
+TOTAL = 10
+"""How long all of it may take: a server that sends a byte now and then would hold the command."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,14 @@ class Listing:
 
 def listing(base_url: str) -> Listing:
     """Ask a server for its list."""
+    found: list[Listing] = []
+    asking = threading.Thread(target=lambda: found.append(_asked(base_url)), daemon=True)
+    asking.start()
+    asking.join(TOTAL)
+    return found[0] if found else Listing(f"no whole answer within {TOTAL} s")
+
+
+def _asked(base_url: str) -> Listing:
     import httpx2
 
     url = base_url.rstrip("/") + "/models"
@@ -45,8 +57,8 @@ def listing(base_url: str) -> Listing:
                 begun += piece
                 if len(begun) > LONGEST:
                     break
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, ImportError) as error:
-        return Listing(str(error) or type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - an address, a proxy or an answer may be wrong in any way
+        return Listing(" ".join(str(error).split())[:300] or type(error).__name__)
     return Listing("", answer.status_code, _names(begun) if answer.status_code == 200 else None)
 
 

@@ -7,7 +7,9 @@ Weights that leave a part of the model out are refused: the libraries would draw
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +20,8 @@ from unwaver.errors import RecipeError, UnwaverError
 LAYERS = 2_000
 """More layers than any model has; a million of them keep a library busy for hours before it looks at the weights."""
 EXPERTS = 100_000
+COUNTED = ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size", "n_layer", "n_embd", "n_head")
+"""What no model has none of."""
 
 
 @contextmanager
@@ -93,7 +97,7 @@ def load_weights(name: str, path: str, revision: str | None = None, **options: A
         model, found = auto.from_pretrained(
             path, revision=revision, **{"use_safetensors": True, **options}, output_loading_info=True
         )
-    check_whole(name, found)
+    check_whole(name, found, model)
     return model
 
 
@@ -114,14 +118,69 @@ def load_stops(name: str, path: str, revision: str | None) -> frozenset[int]:
         raise RecipeError(f"{name}: can't be loaded: its generation_config.json: {error}") from None
 
 
-def check_whole(name: str, found: dict[str, Any]) -> None:
-    """RecipeError where the weights that were found (`output_loading_info`) are not the model's, or not all."""
+def check_whole(name: str, found: dict[str, Any], model: Any) -> None:
+    """RecipeError where the weights that were found (`output_loading_info`) are not the model's, not all, or no
+    numbers, and where the configuration leaves out a part of them."""
     if _sharded():  # the first process alone reads the files, and the others miss everything
         return
-    for what, sentence in (("missing_keys", "leave out"), ("mismatched_keys", "are of another shape in")):
-        if keys := sorted(map(str, found.get(what) or ())):
-            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-            raise RecipeError(f"{name}: can't be loaded: its weights {sentence} {', '.join(keys[:3])}{more}")
+    extra = _left_out(found.get("unexpected_keys") or (), model)
+    for keys, sentence in (
+        (found.get("missing_keys"), "its weights leave out"),
+        (found.get("mismatched_keys"), "its weights are of another shape in"),
+        (extra, "its config.json leaves out what its weights hold:"),
+        (_no_numbers(model), "its weights hold what is no number (NaN or infinity) in"),
+    ):
+        if told := sorted(map(str, keys or ())):
+            more = f" and {len(told) - 3} more" if len(told) > 3 else ""
+            raise RecipeError(f"{name}: can't be loaded: {sentence} {', '.join(told[:3])}{more}")
+
+
+def _left_out(keys: Iterable[str], model: Any) -> list[str]:
+    """Of weights that the model has no place for, those of one more of its layers, and those of a module it has.
+
+    What else there is (an encoder for images, a head that predicts further tokens) is another model's part.
+    """
+    here = {_NUMBER.sub("#", key) for key in model.state_dict()}
+    config = model.config.get_text_config()
+    layers = getattr(config, "num_hidden_layers", 0)
+    further = range(layers, layers + (getattr(config, FURTHER, None) or 0))
+    modules = {path for path, module in model.named_modules() if getattr(module, "weight", None) is not None}
+    quantised = getattr(model, "hf_quantizer", None) is not None  # it brings tensors of its own
+
+    def is_left_out(key: str) -> bool:
+        above = key.split(".")
+        if any(number in map(str, further) for number in above):
+            return False
+        inside = any(".".join(above[:end]) in modules for end in range(1, len(above)))
+        return _NUMBER.sub("#", key) in here or (inside and (above[-1] == "bias" or not quantised))
+
+    return [key for key in keys if is_left_out(key)]
+
+
+_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+FURTHER = "num_nextn_predict_layers"
+"""What a configuration calls layers behind the last that predict further tokens; nobody here loads them."""
+
+
+def _no_numbers(model: Any) -> Iterator[str]:
+    """The names of weights that hold what is no number."""
+    import torch
+
+    for key, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and tensor.numel() and tensor.device.type != "meta":
+            held = tensor if tensor.element_size() > 1 else tensor.to(torch.bfloat16)
+            if not torch.stack(held.aminmax()).isfinite().all():
+                yield key
+
+
+def check_tokens(name: str, model: Any, ids: Iterable[int]) -> None:
+    """RecipeError for token ids that the model has no embedding of: its tokenizer is another model's."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    if (most := max(ids, default=0)) >= rows:
+        raise RecipeError(
+            f"{name}: its tokenizer gives token {most:,}, and its weights know {rows:,}; expected the tokenizer.json "
+            "and config.json of one model"
+        )
 
 
 def _sharded() -> bool:
@@ -134,8 +193,12 @@ def _check_sizes(name: str, config: dict[str, Any]) -> None:
     for key, value in config.items():
         if isinstance(value, dict):
             _check_sizes(name, value)
+        if isinstance(value, float) and math.isnan(value):  # infinity is some models' way to say that there is no limit
+            raise RecipeError(f"{name}: can't be loaded: its config.json has {key} = NaN; expected a number")
         if not isinstance(value, int):
             continue
+        if key in COUNTED and value < 1:
+            raise RecipeError(f"{name}: can't be loaded: its config.json has {key} = {value}; expected 1 or more")
         most = LAYERS if "layer" in key or "depth" in key else EXPERTS if "expert" in key else None
         if most is not None and value > most and not key.endswith(("_id", "_size", "_dim")):
             raise RecipeError(f"{name}: can't be loaded: its config.json has {key} = {value:,}; no model has so many")

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from unwaver.errors import RecipeError, RunError, pip_install
-from unwaver.models.loading import load_stops, load_weights, loading
+from unwaver.models.loading import check_tokens, load_stops, load_weights, loading
 from unwaver.models.prompter import Prompter
 from unwaver.models.steering import steer
 from unwaver.models.vllm_door import TELL_EVERY, Vllm
@@ -198,6 +198,7 @@ class _Transformers:
         from transformers import LogitsProcessorList, StoppingCriteriaList
 
         rendered = [self._prompter.render(request) for request in requests]
+        check_tokens(self._prompter.settings.name, self._model, (id_ for ids, _ in rendered for id_ in ids))
         longest = max(len(ids) for ids, _ in rendered)
         pad = self._prompter.tokenizer.pad_token_id
         device = self._model.device
@@ -232,7 +233,7 @@ class _Transformers:
                     attention_mask=mask,
                     past_key_values=cache,
                     max_new_tokens=sampling.max_tokens - (begun - longest),
-                    logits_processor=LogitsProcessorList(noise),
+                    logits_processor=LogitsProcessorList([_Numbers(self._prompter.settings.name), *noise]),
                     stopping_criteria=StoppingCriteriaList([_HalfEnded(begun, ends, tell)]),
                     return_dict_in_generate=True,
                 )
@@ -270,6 +271,21 @@ class _HalfEnded:
         done = int(ended.sum())
         self._tell(input_ids.shape[1], len(ended) - done)
         return torch.full_like(ended, 2 * done >= len(ended))
+
+
+class _Numbers:
+    """RecipeError where a model's scores are none: the arg max of what is no number is always the same token."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        if scores.amax().isnan():
+            raise RecipeError(
+                f"{self._name}: its scores are no numbers (NaN): a number in its config.json is wrong, or its type "
+                'is too narrow; try load.dtype = "float32"'
+            )
+        return scores
 
 
 class _SeededNoise:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from unwaver.errors import RecipeError
-from unwaver.models.loading import load_weights
+from unwaver.models.loading import check_tokens, load_weights
 from unwaver.models.local import best_dtype
 from unwaver.models.prompter import Prompter
 from unwaver.models.steering import States, layers, watched
@@ -74,9 +74,12 @@ def _states(
     with torch.inference_mode(), watched(model, at) as seen, bar(what, len(items)) as progress:
         for item in items:
             ids, start = tokens(prompter, item)
+            check_tokens(settings.name, model, ids)
             model(input_ids=torch.tensor([ids], device=model.device), use_cache=False)
             rows.append(seen.pop()[0, start:].float().mean(0).cpu().numpy())
             progress.advance()
+    if not np.isfinite(rows).all():
+        raise RecipeError(f"{settings.name}: its states are no numbers (NaN); a number in its config.json is wrong")
     return np.stack(rows), at
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unwaver.errors import RecipeError
+from unwaver.kept import write_whole
 from unwaver.recipe import SteeringSettings
 
 VERSION = 1
@@ -55,10 +56,10 @@ class Directions:
 
     def write(self, path: Path) -> None:
         """Write the file, with its card inside."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         told = {"names": self.names, "layer": self.layer, "version": VERSION, **self.card}
-        save_file({"safe": self.safe, "unsafe": self.unsafe}, path, {"unwaver.steering": json.dumps(told)})
+        write_whole(path, save({"safe": self.safe, "unsafe": self.unsafe}, {"unwaver.steering": json.dumps(told)}))
 
 
 def read(path: Path) -> Directions:

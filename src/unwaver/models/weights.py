@@ -17,13 +17,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from unwaver.errors import RecipeError
+from unwaver.errors import RecipeError, RecordError
 from unwaver.kept import measured, settle, write_whole
 from unwaver.models.loading import check_whole, loading, without_bars
 from unwaver.models.portable import make_portable
 from unwaver.online import reachable
 from unwaver.progress import say
-from unwaver.store import disk_errors
+from unwaver.store import disk_errors, read_manifest
 
 PACKAGE = "package:"
 
@@ -140,6 +140,37 @@ def content(path: Path) -> str:
     return found
 
 
+def weights_there(run: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """What the files of a finished training's model were; empty where its weights are away, which saves disk."""
+    was: dict[str, Any] = manifest.get("weights", {})
+    there = any(name.endswith(".safetensors") and (run / name).exists() for name in was)
+    return was if there else {}
+
+
+def strays(run: Path, manifest: dict[str, Any]) -> list[str]:
+    """Files in a finished training's model that it did not write and that a library would read."""
+    was = weights_there(run, manifest)
+    found = (str(path.relative_to(run)) for path in (run / "model").rglob("*") if path.suffix in READ) if was else ()
+    return sorted(set(found) - set(was))
+
+
+READ = (".safetensors", ".json", ".jinja", ".model", ".txt", ".py", ".bin")
+"""What the names of a model's files end in."""
+
+
+def prove_weights(run: Path) -> None:
+    """RecordError where a trained model is not what its training left; without a manifest nobody can tell."""
+    manifest = read_manifest(run) or {}
+    was = weights_there(run, manifest)
+    for name, one in was.items():
+        path = run / name
+        if not path.is_file() or content(path) != one["blake2b"]:
+            how = "its content is not what the training wrote" if path.is_file() else "is gone"
+            raise RecordError(f"{path}: {how}; copy the run again, or delete {run} to train again")
+    for name in strays(run, manifest):
+        raise RecordError(f"{run / name}: the training did not write it; move it away, or delete {run} to train again")
+
+
 def _state(path: Path) -> list[int]:
     """What is another when a file was written again; of these, nobody can set the time of change (ctime) back."""
     stat = path.stat()
@@ -163,7 +194,7 @@ def _converted(gguf: Path) -> Path:
         model, found = auto.from_pretrained(
             str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32, output_loading_info=True
         )
-    check_whole(gguf.name, found)
+    check_whole(gguf.name, found, model)
     # Once its numbers are plain floats the model is no longer quantised; saving refuses while it claims to be.
     model.hf_quantizer = None
     model.is_quantized = False

@@ -11,6 +11,7 @@ import tempfile
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -61,7 +62,7 @@ def _github(home: Home, file: str) -> Iterator[tuple[str, Row]]:
         try:
             with urllib.request.urlopen(address, timeout=TIMEOUT) as answer:  # noqa: S310 - RAW is https
                 copy.write_bytes(answer.read())
-        except OSError as error:
+        except (OSError, ValueError, HTTPException) as error:  # a proxy's address may be none
             raise _unreachable(home, error) from None
         for number, (_, row) in enumerate(files.rows(copy), 1):
             yield f"{home.id}/{file}:{number}", row

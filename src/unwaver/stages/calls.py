@@ -15,6 +15,7 @@ from unwaver.errors import RecipeError, RunError
 from unwaver.ledger import Ledger
 from unwaver.models import Model, open_model
 from unwaver.models.engine import Engine, Tally, summary
+from unwaver.models.weights import prove_weights
 from unwaver.progress import Bar, bar, say
 from unwaver.reasoning import headless, trace
 from unwaver.reasoning.splitting import ELEMENT
@@ -327,6 +328,7 @@ def student_of(step: Step, recipe: Recipe, place: Place) -> ModelSettings:
         raise RunError(
             f"{folder}: the trained student isn't there; delete {train.directory(place.root)} and train again"
         )
+    prove_weights(train.directory(place.root))
     door = student.door if student.door in ("hf", "vllm") else "hf"
     update = {
         "name": f"{door}:{folder.resolve()}",

@@ -12,10 +12,12 @@ import hashlib
 import json
 import math
 import os
+import zlib
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from unwaver import progress, sources
 from unwaver.errors import RecordError
@@ -59,7 +61,7 @@ def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
         _write_proofs(folder, proofs, recipe)
         if not (folder / TRAINED).is_file():
             launch.start(folder, recipe.train, run_dir.lock)
-        facts: dict[str, Any] = json.loads((folder / TRAINED).read_text(encoding="utf-8"))
+        facts = _trained(folder)
         _prove_log(folder, facts.pop("log", None))
         if recipe.train.adapters:
             from unwaver.training.merge import merge
@@ -74,8 +76,20 @@ def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
         }
         more = {"global_batch": recipe.train.global_batch, **facts}
         _write_cards(folder, recipe, counts, more, steps)
-        weights = {str(path.relative_to(folder)): measured(path) for path in sorted(folder.glob("model/*.safetensors"))}
+        files = [path for path in sorted(folder.glob("model/**/*")) if path.is_file() and path.name != "README.md"]
+        weights = {str(path.relative_to(folder)): measured(path) for path in files}
         return run_dir.finish(counts, weights=weights, **more)
+
+
+def _trained(folder: Path) -> dict[str, Any]:
+    """What the processes left when the weights were there."""
+    try:
+        found = json.loads((folder / TRAINED).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{folder / TRAINED}: not JSON ({error}); delete {folder} to train again") from None
+    if not isinstance(found, dict) or "steps" not in found:
+        raise RecordError(f"{folder / TRAINED}: not what a training leaves; delete {folder} to train again")
+    return found
 
 
 def _enough(settings: TrainSettings, steps: int, examples: int) -> TrainSettings:
@@ -120,12 +134,21 @@ def _encoded(source: Path, recipe: Recipe) -> tuple[list[Encoded], list[Proof], 
         ]
     )
     kept = source.with_name(f"encoded-{key[:16]}.npz")
-    if kept.is_file():
-        about = json.loads(load_about(kept))
-        return load_rows(kept), [Proof(**proof) for proof in about["proofs"]], Counter(about["dropped"]), kept
+    if kept.is_file() and (found := _read(kept)) is not None:
+        return *found, kept
     rows, proofs, dropped = choose(list(read_records(source, Example)), encoder, recipe)
     save_rows(kept, rows, json.dumps({"proofs": [asdict(proof) for proof in proofs], "dropped": dropped}))
     return rows, proofs, dropped, kept
+
+
+def _read(kept: Path) -> tuple[list[Encoded], list[Proof], Counter[str]] | None:
+    """What is kept; None where the file is torn, and is made again."""
+    try:
+        about = json.loads(load_about(kept))
+        return load_rows(kept), [Proof(**proof) for proof in about["proofs"]], Counter(about["dropped"])
+    except (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile, zlib.error) as error:
+        progress.say(f"train: {kept}: can't be read ({error}), and is made again")
+        return None
 
 
 def _write_proofs(folder: Path, proofs: list[Proof], recipe: Recipe) -> None:

@@ -26,11 +26,12 @@ import torch
 from transformers import AutoTokenizer, TrainerCallback
 
 from unwaver import progress
-from unwaver.errors import RunError
+from unwaver.errors import RecordError, RunError
 from unwaver.kept import measured, settle, write_last, write_whole
+from unwaver.models.loading import check_tokens
 from unwaver.models.portable import make_portable, take_after
 from unwaver.models.weights import locate
-from unwaver.store import disk_errors, read_rows, to_line
+from unwaver.store import disk_errors, parse_row, read_lines, to_line
 from unwaver.training import attention, heap, settings
 from unwaver.training.batches import Plan
 from unwaver.training.encode import Encoded
@@ -68,7 +69,7 @@ class _Keeper(TrainerCallback):
     def rewind(self, step: int) -> None:
         """Cut `loss.jsonl` back to a step, from which training goes on."""
         path = self.folder / LOSS
-        kept = [row for _, row in read_rows(path) if row["step"] <= step] if path.is_file() and step else []
+        kept = _logged(path, step) if path.is_file() and step else []
         self.before = max((row["seconds"] for row in kept if "seconds" in row), default=0.0)
         write_whole(path, "".join(to_line(row) for row in kept))
 
@@ -122,13 +123,14 @@ class _Keeper(TrainerCallback):
     def _probe(self, state: Any) -> None:
         """The student's perplexity by part, measured once and before the first step."""
         path = self.folder / "perplexity.json"
-        if path.is_file():
-            self.perplexity = json.loads(path.read_text(encoding="utf-8"))
-        elif self.work.probed and self.work.train.perplexity and state.global_step == 0:
+        self.perplexity = _measured_before(path)
+        if self.perplexity is not None:
+            return
+        if self.work.probed and self.work.train.perplexity and state.global_step == 0:
             found = self.trainer.part_losses(self.work.probed, "perplexity")
             self.perplexity = {part: {"perplexity": math.exp(entry["loss"]), **entry} for part, entry in found.items()}
             if state.is_world_process_zero:
-                write_whole(path, json.dumps(self.perplexity, indent=1))
+                write_last(path, json.dumps(self.perplexity, indent=1))
 
     def _measure(self, state: Any) -> None:
         step = state.global_step
@@ -140,6 +142,30 @@ class _Keeper(TrainerCallback):
         if state.is_world_process_zero:
             with (self.folder / LOSS).open("a", encoding="utf-8") as out:
                 out.write(to_line(row))
+
+
+def _measured_before(path: Path) -> dict[str, Any] | None:
+    """The perplexities in a file; None where there is none, or it is torn."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {part: {**entry, "perplexity": float(entry["perplexity"])} for part, entry in found.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def _logged(path: Path, step: int) -> list[dict[str, Any]]:
+    """The rows of a log up to a step; RecordError where it is torn before that one. What is torn behind it is cut."""
+    kept = []
+    for number, _, line in read_lines(path):
+        try:
+            row = parse_row(line, f"{path}:{number}")
+        except RecordError:
+            if kept and kept[-1]["step"] == step:
+                break
+            raise
+        if row.get("step", step + 1) <= step:
+            kept.append(row)
+    return kept
 
 
 def fit(folder: Path) -> None:
@@ -203,6 +229,7 @@ def _trainer(work: Work, rows: Sequence[Encoded], the_plan: Plan, **kwargs: Any)
     """Of examples, or of pairs; then with the student once more as the reference, unless adapters can be left out."""
     student, train = work.student, work.train
     kwargs["model"] = settings.load_student(student, train)
+    check_tokens(student.name, kwargs["model"], (max(row.input_ids) for row in rows))
     kwargs["processing_class"] = AutoTokenizer.from_pretrained(locate(student.target), revision=student.revision)
     if train.method != "dpo":
         return SpanTrainer(rows, the_plan, **kwargs)

@@ -6,7 +6,6 @@ are written by the stage before any process starts and read by each of them.
 
 from __future__ import annotations
 
-import os
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from unwaver.kept import write_whole
+from unwaver.kept import whole, write_whole
 from unwaver.recipe import ModelSettings, TrainSettings
 from unwaver.training.batches import Plan, plan
 from unwaver.training.encode import Encoded
@@ -64,20 +63,19 @@ class Work(BaseModel):
 
 def save_rows(path: Path, rows: Sequence[Encoded], about: str) -> None:
     """Encoded examples, and a text about them, as one file of plain arrays."""
-    part = path.with_name(f"part-{os.getpid()}-{path.name}")  # several runs may share a mix, at the same time too
     rejected = [row.rejected for row in rows if row.rejected is not None]
     pairs = {f"rejected_{name}": values for name, values in _arrays(rejected).items()} if rejected else {}
-    np.savez(
-        part,
-        **_arrays(rows),
-        **pairs,
-        prompt_tokens=np.asarray([row.prompt_tokens for row in rows]),
-        part=np.asarray([row.part for row in rows], dtype=np.str_),
-        kind=np.asarray([row.kind for row in rows], dtype=np.str_),
-        paired=np.asarray([row.rejected is not None for row in rows], dtype=bool),
-        about=np.asarray(about, dtype=np.str_),
-    )
-    part.replace(path)
+    with whole(path, on_disk=True) as out:  # several runs may share a mix, at the same time too
+        np.savez(
+            out,
+            **_arrays(rows),
+            **pairs,
+            prompt_tokens=np.asarray([row.prompt_tokens for row in rows]),
+            part=np.asarray([row.part for row in rows], dtype=np.str_),
+            kind=np.asarray([row.kind for row in rows], dtype=np.str_),
+            paired=np.asarray([row.rejected is not None for row in rows], dtype=bool),
+            about=np.asarray(about, dtype=np.str_),
+        )
 
 
 def _arrays(rows: Sequence[Encoded]) -> dict[str, Any]:

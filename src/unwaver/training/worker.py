@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from unwaver.errors import RunError, UnwaverError
-from unwaver.progress import quiet
+from unwaver.progress import quiet, say
 from unwaver.training.launch import held
 from unwaver.training.work import Work
 
@@ -25,7 +25,7 @@ def main(folder: Path) -> int:
         fit(folder)
     except UnwaverError as error:
         if os.environ.get("RANK", "0") == "0":
-            print(error, file=sys.stderr, flush=True)
+            say(str(error))
         return error.exit_code
     return 0
 

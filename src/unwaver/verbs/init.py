@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import EXIT_DONE, RecipeError, pip_install
+from unwaver.kept import write_whole
 from unwaver.printer import put
 from unwaver.progress import say
 
@@ -57,10 +58,10 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
         _ask(arguments)
     text = _drafted(arguments)
     if arguments.show:
-        sys.stdout.write(text)
+        put(text.rstrip("\n"))
         return EXIT_DONE
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text, encoding="utf-8")
+    write_whole(target, text)
     put(target)
     say(f"next: unwaver check {target}   (and then: unwaver run {target})")
     return EXIT_DONE

@@ -17,6 +17,8 @@ from typing import Any
 from unwaver.errors import EXIT_DONE, RecipeError, RecordError
 from unwaver.judging.local.fitting import Labelled
 from unwaver.judging.local.question import Part
+from unwaver.kept import write_whole
+from unwaver.printer import console
 from unwaver.progress import say
 
 PARTS: dict[str, Part] = {"refusal": "answer", "harm_answer": "answer"}
@@ -54,8 +56,8 @@ def _train(arguments: argparse.Namespace) -> int:
     card = {"trained_on": cards(tables.rows), "held_out": summary(held, tables.rows, labels), "language": "English"}
     about = {"trained_by": "unwaver reader train", "texts": sorted({_mark(row.text) for row in rows})}
     content = packed({arguments.rubric: _with_card(fit, card)}, about)
-    arguments.out.write_bytes(content)
-    print(json.dumps(card, indent=2, ensure_ascii=False))
+    write_whole(arguments.out, content)
+    console().print(json.dumps(card, indent=2, ensure_ascii=False))
     say(f"reader: {arguments.out} ({len(content):,} bytes); use it as local:{arguments.out}")
     return EXIT_DONE
 
@@ -119,7 +121,7 @@ def _test(arguments: argparse.Namespace) -> int:
             "agreement": round(float((truth == said).mean()), 3) if scored else None,
             "kappa": kappa(truth, said, len(question.labels)),
         }
-    print(json.dumps(told, indent=2, ensure_ascii=False))
+    console().print(json.dumps(told, indent=2, ensure_ascii=False))
     return EXIT_DONE
 
 
@@ -143,13 +145,13 @@ def labelled(path: Path, part: Part, rubric: str) -> Iterator[Labelled]:
 def _row(line: str, where: str, part: Part, origin: str) -> Labelled:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"{where}: not a JSON object ({error})") from None
     if not isinstance(row, dict) or not isinstance(row.get("label"), str) or not isinstance(row.get(part), str):
         raise RecordError(f"{where}: expected an object with the texts `label` and `{part}`")
     prompts = [row[key] for key in ("prompt", "behaviour") if isinstance(row.get(key), str)] or [where]
     weight = row.get("weight", 1.0)
-    if not isinstance(weight, int | float) or weight <= 0:
+    if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 < weight < float("inf"):
         raise RecordError(f"{where}: weight: expected a number above 0")
     keys = frozenset(text.strip().lower() for text in prompts)
     return Labelled(row[part], row["label"], str(row.get("model") or ""), keys, origin, float(weight))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from unwaver.errors import EXIT_DONE, RecipeError
-from unwaver.store import parse_row, read_manifest, read_records, read_rows
+from unwaver.store import CONFIG, MANIFEST, is_run, parse_row, read_manifest, read_records, read_rows
 from unwaver.verbs.named import named
 
 if TYPE_CHECKING:
@@ -67,20 +67,23 @@ def _directory(path: Path, console: Console) -> None:
     from unwaver.printer import show_table
     from unwaver.report.terminal import mapping
 
-    if (path / "config.json").is_file() and "stage" in _config(path):
+    if is_run(path):
         manifest = read_manifest(path)
         console.print(mapping(manifest or {"not finished": "the command that began it goes on with it"}))
         console.print(mapping({"settings": _config(path)}))
         return
-    runs = sorted(one.parent for one in path.glob("**/config.json") if "stage" in _config(one.parent))
+    found = {one.parent for name in (CONFIG, MANIFEST) for one in path.glob(f"**/{name}")}
+    runs = {one: read_manifest(one) or {} for one in sorted(found) if is_run(one)}
     if not runs:
         raise RecipeError(f"{path}: holds no run")
     table = Table("stage", "of", "model", "settings", "finished", box=None, padding=(0, 2, 0, 0))
     table.add_column("seconds", justify="right")
     table.add_column("run")
+    for one in runs:
+        _config(one)  # one that is torn is named
     told = named(runs)
     for one in sorted(runs, key=lambda run: (told[run].rank, told[run].of)):
-        done = read_manifest(one) or {}
+        done = runs[one]
         cells = (
             *(told[one].stage, told[one].of, told[one].model, told[one].settings),
             str(done.get("finished", "not finished")),
@@ -94,9 +97,8 @@ def _directory(path: Path, console: Console) -> None:
 
 
 def _config(run: Path) -> dict[str, Any]:
-    """The settings a run began with; a model's folder has a file of that name too."""
-    path = run / "config.json"
-    return parse_row(path.read_bytes(), str(path))
+    """The settings a run began with."""
+    return parse_row((run / CONFIG).read_bytes(), str(run / CONFIG))
 
 
 def _file(path: Path, limit: int, reveal: bool, console: Console) -> None:

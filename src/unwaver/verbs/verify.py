@@ -8,16 +8,16 @@ finished and whole; 2: some are not what they were, or can't be judged; 3: none 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from unwaver.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_UNFINISHED, RecipeError, RecordError
 from unwaver.kept import changed
+from unwaver.models.weights import strays, weights_there
 from unwaver.plain import plain
 from unwaver.printer import put
-from unwaver.store import read_manifest
+from unwaver.store import CONFIG, read_config, read_manifest
 
 WHOLE, UNFINISHED, WRONG = "whole", "not finished", "WRONG"
 
@@ -65,47 +65,38 @@ def verdict(directory: Path) -> tuple[str, str]:
     """How a run stands, and in what: what is wrong with it, or what was compared."""
     try:
         manifest = read_manifest(directory)
-        settings = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    except RecordError as error:
+        settings = read_config(directory)
+    except (RecordError, OSError) as error:
         return WRONG, str(error)
-    except (OSError, ValueError) as error:
-        return WRONG, f"config.json: {error}"
+    if settings.get("stage") is None:
+        return WRONG, f"{directory / CONFIG}: not that of a run"
     if manifest is None:
         return UNFINISHED, "the command that began it goes on with it"
-    wrong = list(_wrong(directory, manifest, settings))
+    wrong = list(_wrong(directory, manifest))
     if wrong:
         return WRONG, "; ".join(wrong)
-    if "files" not in manifest:
-        return WRONG, "made by a version that kept no digests: it can't be told whether it is whole"
-    files, weights = manifest["files"], manifest.get("weights", {})
-    lines = sum(one["lines"] for one in files.values())
-    gone = weights and not any((directory / name).exists() for name in weights)
+    files = [was for name, was in manifest["files"].items() if name != CONFIG]
+    gone = manifest.get("weights") and not weights_there(directory, manifest)
+    lines = sum(one["lines"] for one in files)
     return WHOLE, f"{len(files)} record files, {lines:,} lines" + ("; its weights are not here" if gone else "")
 
 
-def _wrong(directory: Path, manifest: dict[str, Any], settings: Any) -> Iterator[str]:
+def _wrong(directory: Path, manifest: dict[str, Any]) -> Iterator[str]:
     """What contradicts the manifest."""
     if directory.name != f"{manifest['stage']}-{manifest['digest'][:8]}":
         yield f"its manifest is that of {manifest['stage']}-{manifest['digest'][:8]}"
-    if not isinstance(settings, dict) or settings.get("stage") != manifest["stage"]:
-        yield "config.json: not that of this stage"
-    files = manifest.get("files", {})
-    yield from _changed(directory, files)
-    known = {path.name for path in directory.glob("*.jsonl")} - set(files)
-    yield from (f"{name}: nobody wrote it" for name in sorted(known) if "files" in manifest)
-    weights = manifest.get("weights", {})
-    if any((directory / name).exists() for name in weights):  # all of them away is a saving of disk
-        yield from _changed(directory, weights)
+    yield from _changed(directory, manifest["files"])
+    known = {path.name for path in directory.glob("*.jsonl")} - set(manifest["files"])
+    yield from (f"{name}: nobody wrote it" for name in sorted(known))
+    yield from _changed(directory, weights_there(directory, manifest))
+    yield from (f"{name}: nobody wrote it" for name in strays(directory, manifest))
 
 
-def _changed(directory: Path, files: Any) -> Iterator[str]:
-    if not isinstance(files, dict):
-        yield "manifest.json: `files` is no table"
-        return
+def _changed(directory: Path, files: dict[str, Any]) -> Iterator[str]:
     for name, was in files.items():
         try:
             how = changed(directory / name, was)
-        except (OSError, AttributeError, LookupError) as error:
+        except OSError as error:
             how = f"can't be read ({error})"
         if how is not None:
             yield f"{name}: {how}"

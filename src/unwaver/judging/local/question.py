@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -162,7 +163,7 @@ def packed(questions: Mapping[str, Question], about: Mapping[str, Any]) -> bytes
             "doubt": one.doubt,
             "card": dict(one.card),
         }
-    text = json.dumps(told, ensure_ascii=False, sort_keys=True).encode()
+    text = json.dumps(told, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")
     arrays["told"] = np.frombuffer(text, dtype=np.uint8)
     out = io.BytesIO()
     np.savez_compressed(out, allow_pickle=False, **arrays)
@@ -179,8 +180,15 @@ def unpacked(content: bytes, where: str) -> tuple[dict[str, Question], dict[str,
             if told["features"] != VERSION:
                 raise RecordError(f"{where}: made for features {told['features']}, not {VERSION}: train it anew")
             return {name: _question(name, one, arrays) for name, one in told["questions"].items()}, told["about"]
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise RecordError(f"{where}: not a reader's file ({error})") from None
+
+
+UNREADABLE = (
+    *(ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, EOFError, RecursionError),
+    *(NotImplementedError, zipfile.BadZipFile, zlib.error),
+)
+"""What numpy, zip and JSON say of a file that is none of theirs, or is torn."""
 
 
 def _question(name: str, one: dict[str, Any], arrays: Any) -> Question:
@@ -190,6 +198,11 @@ def _question(name: str, one: dict[str, Any], arrays: Any) -> Question:
     width = BUCKETS + len(DENSE)
     if weights.shape != (len(labels) - 1, width) or len(rarity) != BUCKETS or len(mean) != len(DENSE) != len(spread):
         raise ValueError(f"question {name}: tables of another size")
+    if len(labels) < 2 or not all(isinstance(label, str) for label in labels) or not isinstance(one["card"], dict):
+        raise ValueError(f"question {name}: expected two labels or more, and a card")
+    numbers = [*one["offset"], *(one[key] for key in ("cue_strength", "length_free", "sharpness", "doubt"))]
+    if not all(np.isfinite(table).all() for table in (weights, rarity, mean, spread, np.array(numbers, dtype=float))):
+        raise ValueError(f"question {name}: holds what is no number (NaN or infinity)")
     return Question(
         part=one["part"],
         labels=labels,
