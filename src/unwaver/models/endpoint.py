@@ -23,10 +23,11 @@ from typing import Any, NoReturn
 import openai
 
 from unwaver import keys
+from unwaver.endings import ending_of
 from unwaver.errors import RecipeError, RunError
 from unwaver.models import Refused, Transient, client
 from unwaver.models.fields import Fields
-from unwaver.models.problems import Problem, ending_of, in_a_200, problem
+from unwaver.models.problems import Problem, in_a_200, problem
 from unwaver.models.streamed import whole
 from unwaver.parts import said
 from unwaver.progress import say

@@ -12,24 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from unwaver.records import Ending
-
-_ENDINGS: dict[str, Ending] = {
-    **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "end", "stop_sequence", "complete", "completed"), "stop"),
-    **dict.fromkeys(("finish", "finished", "done", "tool_calls", "tool_use", "function_call"), "stop"),
-    **dict.fromkeys(("length", "max_tokens", "model_length", "max_output_tokens", "error_limit"), "length"),
-}
-"""What servers call the end of a reply, in small letters."""
-
-_CUT = re.compile(r"max_\w*tokens|context_(window|length)|token_limit|length_limit")
-"""A part of what they call the limit: the reply's own, or the model's context window (GLM, Anthropic)."""
-
-_WITHHELD = re.compile(
-    r"filter|safety|unsafe|sensitive|prohibited|guardrail|blocklist|blocked|recitation|spii|refus|moderat|toxic"
-    r"|polic|violat|inspection|censor|illegal|risk"
-)
-"""A part of what they call a reply that was withheld: `content_filter: SAFETY`, `guardrail_intervened`, `sensitive`,
-`PROHIBITED_CONTENT`, `RECITATION`, `refusal`, `ERROR_TOXIC` ..."""
+from unwaver.endings import ending_of
 
 _FILTER_CODES = frozenset(
     ("content_filter", "content_policy_violation", "contentpolicyviolation", "contentpolicyviolationerror",
@@ -119,20 +102,6 @@ class Problem:
         told = self.status is None or 400 <= self.status < 500
         words = f"{self.message} {' '.join(self.codes)}"
         return told and _FILTER_WORDS.search(words) is not None
-
-
-def ending_of(*named: object) -> Ending | None:
-    """The ending that a server names, first found first; None for names that nobody knows."""
-    for name in named:
-        text = name.strip().lower() if isinstance(name, str) else ""
-        short = re.split(r"[:\s]", text)[0]
-        if text and _WITHHELD.search(text):
-            return "filter"
-        if short in _ENDINGS:
-            return _ENDINGS[short]
-        if _CUT.search(short):
-            return "length"
-    return None
 
 
 def problem(status: int | None, body: object) -> Problem:
