@@ -651,7 +651,7 @@ def test_an_alpaca_input_belongs_to_the_prompt(tmp_path: Path) -> None:
         ({"response": "No."}, "expected text in `prompt`"),
         ({"prompt": {"text": "Hi"}, "response": "No."}, "prompt: expected text, got dict"),
         ({"prompt": [{}], "response": "No."}, "prompt: expected a last turn with text, got only blanks"),
-        ({"prompt": "Hi", "response": {"text": "No."}}, "response: expected text, got dict"),
+        ({"prompt": "Hi", "response": {"a": "No."}}, "response: expected text, got an object with a"),
         ({"messages": "nothing"}, "messages: expected a list of turns"),
         ({"messages": [1]}, "messages: expected turns as objects"),
         ({"messages": [{"role": "user", "content": {"a": 1}}]}, "messages: expected text, got dict"),

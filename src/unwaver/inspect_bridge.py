@@ -17,6 +17,7 @@ from typing import Any
 
 from unwaver import __version__, sources
 from unwaver.dialogue import follow
+from unwaver.endings import ending_of
 from unwaver.errors import RecipeError, pip_install
 from unwaver.judging import ModelReader
 from unwaver.judging.asked.guards import guard_for
@@ -26,7 +27,7 @@ from unwaver.judging.readers import local_reader
 from unwaver.judging.reading import read
 from unwaver.reasoning import trace
 from unwaver.recipe import LOCAL, PAPER_DECODING, PromptSet, is_local, reader_file
-from unwaver.records import Ending, Kind, LookedAt, Prompt, Reply, Request, Trace, Verdict
+from unwaver.records import Kind, LookedAt, Prompt, Reply, Request, Trace, Verdict
 from unwaver.stages.judge import verdicts_of
 from unwaver.store import TRACES, read_manifest, read_records
 from unwaver.study.results import measure
@@ -54,9 +55,6 @@ try:
     from inspect_ai.solver import generate
 except ImportError as error:
     raise RecipeError(f"{error}; Inspect is an extra: {pip_install('inspect')}") from None
-
-ENDINGS: dict[str, Ending] = {"max_tokens": "length", "model_length": "length", "content_filter": "filter"}
-"""Inspect's stop reasons that are not a stop."""
 
 STOP_REASONS = {"stop": "stop", "length": "max_tokens", "filter": "content_filter", "error": "unknown"}
 
@@ -184,7 +182,7 @@ def reply_of(output: Any, opens_block: bool = False) -> Reply:
     """The reply in an Inspect `ModelOutput`; the reasoning apart where the provider gave it apart."""
     if output.error or not output.choices:
         return Reply(ending="error", failure=output.error or "no reply")
-    ending = ENDINGS.get(str(output.stop_reason), "stop")
+    ending = ending_of(output.stop_reason) or "stop"
     content = output.choices[0].message.content
     parts: list[Any] = [ContentText(text=content)] if isinstance(content, str) else content
     thoughts = [part.reasoning for part in parts if part.type == "reasoning"]

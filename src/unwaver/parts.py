@@ -4,14 +4,15 @@ Vendors put the reasoning beside the content (`reasoning_content`, `reasoning`, 
 a text, an object or a list of pieces, or into the content as parts of a type of their own, which may come before,
 between and after the parts of the answer. All are read into two texts; marks inside a text (`<think>`) are left where
 they are. A field of another name that says it holds a thought (`reasoningContent`, `thinking_trace`) is one as well.
-What is a setting and no thought ("high", `{"effort": "low"}`) is none. Pure.
+What is a setting and no thought ("high", "adaptive", `{"effort": "low"}`) is none. Whatever was read by its looks alone
+is told. Pure.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 BESIDE = (
@@ -29,26 +30,77 @@ BESIDE = (
 _NAME = re.compile(
     r"(?:[a-z0-9]+_)*(?:think|thinking|thoughts?|reasoning|cot|chain_of_thoughts?|rationale|scratch_?pad)"
     r"(?:_(?:content|text|details|blocks?|traces?|process|steps?|output|summary|trajector(?:y|ies)))*"
+    r"|\w*(?:思考|思维|思路|推理|推論|추론)\w*"
+)
+_MUSING = re.compile(r"(?:[a-z0-9]+_)*(?:analys[ei]s|reflections?|deliberations?|(?:inner_|internal_)?monologue)")
+_ALIKE = re.compile(
+    r"(?:[a-z0-9]+_)*(?:explanations?|justifications?|plan|planning|plans|draft|steps|working|workings|derivation"
+    r"|introspection|self_critique|gedanken(?:gang)?|begründung|denkprozess|razonamiento|pensamiento|raisonnement"
+    r"|ragionamento|racioc[ií]nio|рассуждени[ея]|размышлени[ея]|分析|解析|解説|説明|풀이)"
 )
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-. ]+")
 
 _CARRIERS = ("provider_specific_fields", "additional_kwargs", "model_extra")
 """Fields in which clients hand on what their own types have no place for: LiteLLM's, LangChain's, OpenAI's."""
 
-_INNER = ("text", "thinking", "reasoning", "summary", "content", "refusal")
+_INNER = ("text", "thinking", "reasoning", "content", "summary", "refusal")
 """Fields in which an object of a list keeps its text."""
 
 _SETTINGS = frozenset(
-    ("on", "off", "true", "false", "yes", "no", "none", "null", "n/a", "na", "auto", "minimal", "low", "medium",
-     "high", "xhigh", "max", "enabled", "disabled", "default", "thinking", "non-thinking", "nonthinking",
-     "no_think", "/think", "/no_think", "detailed", "concise")
-) | {"detailed thinking on", "detailed thinking off"}  # fmt: skip
-"""Words that say how much was to be thought, in fields that elsewhere hold the thought."""
+    ("on", "off", "true", "false", "yes", "no", "y", "n", "t", "f", "auto", "automatic", "adaptive", "dynamic",
+     "minimal", "low", "medium", "mid", "high", "xhigh", "max", "maximum", "min", "ultra", "enabled", "disabled",
+     "enable", "disable", "active", "inactive", "default", "optional", "required", "standard", "extended", "normal",
+     "basic", "hybrid", "detailed", "concise", "verbose", "brief", "short", "long", "full", "fast", "slow", "deep",
+     "thinking", "reasoning", "non-thinking", "nonthinking", "think", "no_think", "nothink", "no-think", "cot",
+     "none", "null", "nil", "n/a", "na", "nan", "unknown", "undefined", "missing", "empty", "unavailable", "tbd",
+     "hidden", "redacted", "omitted", "encrypted", "无", "無", "没有", "否", "是", "なし", "없음", "keine", "aucun")
+)  # fmt: skip
+"""Words that say how much was to be thought, or that nothing was kept, in fields that elsewhere hold the thought."""
+
+_SAYING = re.compile(
+    r"(?:detailed |extended )?thinking (?:on|off)"
+    r"|(?:no|not|without|none) (?:\w+ )?(?:reasoning|thinking|thoughts?|available|applicable|provided|given|recorded)"
+    r"|[\w ]*(?:effort|budget|mode|level|tokens)[\w ]*[:=] ?[\w.]+"
+    r"|[\d.,]+ ?(?:tokens?|words|steps|seconds|s|ms)",
+    re.IGNORECASE,
+)
+"""The same in more than one word."""
+
+_ENDED = re.compile(r"[.!?;:…。！？)\]}]\W*\Z")
+_FEW = 3
+"""As many words without the end of a sentence may be a label and no thought."""
+
+_THINKS = re.compile(
+    r"think|reason|thought|analysis|scratch|(?<![a-z])cot(?![a-z])|reflect|deliberat|monologue|rationale|chain_of"
+    r"|思|推理|推論"
+)
+"""A part of the types of parts that are a thought."""
+
+_SPEAKS = frozenset(
+    ("", "text", "output_text", "input_text", "text_delta", "message", "final", "answer", "response", "output",
+     "refusal", "markdown", "code", "json", "content", "assistant", "str", "string", "summary_text", "paragraph")
+)  # fmt: skip
+"""Types of parts that are the answer; text in any other is told."""
+
+_ABOUT = frozenset(
+    ("type", "id", "role", "format", "signature", "model", "data", "status", "name", "prompt", "question")
+)
+"""Fields of an object that are no part of the thought in it."""
 
 
 def names_thought(name: object) -> bool:
     """Whether a field says by its name that it holds a thought, in whatever way of writing names."""
-    return _NAME.fullmatch(_HUMP.sub("_", str(name)).lower()) is not None
+    return _NAME.fullmatch(_plainly(name)) is not None
+
+
+def may_be_thought(name: object) -> bool:
+    """Whether it may hold one by its name, or something else: an `analysis`, an `explanation`."""
+    plain = _plainly(name)
+    return any(pattern.fullmatch(plain) for pattern in (_NAME, _MUSING, _ALIKE))
+
+
+def _plainly(name: object) -> str:
+    return _HUMP.sub("_", str(name)).lower()
 
 
 def thoughts(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,8 +108,12 @@ def thoughts(message: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: message[name] for name in BESIDE if name in message}
     for place in (message, *(message.get(carrier) for carrier in _CARRIERS)):
         if isinstance(place, Mapping):
-            found |= {name: value for name, value in place.items() if name not in found and names_thought(name)}
+            found |= {name: value for name, value in place.items() if name not in found and _is_beside(name)}
     return found
+
+
+def _is_beside(name: object) -> bool:
+    return names_thought(name) or _MUSING.fullmatch(_plainly(name)) is not None
 
 
 class Said(NamedTuple):
@@ -67,6 +123,8 @@ class Said(NamedTuple):
     """None: it has no text at all."""
     reasoning: str | None
     """None: none stands apart from the text."""
+    note: str | None = None
+    """What was read by its looks alone; None: nothing."""
 
 
 def said(message: Mapping[str, Any], content: Any) -> Said:
@@ -76,9 +134,17 @@ def said(message: Mapping[str, Any], content: Any) -> Said:
     found = pieces(content)
     text = "".join(piece for thought, piece in found if not thought)
     inside = "\n\n".join(piece.strip() for thought, piece in found if thought and piece.strip())
-    beside = [thought(value) for value in thoughts(message).values()]
+    fields = thoughts(message)
+    beside = [thought(value) for value in fields.values()]
     reasoning = _merged([one for one in (*beside, inside) if one])
-    return Said(text if isinstance(content, str) or any(not thought for thought, _ in found) else None, reasoning)
+    if reasoning is None and not text.strip():  # all that there is: an answer filed wrong, be it "No" or "42"
+        reasoning = next((value for value in fields.values() if isinstance(value, str) and value.strip()), None)
+    odd = [*(_by_name(name, value) for name, value in fields.items()), _strange(content)]
+    return Said(
+        text if isinstance(content, str) or any(not thought for thought, _ in found) else None,
+        reasoning,
+        "; ".join(filter(None, odd)) or None,
+    )
 
 
 def pieces(content: Any) -> list[tuple[bool, str]]:
@@ -89,8 +155,35 @@ def pieces(content: Any) -> list[tuple[bool, str]]:
 
 def thought(value: Any) -> str | None:
     """The reasoning in a field that may hold some; None for a setting, a number or nothing."""
-    text = flat(_opened(value))
-    return None if not text.strip() or text.strip().lower() in _SETTINGS else text
+    text = _deep(_opened(value))
+    return None if not text.strip() or _is_setting(text) else text
+
+
+def numeral(text: str) -> bool:
+    """Whether a text is a number or a mark, and nothing that was thought."""
+    return not any(map(str.isalpha, text)) and "=" not in text
+
+
+def label(text: str) -> bool:
+    """Whether a thought is so short that it may be a label or a setting which nobody knows: a word, or three, without
+    the end of a sentence."""
+    return len(text.split()) <= _FEW and text.isascii() and "=" not in text and _ENDED.search(text) is None
+
+
+def _by_name(name: object, value: Any) -> str | None:
+    return (
+        None if names_thought(name) or thought(value) is None else f"`{name}` is taken for the reasoning, by its name"
+    )
+
+
+def _is_setting(text: str) -> bool:
+    """Whether a text says how much was to be thought, or nothing."""
+    plain = " ".join(text.split()).strip().lower()
+    bare = plain.strip("[](){}<>#/\"'*_.-– ")
+    if not any(map(str.isalnum, plain)):
+        return True
+    ended = plain.endswith(".") and plain[:-1].isalpha()  # "Unknown." was said by somebody
+    return (not ended and (plain in _SETTINGS or bare in _SETTINGS)) or _SAYING.fullmatch(bare) is not None
 
 
 def _opened(value: Any) -> Any:
@@ -101,7 +194,26 @@ def _opened(value: Any) -> Any:
         found = json.loads(value)
     except (ValueError, RecursionError):
         return value
-    return found if flat(found) else value
+    return found if isinstance(found, list | dict) else value
+
+
+def _deep(value: Any) -> str:
+    """All the text of a thought: where an object keeps it in fields that nobody knows (`steps`), all that reads as
+    prose."""
+    text = flat(value)
+    leaves = list(_prose(value)) if isinstance(value, list | dict) else []
+    return "\n\n".join(leaves) if sum(map(len, leaves)) > len(text) else text
+
+
+def _prose(value: Any) -> Iterator[str]:
+    if isinstance(value, str) and (" " in value.strip() or _ENDED.search(value) or not value.isascii()):
+        yield value.strip()
+    inner = value if isinstance(value, list) else []
+    if isinstance(value, dict):
+        about = (*_ABOUT, "summary") if value.get("content") else _ABOUT
+        inner = [one for name, one in value.items() if name not in about]
+    for one in inner:
+        yield from _prose(one)
 
 
 def flat(value: Any) -> str:
@@ -112,7 +224,7 @@ def flat(value: Any) -> str:
         apart = all(_stands_alone(one) for one in value)
         return ("\n\n" if apart else "").join(filter(None, map(flat, value)))
     if isinstance(value, dict):
-        names = (*_INNER, *filter(names_thought, value))
+        names = (*_INNER, *filter(_is_beside, value))
         return next((text for name in names if (text := flat(value.get(name)))), "")
     return ""
 
@@ -124,13 +236,29 @@ def _stands_alone(one: Any) -> bool:
     return isinstance(one, str) and one == one.strip()
 
 
+def _kind(part: dict[str, Any]) -> str:
+    return _plainly(part.get("type") or part.get("channel") or "")
+
+
 def _is_thought(part: Any) -> bool:
     if not isinstance(part, dict):
         return False
-    kind = str(part.get("type") or part.get("channel") or "").lower()
-    if part.get("thought") is True or any(word in kind for word in ("think", "reason", "thought", "analysis")):
+    if part.get("thought") is True or _THINKS.search(_kind(part)):
         return True
-    return not flat({name: part.get(name) for name in ("text", "content")}) and any(map(names_thought, part))
+    return not flat({name: part.get(name) for name in ("text", "content")}) and any(map(_is_beside, part))
+
+
+def knows_part(part: dict[str, Any]) -> bool:
+    """Whether an object is surely a part of a content: of a known type, with a text."""
+    return bool(part.get("type")) and bool(flat(part)) and (_kind(part) in _SPEAKS or _is_thought(part))
+
+
+def _strange(content: Any) -> str | None:
+    """What to tell of parts of a type that nobody knows, whose text is read as the answer's."""
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    kinds = [_kind(part) for part in parts if flat(part) and not _is_thought(part)]
+    unknown = list(dict.fromkeys(kind[:40] for kind in kinds if kind not in _SPEAKS))
+    return f"a part of the type `{'`, `'.join(unknown)}` is read as the answer's" if unknown else None
 
 
 def _merged(texts: list[str]) -> str | None:

@@ -23,10 +23,11 @@ from typing import Any, NoReturn
 import openai
 
 from unwaver import keys
+from unwaver.endings import ending_of
 from unwaver.errors import RecipeError, RunError
 from unwaver.models import Refused, Transient, client
 from unwaver.models.fields import Fields
-from unwaver.models.problems import Problem, ending_of, in_a_200, problem
+from unwaver.models.problems import Problem, in_a_200, problem
 from unwaver.models.streamed import whole
 from unwaver.parts import said
 from unwaver.progress import say
@@ -119,7 +120,7 @@ class Endpoint:
     def _read(self, body: dict[str, Any], request: Request, sent: dict[str, Any]) -> Reply:
         choice = _first_choice(body) or {}
         message = _dict(choice.get("message"))
-        tokens, limit = _tokens(_dict(body.get("usage"))), self._fields.limit(sent)
+        tokens, limit = _tokens(body), self._fields.limit(sent)
         spent = (tokens["tokens_in"] or 0, tokens["tokens_out"] or 0)
         notes = list(self._fields.notes(request, sent))
         ending = _ending(choice, tokens["tokens_out"], limit)
@@ -128,7 +129,8 @@ class Endpoint:
             raise Transient(f"the server ended the reply with {finish!r}", spent=spent)
         if ending == "filter":
             return Reply(ending="filter", failure="the provider's content filter withheld the reply", **tokens)
-        text, reasoning = self._pieces(choice, message, spent)
+        text, reasoning, told = self._pieces(choice, message, spent)
+        notes += [self._tell(told)] if told else []
         # vLLM sends the continuation alone, llama.cpp the prefill with it.
         text = text.removeprefix(request.prefill)
         refusal = message.get("refusal")
@@ -150,14 +152,15 @@ class Endpoint:
 
     def _pieces(
         self, choice: dict[str, Any], message: dict[str, Any], spent: tuple[int, int]
-    ) -> tuple[str, str | None]:
-        """(text, reasoning where the server hands it over apart) of a choice, of either kind of call."""
+    ) -> tuple[str, str | None, str | None]:
+        """(text, reasoning where the server hands it over apart, what to tell) of a choice, of either kind of call."""
         content = next((one for one in (message.get("content"), message.get("text"), choice.get("text")) if one), None)
         try:
             found = said({**choice, **message}, content)
         except ValueError as error:
             raise Transient(f"the server sent {error}", spent=spent) from None
-        return self._clean(found.text or ""), None if found.reasoning is None else self._clean(found.reasoning)
+        thought = None if found.reasoning is None else self._clean(found.reasoning)
+        return self._clean(found.text or ""), thought, found.note
 
     def _nothing(self, ending: Ending, tokens: dict[str, int | None], spent: tuple[int, int], limit: int | None) -> str:
         """The reasoning of a reply without any text: all its tokens went into a thought that the server keeps."""
@@ -266,10 +269,25 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None
 
 
-def _tokens(usage: dict[str, Any]) -> dict[str, int | None]:
-    """The tokens of a call; xAI counts those of the reasoning beside those of the reply."""
-    asked, out, total = (_count(usage.get(f"{name}_tokens")) for name in ("prompt", "completion", "total"))
-    thought = _count(_dict(usage.get("completion_tokens_details")).get("reasoning_tokens"))
+COUNTS = {
+    "asked": ("prompt_tokens", "input_tokens", "promptTokenCount", "inputTokens", "prompt_eval_count"),
+    "out": ("completion_tokens", "output_tokens", "candidatesTokenCount", "outputTokens", "eval_count"),
+    "total": ("total_tokens", "totalTokenCount", "totalTokens"),
+    "thought": ("reasoning_tokens", "thoughtsTokenCount", "thinking_tokens", "reasoning_output_tokens"),
+}
+"""What servers call the numbers of tokens, asked, replied, both, and thought."""
+
+
+def _tokens(body: dict[str, Any]) -> dict[str, int | None]:
+    """The tokens of a call; xAI and Google count those of the reasoning beside those of the reply."""
+    usage = next((one for name in ("usage", "usageMetadata", "usage_metadata") if (one := _dict(body.get(name)))), body)
+    inner = [_dict(usage.get(f"{name}_tokens_details")) for name in ("completion", "output")]
+
+    def counted(what: str) -> int | None:
+        found = (_count(one.get(name)) for one in (usage, *inner) for name in COUNTS[what])
+        return next((one for one in found if one is not None), None)
+
+    asked, out, total, thought = map(counted, COUNTS)
     if None not in (asked, out, total, thought) and total == asked + out + thought:  # type: ignore[operator]
         out = total - asked  # type: ignore[operator]
     return {"tokens_in": asked, "tokens_out": out, "tokens_reasoning": thought}
@@ -294,7 +312,7 @@ def _ending(choice: dict[str, Any], tokens_out: int | None, limit: int | None) -
         return "filter"
     if finish in (None, "") and not own and tokens_out is not None:
         return "length" if limit is not None and tokens_out >= limit else "stop"
-    return ending_of(finish, own, choice.get("stop_reason"))
+    return ending_of(finish, own, choice.get("stop_reason"), choice.get("finishReason"))
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

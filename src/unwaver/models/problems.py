@@ -9,60 +9,63 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from unwaver.records import Ending
+from unwaver.endings import ending_of
 
-_ENDINGS: dict[str, Ending] = {
-    **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "end", "stop_sequence", "complete", "completed"), "stop"),
-    **dict.fromkeys(("finish", "finished", "done", "tool_calls", "tool_use", "function_call"), "stop"),
-    **dict.fromkeys(("length", "max_tokens", "model_length", "max_output_tokens", "error_limit"), "length"),
-}
-"""What servers call the end of a reply, in small letters."""
+_MAYBE_CODES = frozenset(("1301", "1026", "1027", "2016", "2017", "invalid_prompt"))
+"""Codes that are a filter's where the words say nothing else: Zhipu's 1301, MiniMax's 1026 (asked) and 1027 (answered),
+Cloudflare's 2016 and 2017, OpenAI's."""
 
-_CUT = re.compile(r"max_\w*tokens|context_(window|length)|token_limit|length_limit")
-"""A part of what they call the limit: the reply's own, or the model's context window (GLM, Anthropic)."""
-
-_WITHHELD = re.compile(
-    r"filter|safety|unsafe|sensitive|prohibited|guardrail|blocklist|blocked|recitation|spii|refus|moderat|toxic"
-    r"|polic|violat|inspection|censor|illegal|risk"
+_FILTER_CODE = re.compile(
+    r"content_?(filter|polic|moderat|block|violat|safety|restrict|inspect|flag|reject)|moderat|safety|guard_?rail"
+    r"|prohibited_?content|sensitive|censor|data_?inspection|responsible_?ai|(polic\w*|guideline)_?violation"
+    r"|(prompt|input|output|response|text|request)_?(block|flag|filter|unsafe|reject|injection)"
+    r"|unsafe|harmful|toxic|recitation|jailbreak|inappropriate|flagged|nsfw|risk_?detected|usage_polic"
 )
-"""A part of what they call a reply that was withheld: `content_filter: SAFETY`, `guardrail_intervened`, `sensitive`,
-`PROHIBITED_CONTENT`, `RECITATION`, `refusal`, `ERROR_TOXIC` ..."""
+"""A part of what vendors call a filter's code: OpenAI's, Azure's, Alibaba's, Volcengine's, StepFun's, Bedrock's ..."""
 
-_FILTER_CODES = frozenset(
-    ("content_filter", "content_policy_violation", "contentpolicyviolation", "contentpolicyviolationerror",
-     "responsibleaipolicyviolation", "data_inspection_failed", "datainspectionfailed", "invalid_prompt",
-     "moderation_blocked", "content_moderation", "safety_violation", "censorship_blocked", "censorship_block",
-     "sensitivecontentdetected", "inputtextsensitivecontentdetected", "outputtextsensitivecontentdetected",
-     "riskdetected", "input_sensitive", "output_sensitive", "guardrail_intervened", "content_blocked",
-     "prohibited_content", "1301", "1026", "1027", "2016", "2017")
-)  # fmt: skip
-"""Codes of a safety filter: OpenAI's, Azure's, Alibaba's, Zhipu's 1301, MiniMax's 1026 (asked) and 1027 (answered),
-Volcengine's, StepFun's, Cloudflare's 2016 and 2017."""
+_NOT_A_CODE = re.compile(
+    r"invalid|not_found|unavailable|error\Z|config|setting|overload|timeout|case_|unsupported|missing"
+)
+"""A part of a code that is about the filter's own settings, or its failure."""
 
 _MATERIAL = r"(prompts?|inputs?|outputs?|content|messages?|responses?|generation|completion|text)"
+_BAD = r"(inappropriate|sensitive|prohibited|unsafe|harmful|nsfw|explicit|illegal|disallowed)"
 _FILTER_WORDS = re.compile(
     rf"\bcontent[ _-]?\w* ?(polic|filter|exists risk|moderat|violat)"
     rf"|\bviolat\w*\b.{{0,60}}\b(guideline|usage polic|use polic|content|safety|polic(y|ies))"
-    rf"|safety[_ ](check|filter|system|setting|reason|polic|guideline|block)|for safety reasons"
-    rf"|\b{_MATERIAL}\b.{{0,50}}\b(flagged|blocked|filtered|inappropriate|sensitive|prohibited|rejected)\b"
-    rf"|\b(flagged|blocked|filtered|inappropriate|sensitive|prohibited|unsafe|harmful) {_MATERIAL}\b"
-    r"|(blocked|stopped|rejected|refused|intervened|flagged|denied)\b.{0,40}\b(guardrail|moderation|safety)"
+    rf"|safety[_ ](check|filter|system|reason|polic|guideline|block)|(for|content) safety\b"
+    rf"|\b{_MATERIAL}\b.{{0,50}}\b(flagged|blocked|filtered|rejected|{_BAD})\b"
+    rf"|\b(flagged|blocked|filtered|{_BAD}) {_MATERIAL}\b|\bcontains?\b.{{0,30}}\b{_BAD}\b"
+    r"|(blocked|stopped|rejected|refused|intervened|flagged|denied|withheld)\b.{0,40}\b(guardrail|moderation|safety)"
     r"|guardrails? (intervened|block|violat|triggered)|requires moderation|prohibited_content|recitation|responsible ai"
-    r"|considered high risk|new_sensitive|content exists risk|敏感|违规|不安全内容|安全审核|内容审核|不合规",
+    r"|considered high risk|new_sensitive|content exists risk|jailbreak|prompt injection"
+    r"|敏感|违规|违法|不安全内容|安全审核|内容审核|不合规|未通过.{0,4}(安全|审核)|不適切|有害|부적절|유해",
     re.IGNORECASE,
 )
 """Words of a filter that sends no code: xAI's, Anthropic's, DeepSeek's, Google's, OpenRouter's, Moonshot's ..."""
 
 _NOT_A_FILTER = re.compile(
-    r"\b(account|organi[sz]ation|suspended|billing|subscription|region|country|territory|ip address|firewall|cloudflare"
+    r"\b(account|organi[sz]ation|suspended|billing|subscription|region|country|territory|ip|firewall|cloudflare"
     r"|unavailable|overloaded|timed? ?out|rate limit|too (long|large|many)|context (length|window)"
-    r"|case[ -]sensitive)\b",
+    r"|content[ -](length|type)|case[ -]sensitive)\b",
     re.IGNORECASE,
 )
 """Words of an error that is about who asks, from where, or how often, whatever else it says."""
+
+_ABOUT_A_FIELD = re.compile(
+    r"\b(unknown|unrecogni[sz]ed|unsupported)\b.{0,20}\b(parameter|argument|field|name|value)"
+    r"|not supported|invalid value|cannot find field|\bmust (be|have|contain|not contain)\b|\bconfigur|\bidentifier\b"
+    r"|does not exist|exceeds",
+    re.IGNORECASE,
+)
+"""Words of an error that is about a field of the call, which may be one of the filter's."""
+
+_ASIDE = re.compile(r"https?://\S+|\b(see|refer to|consult|visit|review|read|accept|docs)\b[^.;:]*", re.IGNORECASE)
+"""What an error says beside: where its pages and policies are."""
 
 _KEY_WORDS = re.compile(
     r"(api[ _-]?key|api token|credential)s?\b.{0,40}\b(not valid|invalid|incorrect|expired|revoked|missing|required)"
@@ -112,51 +115,83 @@ class Problem:
 
     @property
     def _is_filter(self) -> bool:
-        if self.status in (401, 402, 404, 408, 429) or _NOT_A_FILTER.search(self.message):
-            return False
-        if self.codes & _FILTER_CODES:
-            return True
+        """A code of a filter's counts before all words; words only where they are about what was asked or answered."""
         told = self.status is None or 400 <= self.status < 500
-        words = f"{self.message} {' '.join(self.codes)}"
-        return told and _FILTER_WORDS.search(words) is not None
-
-
-def ending_of(*named: object) -> Ending | None:
-    """The ending that a server names, first found first; None for names that nobody knows."""
-    for name in named:
-        text = name.strip().lower() if isinstance(name, str) else ""
-        short = re.split(r"[:\s]", text)[0]
-        if text and _WITHHELD.search(text):
-            return "filter"
-        if short in _ENDINGS:
-            return _ENDINGS[short]
-        if _CUT.search(short):
-            return "length"
-    return None
+        if any(_FILTER_CODE.search(code) and not _NOT_A_CODE.search(code) for code in self.codes):
+            return True
+        said = _ASIDE.sub(" ", self.message)
+        if self.status in (401, 402, 404, 408, 429) or _NOT_A_FILTER.search(said) or _ABOUT_A_FIELD.search(said):
+            return False
+        return bool(self.codes & _MAYBE_CODES) or (told and _FILTER_WORDS.search(said) is not None)
 
 
 def problem(status: int | None, body: object) -> Problem:
-    """Read an error, which servers wrap in one another and some in a list."""
+    """Read an error, which servers wrap in one another, some in a list, a router as a text of JSON."""
     codes: set[str] = set()
-    message = field = ""
-    found = body[0] if isinstance(body, list) and body else body
-    while isinstance(found, dict):
-        codes |= {str(found[name]).lower() for name in ("code", "type", "status") if found.get(name)}
-        base = found.get("base_resp")
-        if isinstance(base, dict):
-            found = {"code": base.get("status_code"), "message": base.get("status_msg"), **found}
-        inner = found.get("innererror")
-        codes |= {str(inner["code"]).lower()} if isinstance(inner, dict) and inner.get("code") else set()
-        codes |= {str(one["reason"]).lower() for one in _objects(found.get("details")) if one.get("reason")}
-        codes |= {ending for one in _objects(found.get("choices")) if (ending := _filtered(one))}
-        places = (_located(found.get(name)) for name in ("detail", "message"))
-        field = str(found.get("param") or "") or field or next(filter(None, places), "")
-        said = next((found[name] for name in ("message", "detail", "msg", "error_msg") if found.get(name)), None)
-        message = said if isinstance(said, str) else message or json.dumps(found, ensure_ascii=False)
-        found = found.get("error")
-    if isinstance(found, str) and (not message or isinstance(body, dict)):
-        message = f"{message}: {found}" if message and found not in message and not message.startswith("{") else found
+    messages: list[str] = []
+    field = ""
+    for one in _layers(body):
+        codes |= _codes(one)
+        places = (_located(one.get(name)) for name in ("detail", "message"))
+        field = str(one.get("param") or "") or field or next(filter(None, places), "")
+        said = next((one[name] for name in MESSAGES if isinstance(one.get(name), str) and one[name]), None)
+        said = said or (one["error"] if isinstance(one.get("error"), str) else None)
+        if said and not any(said in message for message in messages):
+            messages.append(said)
+    message = ": ".join(messages) or (body if isinstance(body, str) else json.dumps(body, ensure_ascii=False))
+    codes |= {code.lower() for code in _CODE.findall(message)}
     return Problem(status, message, frozenset(codes), field)
+
+
+MESSAGES = ("message", "detail", "msg", "error_msg", "status_msg")
+WRAPPED = ("error", "errors", "innererror", "detail", "details", "message", "metadata", "raw", "cause", "base_resp",
+           "promptFeedback", "prompt_feedback", "choices")  # fmt: skip
+"""Fields in which one error holds another."""
+DEEPEST = 8
+
+_CODE = re.compile(r"""['"](?:code|type|blockReason)['"]: *['"]([\w.-]+)['"]""")
+"""A code in an error that was written out: `{'error': {'code': 'content_filter'}}`."""
+
+
+def _layers(value: object, depth: int = 0) -> Iterator[dict[str, Any]]:
+    """An error and those that it holds, from the outside."""
+    if isinstance(value, str) and "{" in value:
+        value = _json(value[value.index("{") :])
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, dict) and depth < DEEPEST:
+            yield one
+            for name in WRAPPED:
+                yield from _layers(one.get(name), depth + 1)
+
+
+def _json(text: str) -> object:
+    try:
+        return json.JSONDecoder().raw_decode(text)[0]
+    except (ValueError, RecursionError):
+        return None
+
+
+def _codes(error: dict[str, Any]) -> set[str]:
+    """The codes in one error, in small letters; a block, a router's reasons and a filtered choice are one as well."""
+    names = ("code", "type", "status", "status_code", "reason", "blockReason", "block_reason")
+    found = {_plainly(error[name]) for name in names if isinstance(error.get(name), str | int) and error[name]}
+    blocked = (
+        error.get("blockReason") or error.get("block_reason") or error.get("reasons") or error.get("flagged_input")
+    )
+    withheld = ending_of(error.get("finish_reason")) == "filter"
+    return found | ({"content_filter"} if blocked or withheld or filtered(error) else set())
+
+
+def _plainly(code: object) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[-. ]+", "_", str(code)).lower()
+
+
+def filtered(holder: dict[str, Any]) -> bool:
+    """Whether Azure's results of its filter, of a prompt or of a choice, say that something was withheld."""
+    results = [holder.get("content_filter_results"), holder.get("content_filter_result")]
+    results += [one.get("content_filter_results") for one in _objects(holder.get("prompt_filter_results"))]
+    kinds = [kind for one in results if isinstance(one, dict) for kind in one.values()]
+    return any(isinstance(kind, dict) and kind.get("filtered") is True for kind in kinds)
 
 
 def in_a_200(body: dict[str, Any]) -> Problem | None:
@@ -170,13 +205,16 @@ def in_a_200(body: dict[str, Any]) -> Problem | None:
         block = found if isinstance(found, dict) else {}
         if why := block.get("blockReason") or block.get("block_reason"):
             return Problem(400, f"blocked: {why}", frozenset({"content_filter"}))
+    if filtered(body) and not _has_text(body):
+        return Problem(400, "content_filter_results: filtered", frozenset({"content_filter"}))
     for name in ("input_sensitive", "output_sensitive"):
         if body.get(name) is True:
             return Problem(400, name, frozenset({name}))
     wrong = body.get("error")
     if isinstance(wrong, dict):
         return problem(_status(wrong), wrong)
-    if not wrong and "code" in body and not body.get("choices"):
+    is_choice = bool(body.get("choices")) or "finish_reason" in body or isinstance(body.get("message"), dict)
+    if not wrong and not is_choice and any(map(body.get, ("code", "errors", *MESSAGES))):
         bare = problem(_status(body), body)
         return bare if bare.what == "filter" else None
     return problem(None, {"message": wrong}) if isinstance(wrong, str) and wrong else None
@@ -186,9 +224,11 @@ def _objects(value: object) -> list[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-def _filtered(choice: dict[str, Any]) -> str | None:
-    """`content_filter` for a choice that a filter withheld: some errors carry it."""
-    return "content_filter" if ending_of(choice.get("finish_reason")) == "filter" else None
+def _has_text(body: dict[str, Any]) -> bool:
+    """Whether there is a reply in a body or a choice all the same."""
+    places = [body, *_objects(body.get("choices"))]
+    messages = [place["message"] for place in places if isinstance(place.get("message"), dict)]
+    return any(place.get("text") for place in places) or any(message.get("content") for message in messages)
 
 
 def _located(detail: object) -> str:

@@ -15,28 +15,51 @@ RESULT_LONGEST, RESULT_RATIO = 60, 4
 RESULT = re.compile(r"(?:[^\W\d_](?![^\W\d_])|[^A-Za-z]|\\[A-Za-z]+)*")
 """What is surely one: numbers, single letters, formulas; no word."""
 
-SOLUTIONS = frozenset(
-    ("solution", "solutions", "generation", "generations", "explanation", "rationale", "attempt", "attempts", "steps",
-     "prediction", "predictions", "generated", "generated_text", "generated_response", "output_text", "raw_output",
-     "raw_response", "full_response", "model_output", "model_outputs", "model_response", "model_answer", "llm_output",
-     "llm_response")
-)  # fmt: skip
+SOLUTIONS = re.compile(
+    r"(\w+_)?(solutions?|generations?|explanations?|rationales?|attempts?|steps|predictions?)|generated(_\w+)?|output_text"
+    r"|\w*(model|llm|raw|full|long|whole|complete|final|assistant)\w*_(outputs?|responses?|answers?|completions?|texts?)"
+)
 """Columns of whole replies or solutions, beside which any short `answer` is one."""
 
+GIVEN = re.compile(r"(gold|golden|ref|reference|ground_truth|true|correct|expected|target|official|human)_\w+")
+"""Of these those that were given and not replied: a short `response` beside them is the reply all the same."""
 
-def longer(row: Row, names: Mapping[str, tuple[str, ...]], answer: str | None) -> str | None:
-    """The column of a text beside which an answer looks like a bare result; None where it is a reply."""
-    known = {name for field, columns in names.items() if field != "response" for name in columns}
+SENTENCE = re.compile(r"\S+\s+\S+\s+\S+\s+\S|[.!?。]\W*\Z")
+"""More than three words, or the end of a sentence."""
+
+
+def longer(row: Row, names: Mapping[str, tuple[str, ...]], column: str, answer: str | None) -> str | None:
+    """The column of a text beside which an answer looks like a bare result; None where it is a reply.
+
+    Beside an `answer` that is surely one any text may be the reply; a `response` is one but for a whole solution or
+    another column of replies.
+    """
+    known = {name for field, columns in names.items() if field != "response" for name in columns} | {column}
     if answer is None or len(answer) > RESULT_LONGEST or any(thought(row.get(name)) for name in names["reasoning"]):
         return None
     sure = RESULT.fullmatch(answer) is not None
-    texts = {
-        name: length(value)
-        for name, value in row.items()
-        if str(name).lower() in SOLUTIONS or (sure and str(name).lower() not in {*known, "answer"})
-    }
+    if column == "answer":
+        texts = {name: length(row[name]) for name in row if _solves(name) or (sure and _any_text(name, known))}
+    elif sure or SENTENCE.search(answer) is None:
+        beside = {*names["response"]} - {column}
+        texts = {name: length(row[name]) for name in row if (_solves(name) and not _given(name)) or name in beside}
+    else:
+        return None
     longest = max(texts, key=lambda name: texts[name], default=None)
     return longest if longest is not None and texts[longest] >= RESULT_RATIO * max(len(answer), 1) else None
+
+
+def _solves(name: str) -> bool:
+    return SOLUTIONS.fullmatch(str(name).lower()) is not None
+
+
+def _given(name: str) -> bool:
+    return GIVEN.fullmatch(str(name).lower()) is not None
+
+
+def _any_text(name: str, known: set[str]) -> bool:
+    """Whether a column is one that we have no name for, and no field of an object."""
+    return str(name).lower() not in known and "." not in str(name)
 
 
 def length(value: Any) -> int:

@@ -18,16 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from unwaver import reasoning
+from unwaver.endings import ending_of
 from unwaver.errors import RecipeError, RecordError
-from unwaver.parts import BESIDE, names_thought, thought
+from unwaver.parts import BESIDE, flat, label, may_be_thought, numeral, thought
 from unwaver.records import Block, Ending, Kind, Prompt, Trace
 from unwaver.sources import files, hub
+from unwaver.sources.exchanges import exchange, opened
 from unwaver.sources.results import length, longer
 from unwaver.sources.source import Home, blank, listed, pick
-from unwaver.sources.turns import Reply, conversation, reply_in, turns_of
+from unwaver.sources.turns import Reply, conversation, parts_in, reply_of, turns_of
 
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "messages": ("messages", "conversations"),
+    "messages": ("messages", "conversations", "conversation", "contents"),
     "prompt": ("prompt", "question", "query", "instruction", "problem", "input"),
     "response": ("response", "completion", "answer", "output"),
     "reasoning": (
@@ -35,31 +37,14 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("cot", "complex_cot", "chain_of_thought", "thinking_trajectory", "thinking_trajectories"),
         *("deepseek_thinking_trajectory", "reasoning_trace"),
     ),
-    "ending": ("ending", "finish_reason", "stop_reason"),
+    "ending": (
+        *("ending", "finish_reason", "stop_reason", "done_reason", "finishreason", "stopreason", "finish_reasons"),
+        *("completion_reason", "completionreason", "stop_type", "end_reason", "native_finish_reason"),
+    ),
     "kind": ("kind",),
     "behaviour": ("behaviour",),
 }
 """Our field -> the columns it is looked for in, first found first; a map of columns replaces them."""
-
-ENDINGS: dict[str, Ending] = {
-    "stop": "stop",
-    "eos": "stop",
-    "end_turn": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "max_output_tokens": "length",
-    "max_new_tokens": "length",
-    "model_length": "length",
-    "end": "stop",
-    "complete": "stop",
-    "completed": "stop",
-    "finished": "stop",
-    "refusal": "filter",
-    "safety": "filter",
-    "filter": "filter",
-    "content_filter": "filter",
-}
-"""What files and servers call an ending; any other word leaves it unknown."""
 
 NOTHING = frozenset(("nan", "NaN", "null", "NULL", "None", "<NA>", "N/A", "n/a", "#N/A"))
 """What programs write into a cell for nothing."""
@@ -67,6 +52,10 @@ NOTHING = frozenset(("nan", "NaN", "null", "NULL", "None", "<NA>", "N/A", "n/a",
 UNUSED = "no reasoning was found, and a column may hold it; where it does: --map reasoning="
 ANOTHER = "no reasoning was found, and another column holds a reply with some; where that is meant: --map response="
 EMPTY = "the reply is a word that programs write for nothing; it is read as a reply"
+UNENDED = "how it ended isn't known, for nobody knows the word"
+SETTING = "a word where a thought may stand is taken for a setting"
+LABEL = "a thought of so few words may be a label"
+STREAMS = ("data: {", "event: ")
 UNKNOWN_KIND = "its kind isn't known, so it is read as an answer to a harmful request"
 
 TURN_OPENS = re.compile(r"(?:assistant|model|\[/INST\]|<\|CHATBOT_TOKEN\|>)\W{0,24}\S{4,40}\s*\Z", re.IGNORECASE)
@@ -195,9 +184,10 @@ def load_traces(
         try:
             if isinstance(row, RecordError):
                 raise row
-            absent -= row.keys()
             there = there or listed(row)
-            yield replace(_row(row, names, place, missing, family), number=number)
+            wide = _widened(row)
+            absent -= _names_in(wide) if absent else set()
+            yield replace(_row(wide, names, place, missing, family), number=number)
         except RecordError as error:
             yield Row(number, "", None, None, "none", None, kind="benign", unread=str(error))
     for name, column in (columns or {}).items():
@@ -222,7 +212,7 @@ def where_replies_are_not(where: str, columns: Mapping[str, str] | None = None) 
 
 def prompt_of(row: files.Row, place: str) -> str:
     """What the model was asked in a row of traces; RecordError where that can't be told."""
-    row = _lowered(_exchange(row), COLUMNS)
+    row = _lowered(exchange(row, place), COLUMNS)
     messages = next((row[name] for name in COLUMNS["messages"] if row.get(name)), None)
     return _prompt(row, COLUMNS["prompt"], place) if messages is None else conversation(messages, place).prompt
 
@@ -254,50 +244,78 @@ def _row(
     missing: str | None,
     family: reasoning.Family | None,
 ) -> Row:
-    row = _lowered(_exchange(row), names)
-    messages = next((row[name] for name in names["messages"] if row.get(name)), None)
-    odd: list[str | None] = []
-    if messages is not None:
-        asked = conversation(messages, place)
-        prompt, found = asked.prompt, asked.reply
-        odd.append(asked.note)
-        if found is None and any(row.get(name) for name in names["response"]):
-            found = _reply(row, names, place)  # dolphin-r1: the turns are the question alone
-    else:
-        prompt, found = _prompt(row, names["prompt"], place), _reply(row, names, place)
-    reply, apart = (None, None) if found is None else found
-    apart = apart or next((text for name in names["reasoning"] if (text := thought(row.get(name)))), None)
+    row = _lowered(exchange(row, place), names)
+    prompt, found, told = _found(row, names, place)
+    seen = row if found is None else {**_lowered(_widened(dict(found.fields)), names), **row}
+    apart, doubt = _apart(seen, names["reasoning"], found)
+    ending, unknown = _ending(seen, names["ending"])
+    reply = None if found is None or found.text == missing else found.text
+    if apart is None or ending == "length":
+        reply = (reply or "") if apart is not None else reply if (reply or "").strip() else None
+    if reply is not None and reply.startswith(STREAMS):
+        raise RecordError(f"{place}: a reply that is a stream of events; put its pieces together first")
     kind = pick(row, names["kind"], place, False)
-    pieces = _pieces(None if reply == missing else reply, apart, prompt, family)
+    pieces = _pieces(reply, apart, prompt, ending, family)
+    odd = [pieces.get("note"), told, found and found.note, doubt, unknown]
     odd.append(UNKNOWN_KIND if kind is not None and kind not in KINDS else None)
-    odd.append(_unused(row, names, reply) if pieces["block"] == "none" and reply is not None else None)
-    pieces["note"] = "; ".join(filter(None, (pieces.get("note"), *odd))) or None
+    odd.append(_unused(seen, names, reply) if pieces["block"] == "none" and reply is not None else None)
     return Row(
         number=0,
         prompt=prompt,
-        **pieces,
-        ending=ENDINGS.get((pick(row, names["ending"], place, False) or "").lower()),
+        **{**pieces, "note": "; ".join(dict.fromkeys(filter(None, odd))) or None},
+        ending=ending,
         kind=typing.cast(Kind, kind) if kind in KINDS else "harmful",
         behaviour=pick(row, names["behaviour"], place, False),
     )
 
 
-def _exchange(row: files.Row) -> files.Row:
-    """A call of a chat API as it was logged (what was sent, what came back with its one choice) as a row with turns."""
+def _found(row: files.Row, names: Mapping[str, tuple[str, ...]], place: str) -> tuple[str, Reply | None, str | None]:
+    """(the prompt, the reply, what to tell of the turns), from turns or from columns."""
+    messages = next((row[name] for name in names["messages"] if row.get(name)), None)
+    if messages is None:
+        return _prompt(row, names["prompt"], place), _reply(row, names, place), None
+    asked = conversation(messages, place)
+    found = asked.reply
+    if found is None and any(row.get(name) for name in names["response"]):
+        found = _reply(row, names, place)  # dolphin-r1: the turns are the question alone
+    return asked.prompt, found, asked.note
 
-    def body(value: Any) -> dict[str, Any]:
-        found = value.get("body", value) if isinstance(value, dict) else None
-        return found if isinstance(found, dict) else {}
 
-    answer = body(row.get("response")) or row
-    asked = body(row.get("request")).get("messages") or row.get("messages")
-    choices = answer.get("choices")
-    one = choices[0] if isinstance(choices, list) and len(choices) == 1 else None
-    if not isinstance(asked, list) or not isinstance(one, dict) or not isinstance(one.get("message"), dict):
-        return row
-    apart = ("request", "response", "choices")
-    rest = {name: value for name, value in row.items() if name not in apart}
-    return {**rest, "messages": [*asked, one["message"]], "finish_reason": one.get("finish_reason")}
+def _apart(row: files.Row, names: tuple[str, ...], reply: Reply | None) -> tuple[str | None, str | None]:
+    """(the reasoning beside the text of a reply, or in a column, what to tell of it)."""
+    apart = None if reply is None else reply.apart
+    apart = apart or next((text for name in names if (text := thought(row.get(name)))), None)
+    if apart is None or numeral(apart):
+        return None, None
+    if not label(apart):
+        return apart, None
+    return (None, f"{SETTING}: {apart[:40]!r}") if len(apart.split()) == 1 else (apart, LABEL)
+
+
+def _ending(row: files.Row, names: tuple[str, ...]) -> tuple[Ending | None, str | None]:
+    """(how the reply ended, what to tell where nobody knows the word), from a column, or a field in one."""
+    inside = [name for name in row if str(name).lower().rpartition(".")[2] in names and name not in names]
+    words = [word for name in (*names, *inside) if (word := row.get(name)) and not isinstance(word, int | float)]
+    words = [word[0] if isinstance(word, list) and len(word) == 1 else word for word in words]
+    found = ending_of(*words)
+    first = flat(words[0]).strip() if words else ""
+    known = found is not None or first in NOTHING or first.lower() in ("", "unknown", "other", "none")
+    return found, None if known else f"{UNENDED} `{first[:40]}`"
+
+
+def _widened(row: files.Row, depth: int = 2) -> files.Row:
+    """The row with the fields of its objects as columns too: `metadata.reasoning`."""
+    inner = {}
+    for name, value in row.items():
+        found = opened(value) if depth else {}
+        inner |= {f"{name}.{key}": one for key, one in _widened(found, depth - 1).items()}
+    return {**inner, **row}
+
+
+def _names_in(row: files.Row) -> set[str]:
+    """The columns of a row, and the fields of the turns in it."""
+    turns = [turn for value in row.values() if isinstance(value, list) for turn in value if isinstance(turn, dict)]
+    return row.keys() | {name for turn in turns for name in _widened(turn)}
 
 
 def _lowered(row: files.Row, names: Mapping[str, tuple[str, ...]]) -> files.Row:
@@ -310,7 +328,7 @@ def _unused(row: files.Row, names: Mapping[str, tuple[str, ...]], reply: str) ->
     """What to tell of a column that nothing was read from: by its name a thought, or a reply that has some."""
     known = {name for columns in names.values() for name in columns}
     for name, value in row.items():
-        if name not in known and names_thought(name) and thought(value):
+        if name not in known and may_be_thought(name) and thought(value):
             return f"{UNUSED}{name}"
     for name in names["response"]:
         other = row.get(name)
@@ -319,14 +337,16 @@ def _unused(row: files.Row, names: Mapping[str, tuple[str, ...]], reply: str) ->
     return None
 
 
-def _pieces(reply: str | None, apart: str | None, prompt: str, family: reasoning.Family | None) -> dict[str, Any]:
+def _pieces(
+    reply: str | None, apart: str | None, prompt: str, ending: Ending | None, family: reasoning.Family | None
+) -> dict[str, Any]:
     """Reasoning and answer of a reply. A block in the reply itself counts before reasoning that stands apart."""
     if reply is None:
         return {"reasoning": None, "answer": None, "block": "none", "replied": False}
     opened = TURN_OPENS.search(prompt[-100:]) is not None and reasoning.opens_block(prompt, family)
     found = reasoning.read(reply, opened=opened, family=family)
     if found.block == "none" and apart is not None:
-        found = reasoning.read(reply, apart, family=family)
+        found = reasoning.read(reply, apart, ending or "stop", family=family)
     return {**asdict(found), "note": EMPTY if reply.strip() in NOTHING else found.note}
 
 
@@ -357,15 +377,19 @@ def _reply(row: files.Row, names: Mapping[str, tuple[str, ...]], place: str) -> 
         raise RecordError(
             f"{place}: expected a reply in `{'` or `'.join(wanted)}`; the row has {listed(row)} (--map response=COLUMN)"
         )
-    if isinstance(row[name], list) and row[name] and isinstance(row[name][0], dict):
-        return reply_in(turns_of(row[name], place))
+    value = row[name]
+    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict) for one in value)):
+        return reply_of(value, f"{place}: {name}")
     if isinstance(row[name], list) and len(row[name]) > 1:
         raise RecordError(f"{place}: {name}: expected one reply in a row, got {len(row[name])}: make a row of each")
+    parts = parts_in(value)
+    if parts is not None:
+        return reply_of(parts, f"{place}: {name}")
     text = pick(row, (name,), place, False)
-    other = longer(row, names, text) if name == "answer" and wanted == COLUMNS["response"] else None
+    other = longer(row, names, name, text) if wanted == COLUMNS["response"] else None
     if other is not None:
         raise RecordError(
-            f"{place}: `answer` ({(text or '')[:20]!r}) looks like the result alone, beside the text in `{other}`; "
-            f"name the column of the reply: --map response={other}, or --map response=answer"
+            f"{place}: `{name}` ({(text or '')[:20]!r}) looks like the result alone, beside the text in `{other}`; "
+            f"name the column of the reply: --map response={other}, or --map response={name}"
         )
-    return None if text is None else (text, None)
+    return None if text is None else Reply(text)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from unwaver.errors import RecordError
-from unwaver.parts import Said, flat, said
+from unwaver.parts import Said, flat, knows_part, said
 from unwaver.sources.source import blank
 
 ROLES = {
@@ -24,16 +24,34 @@ ROLES = {
     ),
     **dict.fromkeys(("llm", "agent", "response", "answer", "output"), "assistant"),
     **dict.fromkeys(("system", "developer", "tool", "function", "function_call", "tool_call", "observation"), "other"),
-    **dict.fromkeys(("tool_response", "ipython", "environment", "context"), "other"),
+    **dict.fromkeys(("tool_response", "ipython", "environment", "context", "function_call_output"), "other"),
     **dict.fromkeys(("thinking", "think", "thought", "thoughts", "reasoning", "analysis", "cot"), "thought"),
 }
 """Roles in `messages` and in ShareGPT's `conversations`, in small letters."""
 
+TEXTS = ("content", "value", "text", "parts", "message")
+"""Fields in which a turn keeps its text: OpenAI's, ShareGPT's, OpenAssistant's, Google's ..."""
+
+ANSWERS = ("answer", "final_answer", "response", "final_response", "output", "final", "completion", "generated_text")
+"""Fields in which an object that is a reply keeps its text besides."""
+
+TYPES = ("human", "ai", "user", "assistant", "system", "tool", "function_call", "function_call_output")
+"""Types of turns that say who speaks, where nothing else does: LangChain's."""
+
 _THINKS = re.compile(r"think|thought|reason|scratch|rationale|monologue", re.IGNORECASE)
 """What a role that nobody knows says of itself where its turn is a thought."""
 
-Reply = tuple[str, str | None]
-"""The text of a reply, and its reasoning where that stands apart."""
+
+class Reply(NamedTuple):
+    """A reply as a file holds it."""
+
+    text: str
+    apart: str | None = None
+    """Its reasoning where that stands apart."""
+    note: str | None = None
+    """What was read by its looks alone; None: nothing."""
+    fields: Mapping[str, Any] = {}
+    """What else its turn holds."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +94,36 @@ def reply_in(turns: Sequence[Turn]) -> Reply | None:
     text = "\n\n".join(turn.text for turn in kept if turn.role == "assistant" and turn.text)
     thoughts = [turn.text if turn.role == "thought" else turn.apart for turn in kept]
     apart = "\n\n".join(thought for thought in thoughts if thought) or None
-    return (text, apart) if text or apart else None
+    note = "; ".join(dict.fromkeys(turn.note for turn in kept if turn.note)) or None
+    return Reply(text, apart, note, kept[-1].fields) if text or apart else None
+
+
+def reply_of(value: dict[str, Any] | list[Any], place: str) -> Reply | None:
+    """The reply in a column that holds turns, the parts of one, or an object with its text; None where it is empty."""
+    if isinstance(value, dict):
+        turn = _as_turn(value)
+    elif any(isinstance(one, dict) and ("role" in one or "from" in one) for one in value):
+        return reply_in(turns_of(value, place))
+    else:
+        turn = {"content": value}
+    if turn is None:
+        fields = ", ".join(map(str, value))[:80]
+        raise RecordError(f"{place}: expected text, got an object with {fields} (--map response=COLUMN.FIELD)")
+    found = reply_in(turns_of([{**turn, "role": "assistant"}], place))
+    if found is None and value:
+        raise RecordError(f"{place}: expected a text or the parts of one, got {type(value).__name__} without any text")
+    return found
+
+
+def _as_turn(value: dict[str, Any]) -> dict[str, Any] | None:
+    """An object as a turn, by the field that its text stands in."""
+    name = next((name for name in (*TEXTS, *ANSWERS) if value.get(name)), None)
+    if name is None:
+        return None if value else {"content": ""}
+    inner = value[name]
+    if isinstance(inner, dict):
+        return _as_turn(inner)
+    return {**{key: one for key, one in value.items() if key != name}, "content": inner}
 
 
 @dataclass(frozen=True)
@@ -88,6 +135,10 @@ class Turn:
     text: str
     apart: str | None
     """Reasoning that stands apart from the text."""
+    note: str | None = None
+    """What was read by its looks alone."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """All its other fields."""
 
 
 def _strangers(turns: Sequence[Turn]) -> str:
@@ -106,8 +157,9 @@ def turns_of(content: Any, place: str) -> list[Turn]:
     for turn in content:
         if not isinstance(turn, dict):
             raise RecordError(f"{place}: messages: expected turns as objects, got {type(turn).__name__}")
-        named = str(turn.get("role", turn.get("from", "")))
-        text = turn.get("content", turn.get("value", turn.get("text")))
+        named = _role(turn)
+        text = next((turn[name] for name in TEXTS if turn.get(name) is not None), None)
+        text = parts_in(text) or text or turn.get("refusal")  # OpenAI's, in place of a content
         if not named and len(turn) == 1:  # {"user": "..."}
             named, text = next((str(name), value) for name, value in turn.items())
         try:
@@ -117,8 +169,27 @@ def turns_of(content: Any, place: str) -> list[Turn]:
         role = ROLES.get(named.strip().lower()) or ("thought" if _THINKS.search(named) else named or "no role")
         if _only_thought(turn, role):
             role, found = "thought", Said(found.text or found.reasoning or flat(turn), None)
-        turns.append(Turn(role, found.text or "", found.reasoning))
+        rest = {name: value for name, value in turn.items() if name not in ("role", "from", *TEXTS)}
+        turns.append(Turn(role, found.text or "", found.reasoning, found.note, rest))
     return turns
+
+
+def _role(turn: dict[str, Any]) -> str:
+    """Who speaks in a turn, as it was written; "" where it doesn't say."""
+    found = next((turn[name] for name in ("role", "from", "speaker", "author", "sender") if name in turn), "")
+    found = found.get("role", "") if isinstance(found, dict) else found
+    return str(found or (turn.get("type") if turn.get("type") in TYPES else ""))
+
+
+def parts_in(text: Any) -> list[dict[str, Any]] | None:
+    """The parts of a content that was kept as a text of JSON; None for any other text."""
+    if not isinstance(text, str) or not (text.startswith("[{") and text.endswith("}]")):
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if all(isinstance(one, dict) and knows_part(one) for one in found) else None
 
 
 def _only_thought(turn: dict[str, Any], role: str) -> bool:
