@@ -114,6 +114,24 @@ class Family(BaseModel):
         plain = () if self.start else (tolerant(self.close.strip()),)
         return "|".join((*self.closers, *plain))
 
+    def opened_at(self, prompt: str) -> int | None:
+        """Where the opening mark begins with which a rendered prompt ends, however it is spelled; None: with none."""
+        end = prompt.rstrip()[-200:] + "\n"
+        line = r"(?:\A|(?<=[\n>\]]))" if self.start else ""
+        found = list(re.finditer(rf"{line}(?:{self.opening})\s*\Z", end, re.IGNORECASE))
+        return len(prompt.rstrip()) + 1 - len(end) + found[0].start() if found else None
+
+    def spelled_as_in(self, text: str) -> Self:
+        """This family with its marks as they are spelled in a chat template or in what it renders."""
+        found = None if self.start or self.opens in text else re.search(self.opening, text, re.IGNORECASE)
+        if found is None or self.opens.startswith(found[0].strip()):
+            return self
+        opens = found[0].strip()
+        closes = (one for one in partners(opens) if re.fullmatch(self.closing, one, re.IGNORECASE))
+        ends = self.open[len(self.open.rstrip()) :]
+        spelled = {"open": opens + ends, "close": next(closes, self.close)}
+        return type(self)(**(self.model_dump() | spelled))  # `model_copy` would copy the patterns as well
+
     def identity(self) -> str:
         """What decides how replies are read and written."""
         return digest(self.model_dump(mode="json", exclude={"name", "models", "ids"}), size=8)
@@ -145,6 +163,25 @@ def _loose(mark: str) -> str:
     return "".join(_LOOSE.get(char) or (r"\s+" if char.isspace() else re.escape(char)) for char in mark)
 
 
+_ONE = re.compile(
+    r"((?:[<＜\[◁【〈《⟨‹«{]|&lt;)+[|｜]?)((?:(?!&[lg]t;)[^<>＜＞\[\]◁▷【】〈〉《》⟨⟩‹›«»{}\n])+(?:[>＞\]▷】〉》⟩›»}]|&gt;)+)"
+)
+"""One mark in brackets of some kind."""
+
+
+def partners(opens: str) -> list[str]:
+    """What may close what a mark opens: `</x>` for `<x>`, `<|end_x|>` for `<|start_x|>`, `<|/x|>` for `<|x|>` ..."""
+    if not _ONE.fullmatch(opens):
+        return []
+    bare = re.sub(r"\A(<[\w:.-]+)\s[^<>]*>\Z", r"\1>", opens)
+    ended = bare
+    for begin, end in (("start", "end"), ("begin", "end"), ("open", "close")):
+        for written in (str.lower, str.upper, str.title):
+            ended = ended.replace(written(begin), written(end))
+    stroked = _ONE.sub(r"\1/\2", bare)
+    return [one for one in (ended, stroked) if one != bare]
+
+
 @cache
 def shipped() -> dict[str, Family]:
     """The shipped families by name, in the order of the file."""
@@ -165,10 +202,12 @@ def named(tags: str | Family) -> Family | None:
 
 
 def in_template(template: str) -> Family | None:
-    """The family whose opening mark stands in a chat template; None where none does."""
+    """The family whose opening mark stands in a chat template, spelled as there; None where none does."""
     rows = [family for family in FAMILIES.values() if not family.start]
     found = [family for family in rows if all(mark in template for mark in family.tokens or (family.opens,))]
-    return next((family for family in found if family is not THINK), THINK if found else None)
+    found = found or [f for f in rows if not f.tokens and re.search(f.opening, template, re.IGNORECASE)]
+    one = next((family for family in found if family is not THINK), THINK if found else None)
+    return one and one.spelled_as_in(template)
 
 
 def by_name(model: str) -> Family | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from unwaver.parts import names_thought
+from unwaver.reasoning.families import FAMILIES, Family, partners
 from unwaver.reasoning.quoting import fenced, hugged, mentioned
 
 LEAD = (
@@ -88,6 +90,56 @@ def _closing_marks(raw: str) -> Iterator[str]:
         spoken = hugged(raw, *mark.span()) or fenced(raw, mark.start(), 0) or mentioned(raw, *mark.span(), True)
         if not spoken and not _opened_in_text(raw, mark):
             yield mark[0]
+
+
+_MARK = re.compile(
+    r"<summary>[^<>\n]{1,40}</summary>|(?:<|&lt;|＜)[^<>＜＞\n]{1,60}(?:>|&gt;|＞)|\[[^\[\]\n]{1,40}\]"
+    r"|[◁【〈《⟨‹«][^\n▷】〉》⟩›»]{1,40}[▷】〉》⟩›»]|\{\{?[^{}\n]{1,40}\}\}?"
+)
+_NAMED = re.compile(rf"{_WORDS}|{_ELSEWHERE}|(?<=<)(?:plan|strategy|consideration)", re.IGNORECASE)
+_LINE = re.compile(
+    rf"(?:\A|(?<=[\n>\]]))\s*((?:[#*=~_`]+ ?[\w ’'-]{{0,30}})?(?:{_WORDS}|{_ELSEWHERE})\w*"
+    rf"(?:[\w ’'-]{{0,30}}[:：]|\.\.\.|…)?[*=~_]*|[\w ’'-]{{0,30}}(?:{_WORDS}|{_ELSEWHERE})[\w ’'-]{{0,30}}[:：])\Z",
+    re.IGNORECASE,
+)
+
+
+class Begun(NamedTuple):
+    """How a generation prompt begins a thought."""
+
+    mark: str
+    """The mark or the line."""
+    closes: str | None = None
+    """What would close it; None: nobody can tell."""
+    closed: bool = False
+    """Whether the prompt closes it as well."""
+    family: Family | None = None
+    """Whose mark it is; None: no known family's."""
+
+
+def begun_with(tail: str, added: int = 0) -> Begun | None:
+    """The mark or line with which a generation prompt begins a thought, by any family's marks or none's.
+
+    `tail` is what the prompt has behind the user's words, of which a template adds the last `added` characters where a
+    reply is to follow and not before one that is there: a mark among these is used for something, whatever its name.
+    """
+    for family in FAMILIES.values():
+        if (at := family.opened_at(tail)) is not None:
+            mark = tail[at:].strip()
+            return Begun(mark, family.spelled_as_in(mark).close.strip(), family=family)
+    end = tail.rstrip()[-300:]
+    marks = list(_MARK.finditer(end))
+    last = marks[-1] if marks and marks[-1].end() == len(end) else None
+    if last is None:
+        line = _LINE.search(end)
+        return Begun(line[1]) if line else None
+    new = len(end) - (added - len(tail) + len(tail.rstrip()))
+    for mark in marks[:-1]:
+        if last[0] in partners(mark[0]) and (_NAMED.search(mark[0]) or mark.start() >= new):
+            return Begun(mark[0], last[0], closed=True)
+    used = _NAMED.search(last[0]) or last.start() >= new
+    closed = "/" in last[0] and not last[0].startswith("<summary")
+    return Begun(last[0], next(iter(partners(last[0])), None), closed) if used else None
 
 
 def elements(raw: str) -> str | None:
