@@ -44,6 +44,8 @@ class Family(BaseModel):
     """A further opening mark inside goes on with the reasoning; else it is a second block."""
     start: bool = False
     """The marks are plain words: they count only where the reply begins with the opening one."""
+    both: bool = False
+    """Plain words that anybody may write: the opening one counts only where a closing one follows it."""
     tokens: tuple[str, ...] = ()
     """Marks that a student of this family has as single tokens."""
     ids: str = ""
@@ -138,17 +140,20 @@ class Family(BaseModel):
 
 
 _LOOSE = {
-    "<": r"(?:<|＜|&(?:amp;)?(?:lt|#0*60|#x0*3c);|\\u003c)",
-    ">": r"(?:>|＞|&(?:amp;)?(?:gt|#0*62|#x0*3e);|\\u003e)",
-    "|": "[|｜]",
+    "<": r"(?:<|＜|&(?:amp;)?(?:lt|#0*60|#x0*3c);|\\u003c|\\x3c|%3c)",
+    ">": r"(?:>|＞|&(?:amp;)?(?:gt|#0*62|#x0*3e);|\\u003e|\\x3e|%3e)",
+    "[": r"(?:\[|［|%5b)",
+    "]": r"(?:\]|］|%5d)",
+    "/": r"(?:\\?/|／|&(?:sol|#0*47|#x0*2f);|%2f)",
+    "|": r"(?:[|｜]|%7c)",
     "_": "[_▁]",
 }
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:-]*)>")
 
 
 def tolerant(mark: str) -> str:
-    """A pattern for a mark as it is met with: escaped for HTML, Markdown or JSON, in full-width signs, with blanks and
-    attributes inside a tag."""
+    """A pattern for a mark as it is met with: escaped for HTML, Markdown, JSON or an address, in full-width signs, with
+    blanks and attributes inside a tag."""
     pattern = _loose(mark)
     if len(mark) > 2 and mark[0] + mark[-1] in ("<>", "[]"):
         pattern = rf"(?:{pattern}|\\{_loose(mark[:-1])}\\{re.escape(mark[-1])})"
@@ -159,7 +164,7 @@ def _loose(mark: str) -> str:
     tag = _TAG.fullmatch(mark)
     if tag is not None:
         more = "" if tag[1] else r"(?:\s[^<>]{0,80})?"
-        return rf"{_LOOSE['<']}\s*{tag[1]}\s*{_loose(tag[2])}{more}\s*{_LOOSE['>']}"
+        return rf"{_LOOSE['<']}\s*{tag[1] and _LOOSE['/']}\s*{_loose(tag[2])}{more}\s*{_LOOSE['>']}"
     return "".join(_LOOSE.get(char) or (r"\s+" if char.isspace() else re.escape(char)) for char in mark)
 
 
