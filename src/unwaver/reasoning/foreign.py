@@ -12,9 +12,9 @@ from unwaver.reasoning.families import FAMILIES, Family, partners
 from unwaver.reasoning.quoting import fenced, hugged, mentioned
 
 LEAD = (
-    r"(?:[\s\ufeff\u200b]|<s>|<bos>|\[gMASK\]|<sop>|<\|(?:begin_of_text|startoftext)\|>|<[|｜]begin[_▁]of[_▁]sentence[|｜]>)*"
+    r"(?:[\s\ufeff\u200b]|<s>|<bos>|\[gMASK\]|<sop>|<\|(?:begin_of_text|startoftext)\|>|<[|｜]begin[_▁]of[_▁]sentence[|｜]>)*+"
     r"(?:<\|(?:start|begin)\|>assistant|<\|im_start\|>assistant\s|<[|｜]assistant[|｜]>|<\|CHATBOT_TOKEN\|>"
-    r"|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model\s)?\s*"
+    r"|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model\s)?+\s*+"
 )
 """What may stand before the first mark and is no text: how templates begin a text and a turn."""
 
@@ -51,8 +51,8 @@ _CLOSES = re.compile(
     rf"|{{{{1,2}}/{_SIGN}}}{{1,2}}|(?-i:(?<=\S)assistantfinal(?=\S))",
     re.IGNORECASE,
 )
-_PRINT = r"(?:<!--)?[\s#*_=>~`\"'(【[💭🤔🧠-]*"
-_OF = r"(?:(?:my|a|the|some|our|internal|inner|initial|private|detailed|step[ -]by[ -]step) ){0,2}"
+_PRINT = r"(?:<!--)?[\s#*_=>~`\"'(【「『[💭🤔🧠-]*"
+_OF = r"(?:(?:begin|start|of|my|a|the|some|our|internal|inner|initial|private|detailed|step[ -]by[ -]step) ){0,3}"
 _TITLES = (
     rf"(?:thinking|thinks|thoughts?|reasoning|chain[ -]of[ -]thought|cot\b|monologue|scratch ?pad|{_ELSEWHERE})\w*"
 )
@@ -78,14 +78,16 @@ _TO_ONESELF = (
     r"|answer)\b",
     rf"{_ASIDE}i should (?:consider|think|be careful|refuse|decline|respond|answer|make sure|help)\b",
     r"so,? the (?:question|task|problem|request) (?:is|asks)\b",
-    rf"{_ASIDE}(?:this|the) (?:request|prompt|query|message) (?:is|asks?|seems|appears|looks|wants)\b",
-    r"this is an? (?:[\w-]+ )?(?:request|prompt|query)\b",
+    rf"{_ASIDE}(?:this|the) (?:request|prompt|query|message) (?:asks?|seems|appears|looks|wants|is (?:about|for|asking"
+    r"|clearly|potentially|likely|harm\w*|safe|benign|fine|dangerous|inappropriate|sensitive))\b",
+    r"(?:we(?:'re|’re| are)|i(?:'m|’m| am)) (?:being )?asked\b",
+    r"this is an? (?:[\w-]+ )?(?:request|prompt|query) (?:for|to|about|that)\b",
     r"we (?:need|have|should|must) to? ?(?:answer|respond|reply|produce|provide|output|refuse|comply|decide|craft)\b",
-    rf"{_ASIDE}(?:der|die) (?:be)?nutzer(?:in)? .{{0,20}}(?:möchte|fragt|will|bittet|sucht|verlangt|wünscht)\b",
+    rf"{_ASIDE}(?:der|die) (?:be)?nutzer(?:in)? .{{0,20}}(?:möchte|fragt|will wissen|bittet|sucht|verlangt|wünscht)\b",
     rf"{_ASIDE}l['’]utilisat\w+ .{{0,15}}(?:veut|demande|souhaite|cherche|pose)\b",
-    rf"{_ASIDE}(?:el usuario|la usuaria) .{{0,15}}(?:quiere|pide|pregunta|solicita|está|desea)\b",
-    rf"{_ASIDE}o (?:usuário|utilizador) .{{0,15}}(?:quer|pede|pergunta|solicita|está|deseja)\b",
-    rf"{_ASIDE}l['’]utente .{{0,15}}(?:vuole|chiede|sta|desidera)\b",
+    rf"{_ASIDE}(?:el|la) usuari[oa] .{{0,15}}(?:quiere|pide|pregunta|solicita|está (?:pid|pregunt|busc)\w+|desea)\b",
+    rf"{_ASIDE}o (?:usuário|utilizador) .{{0,15}}(?:quer|pede|pergunta|solicita|está (?:pedi|pergunt)\w+|deseja)\b",
+    rf"{_ASIDE}l['’]utente .{{0,15}}(?:vuole|chiede|sta (?:chiedendo|cercando)|desidera)\b",
     rf"{_ASIDE}de gebruiker .{{0,15}}(?:wil|vraagt|zoekt)\b",
     rf"{_ASIDE}пользовател\w+ .{{0,15}}(?:хочет|спрашивает|просит|спросил|попросил|интересуется)",
     rf"{_ASIDE}użytkowni\w+ .{{0,15}}(?:chce|pyta|prosi)\b",
@@ -98,7 +100,7 @@ _TO_ONESELF = (
     r"(?:想|要求|问|問|询问|希望|提问|提出|请求|請求|让我|给出|给了|说|說)",
     r"(?:嗯+|唔)[，,。…]|うーん|えーと|えっと",
     r"(?:好的?|嗯+|那么|首先|现在)?[，,。、\s]*[让讓]我们?(?:先|来|再|仔细|好好)*(?:想|思考|考虑|考慮|理一|梳理)",
-    r"(?:好的?|嗯+|那么|首先|现在)?[，,。、\s]*我(?:现在)?(?:需要|得|应该|要)(?:先|仔细)*(?:思考|考虑|想|分析|理解|确定|判断|弄清)",
+    r"(?:好的?|嗯+|那么|首先|现在)?[，,。、\s]*我(?:现在)?(?:需要|得|应该|要)(?:先|仔细)*(?:思考|考虑|想|分析|理解|确定|判断|弄清|处理|回答|回应|解决)",
     r"(?:さて、|まず、)?ユーザー.{0,30}(?:求め|聞|尋|質問|頼|知りた|要求|依頼|望)",
     r"(?:음[,.… ]+)?사용자(?:가|는|의|께서).{0,30}(?:요청|질문|원하|물어|묻|싶)",
     r"المستخدم (?:يريد|يسأل|يطلب)|(?:يريد|يسأل|يطلب) المستخدم|उपयोगकर्ता .{0,30}(?:चाह|पूछ)",
@@ -107,7 +109,8 @@ _TO_ONESELF = (
 _REPLY = rf"\n{_PRINT}{_OF}(?:final )?(?:answer|response|reply|output){_PRINT}[:：\n]"
 _THOUGHT = re.compile(
     rf"{_PRINT}(?:here(?:'s|’s| is) )?{_OF}(?:thinking|thought|reasoning) process{_PRINT}[:：\n]"
-    rf"|{_PRINT}{_OF}{_TITLES}[ \w]{{0,12}}(?:{_PRINT}[:：】\]]|[*=#_-]+\s*\n|\s*\n|\.\.\.|…)"
+    rf"|{_PRINT}{_OF}{_TITLES}[ \w]{{0,12}}(?:{_PRINT}[:：】」』\])]|[*=#_-]+\s*\n|\s*\n|\.\.\.|…)"
+    rf"|\s*\*(?:{_TITLES})[^*\n]{{0,40}}\*"
     rf"|{_PRINT}{_OF}(?:{_WORKING}){_PRINT}[:：\n](?=.*?{_REPLY})"
     rf"|{_PRINT}(?:thought|reasoned) for (?:\d+|a|some|several|one|two|three) "
     rf"|[`*~\s]+(?:\w*\n)?(?:<|&lt;|\[)[|｜]?{_SIGN}[|｜]?(?:>|&gt;|\])"
@@ -119,8 +122,10 @@ _THOUGHT = re.compile(
 
 
 def sounds(raw: str) -> bool:
-    """Whether a reply without marks begins like a thought."""
-    return _THOUGHT.match(raw[:4000]) is not None
+    """Whether a reply without marks begins like a thought, or was cut within an opening mark."""
+    begun = raw.strip().lower()
+    cut = len(begun) > 1 and not begun.isalpha() and any(f.opens.lower().startswith(begun) for f in FAMILIES.values())
+    return cut or _THOUGHT.match(raw.lstrip()[:4000]) is not None
 
 
 def foreign(raw: str) -> str | None:
@@ -130,8 +135,11 @@ def foreign(raw: str) -> str | None:
     """
     if begins := _BEGINS.match(raw):
         return begins["mark"][:40]
-    if mark := _led_up(raw):
-        return mark
+    return _led_up(raw) or closing(raw)
+
+
+def closing(raw: str) -> str | None:
+    """What in a reply looks like another family's closing mark; None: nothing does."""
     return next((mark[:40] for mark in _closing_marks(raw)), None)
 
 
@@ -200,18 +208,21 @@ def elements(raw: str) -> str | None:
         own_line = at >= 0 and not raw[raw.rfind("\n", 0, at) + 1 : at].strip()
         if own_line and not (fenced(raw, at, 0) or hugged(raw, at, at + len(opening))):
             return opening[:40]
-    return _begun(raw) or _field(raw) or _amid(raw)
+    return _begun(raw) or _field(raw) or _paired(raw)
 
 
-_ELEMENT = re.compile(rf"{LEAD}(?P<mark>(?:<|&lt;)(?P<name>[a-z][\w:.-]{{0,40}})(?:\s[^<>]{{0,200}})?(?:>|&gt;))", re.I)
+_ELEMENT = re.compile(
+    rf"{LEAD}(?P<mark>(?:<|&lt;|\[)(?P<name>[a-z][\w:.-]{{0,40}})(?:\s[^<>\[\]]{{0,200}})?(?:>|&gt;|\]))", re.I
+)
 _COMMENT = re.compile(rf"{LEAD}<!--.*?-->(?=\s*[^\s<])", re.DOTALL)
 _DOCUMENT = frozenset(
     ("html", "head", "body", "title", "p", "a", "b", "i", "u", "s", "em", "strong", "code", "pre", "kbd", "sub", "sup",
      "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "dl", "table", "tr", "td", "th", "div", "span", "section",
      "article", "header", "footer", "main", "nav", "aside", "center", "font", "big", "small", "mark", "ins", "del",
-     "blockquote", "q", "cite", "form", "label", "button", "select", "script", "style", "template", "svg", "math",
-     "answer", "response", "output", "solution", "conclusion", "result", "final", "final_answer", "final_response",
-     "tool_call", "tool_calls", "tool_code", "function", "function_call", "function_calls", "invoke")
+     "blockquote", "q", "quote", "url", "cite", "form", "label", "button", "select", "script", "style", "template",
+     "svg", "math", "answer", "response", "output", "solution", "conclusion", "result", "final", "final_answer",
+     "final_response", "tool_call", "tool_calls", "tool_code", "function", "function_call", "function_calls",
+     "invoke")
 )  # fmt: skip
 """Elements of a page, an answer or a call: none is a thought."""
 
@@ -223,7 +234,7 @@ _ASKED = frozenset(
 """Elements that stand before an answer in many a document."""
 ANSWERS = "answer|response|output|solution|conclusion|final(?:[_ ](?:answer|response))?"
 """What an answer's marks are called."""
-_ANSWER = re.compile(rf"(?:\A|>|&gt;)\s*(?:<|&lt;)(?:{ANSWERS})(?:>|&gt;)", re.IGNORECASE)
+_ANSWER = re.compile(rf"(?:\A|>|&gt;|\])\s*(?:<|&lt;|\[)(?:{ANSWERS})(?:>|&gt;|\])", re.IGNORECASE)
 
 
 def _first(raw: str) -> tuple[re.Match[str], str] | None:
@@ -231,7 +242,7 @@ def _first(raw: str) -> tuple[re.Match[str], str] | None:
     found = _ELEMENT.match(raw)
     if found is None or found["name"].lower() in _DOCUMENT:
         return None
-    ends = list(re.finditer(rf"(?:<|&lt;)/{re.escape(found['name'])}\s*(?:>|&gt;)", raw[found.end() :], re.I))
+    ends = list(re.finditer(rf"(?:<|&lt;|\[)/{re.escape(found['name'])}\s*(?:>|&gt;|\])", raw[found.end() :], re.I))
     return (found, raw[found.end() + ends[-1].end() :].strip()) if ends else None
 
 
@@ -248,7 +259,9 @@ def _begun(raw: str) -> str | None:
     if first := _first(raw):
         found, behind = first
         other = _ELEMENT.match(behind)
-        if behind.strip("`~") and (other is None or other["name"].lower() in _DOCUMENT):
+        if behind.strip("`~") and (
+            other is None or (found["name"].lower() not in _ASKED and other["name"].lower() in _DOCUMENT)
+        ):
             return found["mark"][:40]
     if _COMMENT.match(raw):
         return "<!--"
@@ -282,23 +295,26 @@ def _field(raw: str) -> str | None:
 
 
 _AMID = re.compile(
-    r"^#{1,4} (?:My )?(?:Thinking|Thought process|Thinking process|Internal reasoning):?[ \t]*$", re.I | re.M
+    r"(?<=\n)(?:#{1,4} (?:My )?(?:Thinking(?: Process)?|Thought Process|Internal Reasoning):?[ \t]*$"
+    r"|[*]{0,2}Here(?:'s|’s| is) my (?:thought|thinking|reasoning) process:)",
+    re.IGNORECASE | re.MULTILINE,
 )
 
 
-def _amid(raw: str) -> str | None:
-    """A heading of a thought, or words that open one and others that close it, in the middle of a reply."""
+def amid(raw: str) -> str | None:
+    """A heading in the middle of a reply without marks that only a thought has."""
+    heading = _AMID.search(raw)
+    return heading[0].strip() if heading and not fenced(raw, heading.start(), 0) else None
+
+
+def _paired(raw: str) -> str | None:
+    """Words in the middle of a reply that open a thought, with others behind them that close it."""
     for family in FAMILIES.values():
         if family.start and not family.both:
             opens = re.search(rf"(?<=\n)(?:{family.opening})", raw, re.IGNORECASE)
-            if (
-                opens
-                and re.search(family.closing, raw[opens.end() :], re.IGNORECASE)
-                and not fenced(raw, opens.end(), 0)
-            ):
-                return opens[0].strip()[:40]
-    heading = _AMID.search(raw)
-    return heading[0].strip() if heading and not fenced(raw, heading.start(), 0) else None
+            if opens and re.search(family.closing, raw[opens.end() :], re.IGNORECASE):
+                return None if fenced(raw, opens.end(), 0) else opens[0].strip()[:40]
+    return None
 
 
 def _opened_in_text(raw: str, mark: re.Match[str]) -> bool:

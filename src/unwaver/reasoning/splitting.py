@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from unwaver.reasoning.families import FAMILIES, THINK, Family, tolerant
-from unwaver.reasoning.foreign import ANSWERS, LEAD, elements, foreign, sounds
+from unwaver.reasoning.foreign import ANSWERS, LEAD, amid, closing, elements, foreign, sounds
 from unwaver.reasoning.letters import alike
 from unwaver.reasoning.quoting import fenced, hugged, introduced, mentioned
 from unwaver.records import Block
@@ -87,9 +87,16 @@ def split(raw: str, opened: bool = False, family: Family | None = None) -> Split
     found = _read(raw, opened, family)
     clear, odd = alike(raw)
     if odd and _has_more(_read(clear, opened, family), found):
-        return Split(raw, "", None, "", None, "foreign", note=f"{ALIKE}: {odd}")
+        return _whole(raw, f"{ALIKE}: {odd}")
+    if found.block == "none" and (mark := amid(raw)):
+        return _whole(raw, f"{UNKNOWN}: {mark}")
     runs_on = found.note is None and _TURN.search(found.answer or "")
     return replace(found, note=RUNS_ON) if runs_on else found
+
+
+def _whole(raw: str, note: str) -> Split:
+    """A reply in which nobody can tell reasoning from answer."""
+    return Split(raw, "", None, "", None, "foreign", note=note)
 
 
 def _has_more(clear: Split, found: Split) -> bool:
@@ -113,7 +120,7 @@ def _read(raw: str, opened: bool, family: Family | None) -> Split:
         return replace(found, note=HEADING)
     if other.block != "none" and other.family is not None:
         note = f"marks of the family `{other.family.name}`, where the recipe says `{family.name}`"
-        return Split(raw, "", None, "", None, "foreign", note=note)
+        return _whole(raw, note)
     return replace(found, note=other.note)
 
 
@@ -128,7 +135,7 @@ def _own(raw: str, opened: bool) -> Split:
         found = min(read, key=lambda one: (one.opener == "", len(one.before), one.answer is None, -len(one.opener)))
         return _crossed(found) if found.block == "unclosed" else found
     if mark := foreign(raw):
-        return Split(raw, "", None, "", None, "foreign", note=f"{UNKNOWN}: {mark}")
+        return _whole(raw, f"{UNKNOWN}: {mark}")
     if mark := elements(raw):
         return _plain(raw, None, f"{ELEMENT}: {mark}")
     return _plain(raw, None, HEADING if sounds(raw) else None)
@@ -346,26 +353,27 @@ def _crossed(found: Split, strict: Family | None = None) -> Split:
     text = found.reasoning or ""
     others = (_by(text, False, family) for family in _candidates(text) if family != found.family and not family.start)
     headless = [one for one in others if one.closer and not one.opener]
-    closing = min(headless, key=lambda one: len(one.reasoning or ""), default=None)
-    if closing is not None and strict is not None:
-        return Split(found.raw, "", None, "", None, "foreign", note=CROSSED)
-    if closing is None and (mark := foreign(text)):
-        return Split(found.raw, "", None, "", None, "foreign", note=f"{UNKNOWN}: {mark}")
-    closing = closing or _answered(text)
-    if closing is None:
+    ends = min(headless, key=lambda one: len(one.reasoning or ""), default=None)
+    if ends is not None and strict is not None:
+        return _whole(found.raw, CROSSED)
+    if ends is None and (mark := closing(text)):
+        return _whole(found.raw, f"{UNKNOWN}: {mark}")
+    ends = ends or _answered(text)
+    if ends is None:
         return found
-    note = UNCLOSED if closing.family is None else CROSSED
-    pieces = {name: getattr(closing, name) for name in ("reasoning", "closer", "answer", "after")}
+    note = UNCLOSED if ends.family is None else CROSSED
+    pieces = {name: getattr(ends, name) for name in ("reasoning", "closer", "answer", "after")}
     return replace(found, block="several" if found.block == "several" else "closed", note=note, **pieces)
 
 
 def _answered(text: str) -> Split | None:
-    """The reading of a thought that goes over into an answer between the marks of one, on a line of its own."""
-    lines = (line for line in re.finditer(r"^[ \t]*(?=<|&lt;|\[)", text, re.MULTILINE) if _WRAP.match(text, line.end()))
-    for line in reversed(list(lines)):
-        lead_in, answer, after = _unwrapped(text[line.end() :], None)
-        if lead_in and not fenced(text, line.end(), 0):
-            return Split("", "", text[: line.end()], lead_in, answer, "closed", after=after)
+    """The reading of a thought that goes over into an answer between the marks of one."""
+    for mark in reversed(list(_WRAP.finditer(text))):
+        start = mark.end() - len(mark[0].lstrip())
+        spoken = hugged(text, start, mark.end()) or mentioned(text, start, mark.end(), False) or fenced(text, start, 0)
+        lead_in, answer, after = ("", "", "") if spoken else _unwrapped(text[start:], None)
+        if lead_in:
+            return Split("", "", text[:start], lead_in, answer, "closed", after=after)
     return None
 
 
@@ -377,12 +385,13 @@ def _layered(found: Split) -> Split:
         return found
     inner = _own(found.answer, False)
     if inner.block == "foreign":
-        return Split(found.raw, "", None, "", None, "foreign", note=inner.note)
+        return _whole(found.raw, inner.note)
     if inner.family is not None and inner.family.both:
         return found
     if inner.reasoning is None:
         return replace(found, note=found.note or inner.note)
-    if not inner.opener or inner.before.strip(_BLANK):
+    in_words = inner.family is not None and inner.family.start and inner.answer is None
+    if in_words or not inner.opener or inner.before.strip(_BLANK):
         mark = (inner.opener or inner.closer).strip()[:40]
         return replace(found, note=found.note or f"{ELEMENT}: {mark}")
     gap = found.closer + inner.before + inner.opener
