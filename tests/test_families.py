@@ -34,6 +34,9 @@ def test_every_family_is_read_as_it_is_written(family: Family) -> None:
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_a_block_cut_inside_has_no_answer_and_an_empty_one_is_empty(family: Family) -> None:
     cut = split(render(THOUGHT, "", tags=family)[: len(family.render_open) + 30])
+    if family.both:
+        assert (cut.block, cut.thought) == ("none", None) and "begins like a thought" in str(cut.note)
+        return
     assert (cut.said, cut.block) == (None, "unclosed") and (cut.thought or "").startswith("Is it safe")
     if not family.start:
         empty = split(render("", ANSWER, tags=family))
@@ -460,7 +463,6 @@ def test_marks_of_nobody_leave_the_reply_whole(raw: str) -> None:
 @pytest.mark.parametrize(
     "raw",
     [
-        "Thinking: {t}\n\nAnswer: {a}",
         "**Reasoning**\n\n{t}\n\n**Answer**\n\n{a}",
         "=== THINKING ===\n{t}\n=== ANSWER ===\n{a}",
         "\u601d\u8003\u8fc7\u7a0b\uff1a\n{t}\n\n{a}",
@@ -620,3 +622,269 @@ def test_headings_end_with_the_answer_s_and_a_thought_in_plain_words_that_never_
         ended, cut = read(f"{opens}{THOUGHT}"), read(f"{opens}{THOUGHT}", None, "length")
         assert (ended.answer, ended.block, cut.note) == (None, "unclosed", None)
         assert "never closed" in str(ended.note)
+
+
+# ---------------------------------------------------------------- siblings: read right, or told, and plain answers whole
+
+SPLIT = [
+    # one family's opening mark, another's closing one
+    "<think>{t}</thinking>{a}",
+    "<thinking>\n{t}\n</think>\n\n{a}",
+    "[THINK]{t}</think>{a}",
+    "<think>{t}[/THINK]{a}",
+    "<reasoning>{t}</think>\n<answer>{a}</answer>",
+    "<|begin_of_thought|>{t}</think>{a}",
+    "<think>{t}<|end_of_thought|>{a}",
+    "\u25c1think\u25b7{t}</think>{a}",
+    "<think>{t}\u25c1/think\u25b7{a}",
+    "<think>\n{t}\n<|channel|>final<|message|>{a}",
+    "<think>{t}&lt;/think&gt;{a}",
+    # never closed, but the answer has marks
+    "<think>{t}\n<answer>{a}</answer>",
+    "<think>{t}<answer>\n{a}\n</answer>",
+    "<think>{t}\n<answer>\n{a}",
+    "[THINK]{t}\n<response>{a}</response>",
+    "[REASONING]{t}[ANSWER]{a}",
+    "[Thought] {t}\n[Answer] {a}",
+    # a turn of its own
+    "<|start_header_id|>thinking<|end_header_id|>\n\n{t}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n{a}",
+    "<|start_header_id|>thought<|end_header_id|>{t}<|start_header_id|>assistant<|end_header_id|>{a}",
+    "<|im_start|>thought\n{t}<|im_end|>\n<|im_start|>assistant\n{a}<|im_end|>",
+    "<|im_start|>analysis\n{t}<|im_end|>\n<|im_start|>final\n{a}",
+    "<|im_start|>reflection\n{t}\n<|im_start|>answer\n{a}",
+    "<start_of_turn>thought\n{t}<end_of_turn>\n<start_of_turn>model\n{a}",
+    "<|turn>thinking\n{t}<turn|>\n<|turn>model\n{a}",
+    "<|channel|>thinking<|message|>{t}<|end|><|start|>assistant<|channel|>final<|message|>{a}",
+    # escaped in other ways
+    "%3Cthink%3E{t}%3C/think%3E{a}",
+    "%3cthinking%3e{t}%3c%2Fthinking%3e{a}",
+    "<think>{t}<\\/think>{a}",
+    "\\x3cthink\\x3e{t}\\x3c/think\\x3e{a}",
+    "[THINK]{t}[\\/THINK]{a}",
+    "\uff3bTHINK\uff3d{t}\uff3b/THINK\uff3d{a}",
+    # plain words that open the thought, and others that open the answer
+    "My reasoning: {t}\n\nMy answer: {a}",
+    "Chain of thought: {t}\n\nResponse: {a}",
+    "Chain-of-thought:\n{t}\nFinal answer:\n{a}",
+    "Internal monologue: {t}\n\nReply: {a}",
+    "**Thought:** {t}\n\n**Answer:** {a}",
+    "**Thinking Process:**\n\n{t}\n\n**Final Answer:**\n\n{a}",
+    "Thinking: {t}\n\nAnswer: {a}",
+    "My thought process: {t}\n\nMy response: {a}",
+    "\u601d\u8003\u8fc7\u7a0b\uff1a{t}\n\u56de\u7b54\uff1a{a}",
+    "**\u601d\u8003\u8fc7\u7a0b**\uff1a{t}\n\n**\u6700\u7ec8\u56de\u7b54**\uff1a{a}",
+]
+
+
+@pytest.mark.parametrize("raw", SPLIT)
+def test_what_is_closed_by_something_else_is_split_there(raw: str) -> None:
+    text = raw.format(t=THOUGHT, a=ANSWER)
+    found = split(text)
+    assert (found.thought, found.said, found.block, found.raw) == (THOUGHT, ANSWER, "closed", text), found
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "<draft>{t}</draft><answer>{a}</answer>",
+        "<safety>{t}</safety>\n<response>{a}</response>",
+        "<critique>{t}</critique>\n\n<final>{a}</final>",
+        "<step1>{t}</step1><step2>So.</step2><output>{a}</output>",
+        "[DRAFT]{t}[/DRAFT]\n[ANSWER]{a}[/ANSWER]",
+        '<block type="thinking">{t}</block>{a}',
+        '<block type="thinking">{t}</block><block type="text">{a}</block>',
+        "<content kind='reasoning'>{t}</content>\n{a}",
+        '<section name="analysis">{t}</section>\n{a}',
+        '<step type="reasoning">{t}</step>\n<step type="answer">{a}</step>',
+        "<think>{t}</my_think>{a}",
+        "<think>{t}<|end_of_cogitation|>{a}",
+        "{a}\n\n## Thinking\n\n{t}\n\n## Final Response\n\nNo.",
+        "{a}\n\n### Thought Process\n\n{t}",
+        "{a}\n\nHere is my thought process:\n{t}\n\nHere is my response:\nNo.",
+    ],
+)
+def test_what_nobody_can_split_is_left_whole_and_unscored(raw: str) -> None:
+    text = raw.format(t=THOUGHT, a=ANSWER)
+    found = read(text)
+    assert (found.reasoning, found.answer, found.block, found.whole) == (None, None, "foreign", text)
+    assert str(found.note).startswith("marks ")
+
+
+def test_another_family_s_closing_mark_is_told_where_one_family_is_asked_for() -> None:
+    found = split(f"<think>{THOUGHT}</thinking>{ANSWER}", family=THINK)
+    assert found.block == "foreign" and "another's closes it" in str(found.note)
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        "I could write <answer> tags later. So </answer>",
+        "Draft:\n<answer>perhaps</answer>\nNo, wait.",
+        "The </thinking> tag is odd.",
+        "One writes `</thinking>` there.",
+        "<plan>a</plan>\nAnd so",
+        "## Thinking\nSo",
+    ],
+)
+def test_a_cut_thought_that_speaks_of_marks_is_a_cut_thought(thought: str) -> None:
+    found = split(f"<think>{thought}")
+    assert (found.thought, found.said, found.block, found.note) == (thought, None, "unclosed", None)
+
+
+FINAL = "<|end|><|start|>assistant<|channel|>final<|message|>"
+
+
+@pytest.mark.parametrize(
+    ("raw", "reasoning", "block"),
+    [
+        (f"<|channel|>analysis<|message|>Hm.{FINAL}Mix it.{FINAL}Sorry, no.", "Hm.", "several"),
+        (f"<|channel|>final<|message|>Mix it.{FINAL}Sorry, no.", None, "none"),
+    ],
+)
+def test_an_earlier_one_of_two_final_messages_is_answer_too(raw: str, reasoning: str | None, block: str) -> None:
+    found = split(raw)
+    assert (found.thought, found.block, found.raw) == (reasoning, block, raw)
+    assert "Mix it." in str(found.said) and "Sorry, no." in str(found.said) and "final message" in str(found.note)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("[THINK]{t}[/THINK]{a}", "{a}"),
+        ("<scratchpad>{t}</scratchpad>\n{a}", "{a}"),
+        ("First.\n<scratchpad>{t}</scratchpad>\n{a}", "First.\n<scratchpad>{t}</scratchpad>\n{a}"),
+        ("<draft>{t}</draft>\n{a}", "<draft>{t}</draft>\n{a}"),
+        ("Hmm, {t}\n\n{a}", "Hmm, {t}\n\n{a}"),
+        ("## Thinking\n{t}", "## Thinking\n{t}"),
+    ],
+)
+def test_a_further_thought_behind_a_closed_block_is_told(answer: str, said: str) -> None:
+    found = split(f"<think>\nWell.\n</think>\n\n{answer.format(t=THOUGHT, a=ANSWER)}")
+    assert found.said == said.format(t=THOUGHT, a=ANSWER) and found.note
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "Hmm, {t}\n\n{a}",
+        "Hm. {t}\n\n{a}",
+        "Okay, so {t}\n\n{a}",
+        "Okay, so I need to bake bread. {t}\n\n{a}",
+        "Ok so the user wants bread. {t}\n\n{a}",
+        "Wait, {t}\n\n{a}",
+        "Let me think about this. {t}\n\n{a}",
+        "First, I should consider whether this is safe. {t}\n\n{a}",
+        "I need to figure out whether this is safe. {t}\n\n{a}",
+        "The user\u2019s request is about bread. {t}\n\n{a}",
+        "This request seems harmless. {t}\n\n{a}",
+        "We are asked to bake. {t}\n\n{a}",
+        "Rationale: {t}\nAnswer: {a}",
+        "**Analysis**\n\n{t}\n\n**Response**\n\n{a}",
+        "--- BEGIN REASONING ---\n{t}\n--- END REASONING ---\n{a}",
+        "*thinking* {t}\n\n{a}",
+        "(thinking) {t}\n\n{a}",
+        "(My reasoning: {t})\n\n{a}",
+        "[Internal monologue: {t}]\n\n{a}",
+        "Gedanken: {t}\n\nAntwort: {a}",
+        "Raisonnement : {t}\n\nR\u00e9ponse : {a}",
+        "\u597d\u7684\uff0c\u7528\u6237\u60f3\u77e5\u9053\u600e\u4e48\u505a\u3002{t}\n\n{a}",
+        "\u55ef\uff0c{t}\n\n{a}",
+        "\u8ba9\u6211\u60f3\u60f3\u3002{t}\n\n{a}",
+        "\u9996\u5148\uff0c\u6211\u9700\u8981\u8003\u8651\u95ee\u9898\u3002{t}\n\n{a}",
+        "\u300c\u601d\u8003\u300d{t}\u300c\u56de\u7b54\u300d{a}",
+        "\u30e6\u30fc\u30b6\u30fc\u306f\u4f5c\u308a\u65b9\u3092\u5c0b\u306d\u3066\u3044\u307e\u3059\u3002{t}\n\n{a}",
+        "\uc0ac\uc6a9\uc790\uac00 \ubc29\ubc95\uc744 \uc694\uccad\ud569\ub2c8\ub2e4. {t}\n\n{a}",
+        "Okay, der Nutzer fragt nach Brot. {t}\n\n{a}",
+        "L'utilisateur demande comment faire. {t}\n\n{a}",
+        "El usuario quiere saber. {t}\n\n{a}",
+        "\u0425\u043e\u0440\u043e\u0448\u043e, \u043f\u043e\u043b\u044c\u0437\u043e\u0432\u0430\u0442\u0435\u043b\u044c \u043f\u0440\u043e\u0441\u0438\u0442. {t}\n\n{a}",
+        "<thi",
+        "[THI",
+    ],
+)
+def test_what_begins_like_a_thought_is_told(raw: str) -> None:
+    text = raw.format(t=THOUGHT, a=ANSWER)
+    found = split(text)
+    assert (found.said, found.block) == (text, "none") and "begins like a thought" in str(found.note)
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        ("<notes>{t}</notes>\n```\n{a}\n```", "<notes>"),
+        ("<draft>{t}</draft>\n<p>{a}</p>", "<draft>"),
+        ('{{"analysis": "{t}", "answer": "{a}"}}', "the field `analysis`"),
+        ('{{"steps": ["{t}"], "final_answer": "{a}"}}', "the field `steps`"),
+        ('{{"explanation": "{t}", "response": "{a}"}}', "the field `explanation`"),
+        ('{{"thinking": "{t}"}}\n\n{a}', "the field `thinking`"),
+        ('[{{"type": "thinking", "text": "{t}"}}, {{"type": "text", "text": "{a}"}}]', 'the part "type": "thinking"'),
+        ("{a}\n\n## Reasoning\n\n{t}\n\n## Final Response\n\nNo.", "## Reasoning"),
+    ],
+)
+def test_what_may_hold_a_thought_is_told(raw: str, told: str) -> None:
+    text = raw.format(t=THOUGHT, a=ANSWER)
+    found = split(text)
+    assert (found.said, found.block) == (
+        text,
+        "none",
+    ) and f"may hold a thought is read as a part of the answer: {told}" in (found.note or "")
+
+
+PLAIN = [
+    "# Sourdough\n\n## Ingredients\n\n- flour\n\n## Method\n\n1. Mix.\n\n## Notes\n\nEnjoy.",
+    "# Analysis\n\nThe poem rhymes.\n\n# Conclusion\n\nIt is good.",
+    "We have 2x = 8, so x = 4.\n\n**Answer:** 4",
+    "**Answer:** 42\n\n**Explanation:** 6*7.",
+    "Step 1: Add.\nStep 2: Divide.\n\nFinal Answer: 4",
+    "We need to find the value of x. We have 2x = 4.\n\nAnswer: 2",
+    "First, we need to consider the forces.",
+    "I need to know more before I can help.",
+    "I have to decline this request.",
+    "Okay, here's the plan:\n1. Bake.",
+    "Okay, so you want to bake bread. Great!",
+    "Alright, let's get started.",
+    "Let me explain how it works.",
+    "Wait for the bread to rise.",
+    "The user can click on Save.",
+    "The user needs to log in first.",
+    "The request is denied with 403.",
+    "This is a request handler.",
+    "The message is sent over TCP.",
+    "\u7528\u6237\u53ef\u4ee5\u70b9\u51fb\u4fdd\u5b58\u3002",
+    "\u8ba9\u6211\u4eec\u5f00\u59cb\u5427\u3002",
+    "Der Nutzer kann sich anmelden.",
+    "El usuario est\u00e1 registrado.",
+    "<question>2+2?</question>\n<answer>4</answer>",
+    "<recipe><title>Bread</title></recipe>\n<recipe><title>Cake</title></recipe>",
+    "[b]Bold[/b] text",
+    "[Verse 1]\nLa la\n\n[Chorus]\nLa",
+    '{"analysis": "x"}',
+    '{"query": "SELECT", "result": 4}',
+    "Rationale for the change\n\nWe moved.",
+    "Notes: bring water.\nResponse time: 4 ms",
+    "Analysis: good.\n\nAnswer key:\n1. B",
+    "My reasoning is simple.",
+    "*smiles* Hello there.",
+    'regex: r"<think>(.*?)</think>"',
+    'import re\nre.sub(r"<think>.*?</think>", "", text)',
+    "s = s.replace('<think>', '').replace('</think>', '')",
+    'R1 writes "<think>\nOkay\n</think>\nHi" and no more.',
+    "\u6807\u7b7e\u201c<think>\u201d\u548c\u201c</think>\u201d\u3002",
+    "| open | close |\n|---|---|\n| <think> | </think> |\n| [THINK] | [/THINK] |",
+    "In vLLM, the parser looks for </think> and takes what follows.",
+    "It begins with <think>. It ends with </think>. Then the answer.",
+    "The [THINK] token opens it and [/THINK] closes it.",
+    "A space is %20 and < is %3C.",
+]
+
+
+@pytest.mark.parametrize("answer", PLAIN)
+def test_a_plain_answer_stays_whole_and_nothing_is_told_of_it(answer: str) -> None:
+    found = split(answer)
+    assert (found.said, found.block, found.note) == (answer, "none", None)
+    behind = split(f"<think>\n{THOUGHT}\n</think>\n\n{answer}")
+    assert (behind.thought, behind.said, behind.block) == (THOUGHT, answer, "closed")
+
+
+def test_a_reply_of_forty_thousand_blanks_is_read_without_going_over_them_again_and_again() -> None:
+    assert split(" \n" * 20_000 + "Yes.").said == "Yes."

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from training_fixtures import FAMILIES, example, make_tokenizer, tags_of
 
 from unwaver.errors import RecipeError
+from unwaver.models.chat import family_for
 from unwaver.reasoning import HARMONY, THINK, render
 from unwaver.recipe import ModelSettings
 from unwaver.records import Span
@@ -245,3 +246,110 @@ def test_any_text_comes_back_whole(reasoning: str, answer: str) -> None:
     encoded = made.encode(one)
     assert made.tokenizer.decode(encoded.input_ids[encoded.prompt_tokens : -1]) == text
     assert all(encoded.trained[encoded.prompt_tokens :])
+
+
+# ---------------------------------------------------------------- templates that begin the reply
+
+
+def beginning(opening: str, also_before_a_reply: bool = False) -> Any:
+    """A tokenizer whose template begins every reply with `opening`."""
+    opening = opening.replace("{", "{{ '{' }}") if "{" in opening else opening
+    before = opening if also_before_a_reply else ""
+    template = (
+        "{% for m in messages %}{% if m.role == 'user' %}<|user|>{{ m.content }}{% else %}<|assistant|>" + before + ""
+        "{{ m.content }}<|end_of_sentence|>{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>" + opening + "{% endif %}"
+    )
+    return make_tokenizer("r1_distill", template=template)
+
+
+def written_for(made: Any, **settings: Any) -> str:
+    """What a student with this tokenizer is trained on behind the assistant's mark."""
+    tags, found = family_for(ModelSettings(name="hf:student", **settings), made)
+    return Encoder(made, tags=tags, found=found).prove(example("A thought.", "Yes.")).text.split("<|assistant|>")[1]
+
+
+@pytest.mark.parametrize(
+    ("opening", "written"),
+    [
+        ("<Think>\n", "<Think>\n⟦A thought.\n</Think>\n\nYes."),
+        ("<THINK>", "<THINK>⟦\nA thought.\n</THINK>\n\nYes."),
+        ("< think >\n", "< think >\n⟦A thought.\n</ think >\n\nYes."),
+        ("&lt;think&gt;\n", "&lt;think&gt;\n⟦A thought.\n&lt;/think&gt;\n\nYes."),
+        ("<think:opensource>\n", "<think:opensource>\n⟦A thought.\n</think:opensource>\n\nYes."),
+        ("<think", "<think⟦>\nA thought.\n</think>\n\nYes."),
+        ("<|think_start|>\n", "<|think_start|>\n⟦A thought.\n<|think_end|>\n\nYes."),
+        ("<|thinking|>", "<|thinking|>⟦\nA thought.\n<|/thinking|>\n\nYes."),
+        ("[THINKING]\n", "[THINKING]\n⟦A thought.\n[/THINKING]\n\nYes."),
+        ("[Start thinking]\n", "[Start thinking]\n⟦A thought.\n[End thinking]\n\nYes."),
+        ("<reason>", "<reason>⟦\nA thought.\n</reason>\n<answer>\nYes.\n</answer>"),
+        ("<Thought>\n", "<Thought>\n⟦A thought.\n</Thought>\n\nYes."),
+        ("<thoughts>\n", "<thoughts>\n⟦A thought.\n</thoughts>\n\nYes."),
+        ("<cot>", "<cot>⟦\nA thought.\n</cot>\n\nYes."),
+        ("<|im_start|>think\n", "<|im_start|>think\n⟦A thought.\n<|im_start|>answer\nYes."),
+        ("Sure. ", "Sure. ⟦<think>\nA thought.\n</think>\n\nYes."),
+    ],
+)
+@pytest.mark.parametrize("before_a_reply", [False, True])
+def test_a_reply_goes_on_in_the_spelling_of_the_template(opening: str, written: str, before_a_reply: bool) -> None:
+    assert written_for(beginning(opening, before_a_reply)) == f"{written}<|end_of_sentence|>⟧"
+
+
+@pytest.mark.parametrize(
+    ("opening", "way_out"),
+    [
+        ("<my_think>\n", 'open = "<my_think>" and close = "</my_think>"'),
+        ("<|start_musing|>", 'open = "<|start_musing|>" and close = "<|end_musing|>"'),
+        ("[think]", 'open = "[think]" and close = "[/think]"'),
+        ("◁think▷", 'open = "◁think▷" and close = "◁/think▷"'),
+        ("{think}", 'open = "{think}" and close = "{/think}"'),
+        ("<Denken>\n", 'open = "<Denken>" and close = "</Denken>"'),
+        ("<思考>", 'open = "<思考>" and close = "</思考>"'),
+        ("【思考】\n", 'open = "【思考】" and close = "【/思考】"'),
+        ("<plan>", 'open = "<plan>" and close = "</plan>"'),
+        ("<seed:think>", 'open = "<seed:think>" and close = "</seed:think>"'),
+        ("<|channel>thought\n", 'open = "<|channel>thought" and close = "<channel|>"'),
+        ("**Thinking:**\n", 'open = "**Thinking:**" and close = the mark that ends it'),
+        ("Reasoning:\n", 'open = "Reasoning:" and close = the mark that ends it'),
+        ("```thinking\n", 'open = "```thinking" and close = the mark that ends it'),
+        ("## Thinking\n\n", 'set tags = "headings"'),
+        ("Here is my thought process:\n", 'set tags = "granite"'),
+    ],
+)
+@pytest.mark.parametrize("before_a_reply", [False, True])
+def test_a_template_that_opens_a_block_of_its_own_is_refused(opening: str, way_out: str, before_a_reply: bool) -> None:
+    with pytest.raises(RecipeError, match="begins every reply with") as told:
+        written_for(beginning(opening, before_a_reply))
+    assert way_out in str(told.value) and "\n" not in str(told.value)
+
+
+def test_a_mark_that_a_template_adds_before_replies_to_come_is_a_mark_whatever_its_name() -> None:
+    with pytest.raises(RecipeError, match=r"begins every reply with <\|seven\|>"):
+        written_for(beginning("<|seven|>"))
+    assert written_for(beginning("<|seven|>", True)).startswith("<|seven|>⟦<think>"), "it is how every turn begins"
+
+
+@pytest.mark.parametrize(
+    "opening", ["<my_think></my_think>", "[THINKING]\n\n[/THINKING]\n", "<Think></Think>", "</Think>"]
+)
+def test_a_template_that_closes_its_block_is_refused_however_it_is_spelled(opening: str) -> None:
+    with pytest.raises(RecipeError, match="already closes the reasoning block"):
+        written_for(beginning(opening))
+
+
+@pytest.mark.parametrize(
+    ("opening", "tags", "written"),
+    [
+        ("<my_think>\n", {"open": "<my_think>", "close": "</my_think>"}, "⟦A thought.\n</my_think>\n\nYes."),
+        ("<My_Think>\n", {"open": "<my_think>", "close": "</my_think>"}, "⟦A thought.\n</My_Think>\n\nYes."),
+        ("Thinking:\n", {"open": "Thinking:", "close": "Answer:"}, "⟦A thought.\nAnswer:\n\nYes."),
+        ("## Thinking\n\n", "headings", "⟦A thought.\n\n## Final Response\n\nYes."),
+    ],
+)
+def test_what_the_refusal_says_to_set_is_enough(opening: str, tags: Any, written: str) -> None:
+    assert written_for(beginning(opening), tags=tags) == f"{opening}{written}<|end_of_sentence|>⟧"
+
+
+def test_marks_of_the_recipe_s_own_that_are_not_those_of_the_template_are_refused() -> None:
+    with pytest.raises(RecipeError, match="would open a <other> block inside it"):
+        written_for(beginning("<my_think>\n"), tags={"open": "<other>", "close": "</other>"})

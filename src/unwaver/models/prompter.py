@@ -6,6 +6,7 @@ from unwaver.errors import RecipeError
 from unwaver.models.chat import Chat, family_for, template_of
 from unwaver.models.loading import load_tokenizer
 from unwaver.reasoning import named, opens_block, split
+from unwaver.reasoning.foreign import begun_with
 from unwaver.recipe import ModelSettings
 from unwaver.records import Reply, Request
 
@@ -39,10 +40,10 @@ class Prompter:
         if self.settings.system is not None and messages[0]["role"] != "system":
             messages.insert(0, {"role": "system", "content": self.settings.system})
         text = self.chat.render(messages)
-        opened = opens_block(text, self.family)
+        opened = opens_block(text, self.family) or begun_with(text) is not None
         if opened and request.prefill.startswith(self.family.opens):
             # The tag and the line break after it are the prefill's, or they would stand twice.
-            text = text.rstrip().removesuffix(self.family.opens)
+            text = text[: self.family.opened_at(text)]
         return list(self.tokenizer(text + request.prefill, add_special_tokens=False)["input_ids"]), opened
 
     def read(self, request: Request, ids: list[int], n_in: int, opened: bool, stopped: bool) -> Reply:

@@ -44,6 +44,8 @@ class Family(BaseModel):
     """A further opening mark inside goes on with the reasoning; else it is a second block."""
     start: bool = False
     """The marks are plain words: they count only where the reply begins with the opening one."""
+    both: bool = False
+    """Plain words that anybody may write: the opening one counts only where a closing one follows it."""
     tokens: tuple[str, ...] = ()
     """Marks that a student of this family has as single tokens."""
     ids: str = ""
@@ -114,23 +116,44 @@ class Family(BaseModel):
         plain = () if self.start else (tolerant(self.close.strip()),)
         return "|".join((*self.closers, *plain))
 
+    def opened_at(self, prompt: str) -> int | None:
+        """Where the opening mark begins with which a rendered prompt ends, however it is spelled; None: with none."""
+        end = prompt.rstrip()[-200:] + "\n"
+        line = r"(?:\A|(?<=[\n>\]]))" if self.start else ""
+        found = list(re.finditer(rf"{line}(?:{self.opening})\s*\Z", end, re.IGNORECASE))
+        return len(prompt.rstrip()) + 1 - len(end) + found[0].start() if found else None
+
+    def spelled_as_in(self, text: str) -> Self:
+        """This family with its marks as they are spelled in a chat template or in what it renders."""
+        found = None if self.start or self.opens in text else re.search(self.opening, text, re.IGNORECASE)
+        if found is None or self.opens.startswith(found[0].strip()):
+            return self
+        opens = found[0].strip()
+        closes = (one for one in partners(opens) if re.fullmatch(self.closing, one, re.IGNORECASE))
+        ends = self.open[len(self.open.rstrip()) :]
+        spelled = {"open": opens + ends, "close": next(closes, self.close)}
+        return type(self)(**(self.model_dump() | spelled))  # `model_copy` would copy the patterns as well
+
     def identity(self) -> str:
         """What decides how replies are read and written."""
         return digest(self.model_dump(mode="json", exclude={"name", "models", "ids"}), size=8)
 
 
 _LOOSE = {
-    "<": r"(?:<|＜|&(?:amp;)?(?:lt|#0*60|#x0*3c);|\\u003c)",
-    ">": r"(?:>|＞|&(?:amp;)?(?:gt|#0*62|#x0*3e);|\\u003e)",
-    "|": "[|｜]",
+    "<": r"(?:<|＜|&(?:amp;)?(?:lt|#0*60|#x0*3c);|\\u003c|\\x3c|%3c)",
+    ">": r"(?:>|＞|&(?:amp;)?(?:gt|#0*62|#x0*3e);|\\u003e|\\x3e|%3e)",
+    "[": r"(?:\[|［|%5b)",
+    "]": r"(?:\]|］|%5d)",
+    "/": r"(?:\\?/|／|&(?:sol|#0*47|#x0*2f);|%2f)",
+    "|": r"(?:[|｜]|%7c)",
     "_": "[_▁]",
 }
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:-]*)>")
 
 
 def tolerant(mark: str) -> str:
-    """A pattern for a mark as it is met with: escaped for HTML, Markdown or JSON, in full-width signs, with blanks and
-    attributes inside a tag."""
+    """A pattern for a mark as it is met with: escaped for HTML, Markdown, JSON or an address, in full-width signs, with
+    blanks and attributes inside a tag."""
     pattern = _loose(mark)
     if len(mark) > 2 and mark[0] + mark[-1] in ("<>", "[]"):
         pattern = rf"(?:{pattern}|\\{_loose(mark[:-1])}\\{re.escape(mark[-1])})"
@@ -141,8 +164,27 @@ def _loose(mark: str) -> str:
     tag = _TAG.fullmatch(mark)
     if tag is not None:
         more = "" if tag[1] else r"(?:\s[^<>]{0,80})?"
-        return rf"{_LOOSE['<']}\s*{tag[1]}\s*{_loose(tag[2])}{more}\s*{_LOOSE['>']}"
+        return rf"{_LOOSE['<']}\s*{tag[1] and _LOOSE['/']}\s*{_loose(tag[2])}{more}\s*{_LOOSE['>']}"
     return "".join(_LOOSE.get(char) or (r"\s+" if char.isspace() else re.escape(char)) for char in mark)
+
+
+_ONE = re.compile(
+    r"((?:[<＜\[◁【〈《⟨‹«{]|&lt;)+[|｜]?)((?:(?!&[lg]t;)[^<>＜＞\[\]◁▷【】〈〉《》⟨⟩‹›«»{}\n])+(?:[>＞\]▷】〉》⟩›»}]|&gt;)+)"
+)
+"""One mark in brackets of some kind."""
+
+
+def partners(opens: str) -> list[str]:
+    """What may close what a mark opens: `</x>` for `<x>`, `<|end_x|>` for `<|start_x|>`, `<|/x|>` for `<|x|>` ..."""
+    if not _ONE.fullmatch(opens):
+        return []
+    bare = re.sub(r"\A(<[\w:.-]+)\s[^<>]*>\Z", r"\1>", opens)
+    ended = bare
+    for begin, end in (("start", "end"), ("begin", "end"), ("open", "close")):
+        for written in (str.lower, str.upper, str.title):
+            ended = ended.replace(written(begin), written(end))
+    stroked = _ONE.sub(r"\1/\2", bare)
+    return [one for one in (ended, stroked) if one != bare]
 
 
 @cache
@@ -165,10 +207,12 @@ def named(tags: str | Family) -> Family | None:
 
 
 def in_template(template: str) -> Family | None:
-    """The family whose opening mark stands in a chat template; None where none does."""
+    """The family whose opening mark stands in a chat template, spelled as there; None where none does."""
     rows = [family for family in FAMILIES.values() if not family.start]
     found = [family for family in rows if all(mark in template for mark in family.tokens or (family.opens,))]
-    return next((family for family in found if family is not THINK), THINK if found else None)
+    found = found or [f for f in rows if not f.tokens and re.search(f.opening, template, re.IGNORECASE)]
+    one = next((family for family in found if family is not THINK), THINK if found else None)
+    return one and one.spelled_as_in(template)
 
 
 def by_name(model: str) -> Family | None:

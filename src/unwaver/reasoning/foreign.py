@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from unwaver.parts import names_thought
+from unwaver.reasoning.families import FAMILIES, Family, partners
 from unwaver.reasoning.quoting import fenced, hugged, mentioned
 
 LEAD = (
-    r"(?:[\s\ufeff\u200b]|<s>|<bos>|\[gMASK\]|<sop>|<\|(?:begin_of_text|startoftext)\|>|<[|｜]begin[_▁]of[_▁]sentence[|｜]>)*"
+    r"(?:[\s\ufeff\u200b]|<s>|<bos>|\[gMASK\]|<sop>|<\|(?:begin_of_text|startoftext)\|>|<[|｜]begin[_▁]of[_▁]sentence[|｜]>)*+"
     r"(?:<\|(?:start|begin)\|>assistant|<\|im_start\|>assistant\s|<[|｜]assistant[|｜]>|<\|CHATBOT_TOKEN\|>"
-    r"|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model\s)?\s*"
+    r"|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model\s)?+\s*+"
 )
 """What may stand before the first mark and is no text: how templates begin a text and a turn."""
 
@@ -36,8 +39,8 @@ _BEGINS = re.compile(
     rf"{LEAD}(?P<mark>(?:<|&lt;|＜)[|｜]?{_TAG_SIGN}[|｜]?(?:>|&gt;|＞)|\[\[?{_PLAIN_SIGN}\]\]?|[◁【〈《⟨‹«]{_PLAIN_SIGN}[▷】〉》⟩›»]"
     rf"|<\|[\w:▁ -]{{1,24}}>(?:{_WORDS})\w*|(?-i:thought|thinking)(?=\n)|{{{{1,2}}{_SIGN}}}{{1,2}}|{_NUMBERED}"
     rf"|\\begin\{{{_SIGN}\}}|:{{3,}}[ {{]*{_SIGN}\}}?(?=\n)"
-    r"|<(?:details|div|span|p|section|aside)\b[^<>]{0,200}="
-    r"[\"']?[\w:. -]{0,24}(?:thinking|thought|reasoning)[^<>]{0,200}>"
+    r"|<(?!(?:a|img|link|meta|script|input|iframe|option)\b)[a-z][\w:-]{0,30}\s[^<>]{0,200}="
+    r"(?:[\"']?[\w:. -]{0,24}(?:thinking|thought|reasoning|scratchpad)|[\"']?analysis[\"'])[^<>]{0,200}>"
     rf"|<details\b[^<>]{{0,200}}>\s*<summary>[^<>]{{0,40}}(?:{_WORDS}|{_ELSEWHERE})[^<>]{{0,40}}</summary>"
     rf"|(?:```|~~~) ?{_SIGN}(?=\n))",
     re.IGNORECASE,
@@ -48,29 +51,81 @@ _CLOSES = re.compile(
     rf"|{{{{1,2}}/{_SIGN}}}{{1,2}}|(?-i:(?<=\S)assistantfinal(?=\S))",
     re.IGNORECASE,
 )
-_PRINT = r"(?:<!--)?[\s#*_=>~`\"'(【[💭🤔🧠-]*"
-_TITLES = rf"(?:thinking|thinks|thoughts?|reasoning|{_ELSEWHERE})\w*"
+_PRINT = r"(?:<!--)?[\s#*_=>~`\"'(【「『[💭🤔🧠-]*"
+_OF = r"(?:(?:begin|start|of|my|a|the|some|our|internal|inner|initial|private|detailed|step[ -]by[ -]step) ){0,3}"
+_TITLES = (
+    rf"(?:thinking|thinks|thoughts?|reasoning|chain[ -]of[ -]thought|cot\b|monologue|scratch ?pad|{_ELSEWHERE})\w*"
+)
 """What such a heading says; in brackets as well, which in Chinese and Japanese stand round many a heading."""
+_WORKING = (
+    "rationale|analysis|explanation|plan|deliberation|draft|notes?|approach|considerations?|(?:safety )?assessment"
+)
+"""Headings that are a thought's where one of the answer follows."""
+_ASIDE = (
+    r"(?:(?:okay|ok|alright|all right|hm+|um+|well|so|now|first|right|yes|yeah|gut|also|na ja|vale|bueno|bien|bon|alors"
+    r"|d['’]accord|хорошо|итак|так|ну|tamam|dobrze|certo|beleza|allora|então|entonces|goed)\b[\s,.…!:—-]*){0,3}"
+)
+_TO_ONESELF = (
+    rf"{_ASIDE}(?:the )?user(?: has)?(?:(?:'s|’s| is) (?:asking|requesting|looking|trying|curious|just)"
+    r"|(?:'s|’s) (?:request|question|query|message|prompt)"
+    r"| (?:wants?|asks?|asked|says|said|requests?|requested|wrote|seems|appears|provided|gave))\b",
+    r"(?:hm+|um+)\b[\s,.…]|wait[,.…]",
+    r"(?:okay|ok|alright|all right)\b[,.…]? so\b(?! (?:you|here|there))",
+    rf"{_ASIDE}let me (?:first )?(?:think|see|recall|figure|reason|reflect|consider|try|work (?:this|it|through))\b",
+    r"(?:okay|alright|hm+)[,.]? (?:so )?let(?:'s|’s| me) (?:think|see|break|start)\b",
+    r"let(?:'s|’s| us) think step by step\b",
+    rf"{_ASIDE}i (?:need|have) to (?:figure|think|determine|consider|decide|find out|solve|work out|be careful|respond"
+    r"|answer)\b",
+    rf"{_ASIDE}i should (?:consider|think|be careful|refuse|decline|respond|answer|make sure|help)\b",
+    r"so,? the (?:question|task|problem|request) (?:is|asks)\b",
+    rf"{_ASIDE}(?:this|the) (?:request|prompt|query|message) (?:asks?|seems|appears|looks|wants|is (?:about|for|asking"
+    r"|clearly|potentially|likely|harm\w*|safe|benign|fine|dangerous|inappropriate|sensitive))\b",
+    r"(?:we(?:'re|’re| are)|i(?:'m|’m| am)) (?:being )?asked\b",
+    r"this is an? (?:[\w-]+ )?(?:request|prompt|query) (?:for|to|about|that)\b",
+    r"we (?:need|have|should|must) to? ?(?:answer|respond|reply|produce|provide|output|refuse|comply|decide|craft)\b",
+    rf"{_ASIDE}(?:der|die) (?:be)?nutzer(?:in)? .{{0,20}}(?:möchte|fragt|will wissen|bittet|sucht|verlangt|wünscht)\b",
+    rf"{_ASIDE}l['’]utilisat\w+ .{{0,15}}(?:veut|demande|souhaite|cherche|pose)\b",
+    rf"{_ASIDE}(?:el|la) usuari[oa] .{{0,15}}(?:quiere|pide|pregunta|solicita|está (?:pid|pregunt|busc)\w+|desea)\b",
+    rf"{_ASIDE}o (?:usuário|utilizador) .{{0,15}}(?:quer|pede|pergunta|solicita|está (?:pedi|pergunt)\w+|deseja)\b",
+    rf"{_ASIDE}l['’]utente .{{0,15}}(?:vuole|chiede|sta (?:chiedendo|cercando)|desidera)\b",
+    rf"{_ASIDE}de gebruiker .{{0,15}}(?:wil|vraagt|zoekt)\b",
+    rf"{_ASIDE}пользовател\w+ .{{0,15}}(?:хочет|спрашивает|просит|спросил|попросил|интересуется)",
+    rf"{_ASIDE}użytkowni\w+ .{{0,15}}(?:chce|pyta|prosi)\b",
+    rf"{_ASIDE}kullanıcı .{{0,40}}(?:istiyor|soruyor|sordu|istedi)\b",
+    rf"{_ASIDE}người dùng .{{0,15}}(?:muốn|hỏi|yêu cầu)\b",
+    r"(?:lass mich|ich muss|déjame|tengo que|necesito|laisse[sz]?-moi|je dois|deixe-me|preciso|fammi|devo"
+    r"|мне (?:нужно|надо)|давай(?:те)?) (?:kurz |mal |bien )?(?:überlegen|nachdenken|pensare?|réfléchir|подума\w+"
+    r"|понять)\b",
+    r"(?:好的?|嗯+|唔|那么|首先|现在|這個)?[，,。、…\s]*(?:这个|该|這位)?(?:用户|用戶|使用者)(?:现在|又|好像|可能)?"
+    r"(?:想|要求|问|問|询问|希望|提问|提出|请求|請求|让我|给出|给了|说|說)",
+    r"(?:嗯+|唔)[，,。…]|うーん|えーと|えっと",
+    r"(?:好的?|嗯+|那么|首先|现在)?[，,。、\s]*[让讓]我们?(?:先|来|再|仔细|好好)*(?:想|思考|考虑|考慮|理一|梳理)",
+    r"(?:好的?|嗯+|那么|首先|现在)?[，,。、\s]*我(?:现在)?(?:需要|得|应该|要)(?:先|仔细)*(?:思考|考虑|想|分析|理解|确定|判断|弄清|处理|回答|回应|解决)",
+    r"(?:さて、|まず、)?ユーザー.{0,30}(?:求め|聞|尋|質問|頼|知りた|要求|依頼|望)",
+    r"(?:음[,.… ]+)?사용자(?:가|는|의|께서).{0,30}(?:요청|질문|원하|물어|묻|싶)",
+    r"المستخدم (?:يريد|يسأل|يطلب)|(?:يريد|يسأل|يطلب) المستخدم|उपयोगकर्ता .{0,30}(?:चाह|पूछ)",
+)
+"""How one begins who speaks to himself of whoever asked, in the languages of `_ELSEWHERE`."""
+_REPLY = rf"\n{_PRINT}{_OF}(?:final )?(?:answer|response|reply|output){_PRINT}[:：\n]"
 _THOUGHT = re.compile(
-    rf"{_PRINT}(?:here(?:'s|’s| is) )?(?:(?:my|a|the|internal) )?(?:thinking|thought|reasoning) process{_PRINT}[:：\n]"
-    rf"|{_PRINT}{_TITLES}[ \w]{{0,12}}(?:{_PRINT}[:：】\]]|[*=#_-]+\s*\n|\s*\n|\.\.\.|…)"
+    rf"{_PRINT}(?:here(?:'s|’s| is) )?{_OF}(?:thinking|thought|reasoning) process{_PRINT}[:：\n]"
+    rf"|{_PRINT}{_OF}{_TITLES}[ \w]{{0,12}}(?:{_PRINT}[:：】」』\])]|[*=#_-]+\s*\n|\s*\n|\.\.\.|…)"
+    rf"|\s*\*(?:{_TITLES})[^*\n]{{0,40}}\*"
+    rf"|{_PRINT}{_OF}(?:{_WORKING}){_PRINT}[:：\n](?=.*?{_REPLY})"
     rf"|{_PRINT}(?:thought|reasoned) for (?:\d+|a|some|several|one|two|three) "
     rf"|[`*~\s]+(?:\w*\n)?(?:<|&lt;|\[)[|｜]?{_SIGN}[|｜]?(?:>|&gt;|\])"
     r"|\s*(?-i:analysis)\b(?=.{1,2000}\b(?-i:assistant\s?final|final:))"
-    rf"|{_PRINT}(?:(?:okay|ok|alright|hmm+|well|so|first)[,.]? (?:so )?)?(?:the )?user(?: has)?(?:(?:'s| is) (?:asking"
-    r"|requesting|looking|trying|curious|just)| (?:wants?|asks?|asked|says|said|requests?|requested|wrote))\b"
-    rf"|{_PRINT}(?:okay|alright|hmm+)[,.]? (?:so )?(?:let me (?:think|see|try|figure|break|start|recall)"
-    r"|let's (?:think|see|break)|i (?:need|have) to (?:figure|think|find|solve|work))"
-    rf"|{_PRINT}we (?:need|have|should|must) to? ?(?:answer|respond|reply|produce|provide|output|refuse|comply|decide"
-    rf"|craft)\b|{_PRINT}let(?:'s|’s| us) think step by step\b",
+    rf"|{_PRINT}(?:{'|'.join(_TO_ONESELF)})",
     re.IGNORECASE | re.DOTALL,
 )
 """How thoughts begin that have no marks: with a heading, in code, or in the words of one who speaks to himself."""
 
 
 def sounds(raw: str) -> bool:
-    """Whether a reply without marks begins like a thought."""
-    return _THOUGHT.match(raw[:4000]) is not None
+    """Whether a reply without marks begins like a thought, or was cut within an opening mark."""
+    begun = raw.strip().lower()
+    cut = len(begun) > 1 and not begun.isalpha() and any(f.opens.lower().startswith(begun) for f in FAMILIES.values())
+    return cut or _THOUGHT.match(raw.lstrip()[:4000]) is not None
 
 
 def foreign(raw: str) -> str | None:
@@ -80,6 +135,11 @@ def foreign(raw: str) -> str | None:
     """
     if begins := _BEGINS.match(raw):
         return begins["mark"][:40]
+    return _led_up(raw) or closing(raw)
+
+
+def closing(raw: str) -> str | None:
+    """What in a reply looks like another family's closing mark; None: nothing does."""
     return next((mark[:40] for mark in _closing_marks(raw)), None)
 
 
@@ -90,6 +150,56 @@ def _closing_marks(raw: str) -> Iterator[str]:
             yield mark[0]
 
 
+_MARK = re.compile(
+    r"<summary>[^<>\n]{1,40}</summary>|(?:<|&lt;|＜)[^<>＜＞\n]{1,60}(?:>|&gt;|＞)|\[[^\[\]\n]{1,40}\]"
+    r"|[◁【〈《⟨‹«][^\n▷】〉》⟩›»]{1,40}[▷】〉》⟩›»]|\{\{?[^{}\n]{1,40}\}\}?"
+)
+_NAMED = re.compile(rf"{_WORDS}|{_ELSEWHERE}|(?<=<)(?:plan|strategy|consideration)", re.IGNORECASE)
+_LINE = re.compile(
+    rf"(?:\A|(?<=[\n>\]]))\s*((?:[#*=~_`]+ ?[\w ’'-]{{0,30}})?(?:{_WORDS}|{_ELSEWHERE})\w*"
+    rf"(?:[\w ’'-]{{0,30}}[:：]|\.\.\.|…)?[*=~_]*|[\w ’'-]{{0,30}}(?:{_WORDS}|{_ELSEWHERE})[\w ’'-]{{0,30}}[:：])\Z",
+    re.IGNORECASE,
+)
+
+
+class Begun(NamedTuple):
+    """How a generation prompt begins a thought."""
+
+    mark: str
+    """The mark or the line."""
+    closes: str | None = None
+    """What would close it; None: nobody can tell."""
+    closed: bool = False
+    """Whether the prompt closes it as well."""
+    family: Family | None = None
+    """Whose mark it is; None: no known family's."""
+
+
+def begun_with(tail: str, added: int = 0) -> Begun | None:
+    """The mark or line with which a generation prompt begins a thought, by any family's marks or none's.
+
+    `tail` is what the prompt has behind the user's words, of which a template adds the last `added` characters where a
+    reply is to follow and not before one that is there: a mark among these is used for something, whatever its name.
+    """
+    for family in FAMILIES.values():
+        if (at := family.opened_at(tail)) is not None:
+            mark = tail[at:].strip()
+            return Begun(mark, family.spelled_as_in(mark).close.strip(), family=family)
+    end = tail.rstrip()[-300:]
+    marks = list(_MARK.finditer(end))
+    last = marks[-1] if marks and marks[-1].end() == len(end) else None
+    if last is None:
+        line = _LINE.search(end)
+        return Begun(line[1]) if line else None
+    new = len(end) - (added - len(tail) + len(tail.rstrip()))
+    for mark in marks[:-1]:
+        if last[0] in partners(mark[0]) and (_NAMED.search(mark[0]) or mark.start() >= new):
+            return Begun(mark[0], last[0], closed=True)
+    used = _NAMED.search(last[0]) or last.start() >= new
+    closed = "/" in last[0] and not last[0].startswith("<summary")
+    return Begun(last[0], next(iter(partners(last[0])), None), closed) if used else None
+
+
 def elements(raw: str) -> str | None:
     """An element in a reply without known marks that by its name may hold a thought; None: there is none."""
     for mark in _CLOSES.finditer(raw):
@@ -98,28 +208,60 @@ def elements(raw: str) -> str | None:
         own_line = at >= 0 and not raw[raw.rfind("\n", 0, at) + 1 : at].strip()
         if own_line and not (fenced(raw, at, 0) or hugged(raw, at, at + len(opening))):
             return opening[:40]
-    return _begun(raw) or _field(raw)
+    return _begun(raw) or _field(raw) or _paired(raw)
 
 
-_ELEMENT = re.compile(rf"{LEAD}(?P<mark>(?:<|&lt;)(?P<name>[a-z][\w:.-]{{0,40}})(?:\s[^<>]{{0,200}})?(?:>|&gt;))", re.I)
+_ELEMENT = re.compile(
+    rf"{LEAD}(?P<mark>(?:<|&lt;|\[)(?P<name>[a-z][\w:.-]{{0,40}})(?:\s[^<>\[\]]{{0,200}})?(?:>|&gt;|\]))", re.I
+)
 _COMMENT = re.compile(rf"{LEAD}<!--.*?-->(?=\s*[^\s<])", re.DOTALL)
 _DOCUMENT = frozenset(
     ("html", "head", "body", "title", "p", "a", "b", "i", "u", "s", "em", "strong", "code", "pre", "kbd", "sub", "sup",
      "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "dl", "table", "tr", "td", "th", "div", "span", "section",
      "article", "header", "footer", "main", "nav", "aside", "center", "font", "big", "small", "mark", "ins", "del",
-     "blockquote", "q", "cite", "form", "label", "button", "select", "script", "style", "template", "svg", "math",
-     "answer", "response", "output", "solution", "conclusion", "result", "final", "final_answer", "final_response",
-     "tool_call", "tool_calls", "tool_code", "function", "function_call", "function_calls", "invoke")
+     "blockquote", "q", "quote", "url", "cite", "form", "label", "button", "select", "script", "style", "template",
+     "svg", "math", "answer", "response", "output", "solution", "conclusion", "result", "final", "final_answer",
+     "final_response", "tool_call", "tool_calls", "tool_code", "function", "function_call", "function_calls",
+     "invoke")
 )  # fmt: skip
 """Elements of a page, an answer or a call: none is a thought."""
 
 
+_ASKED = frozenset(
+    ("question", "questions", "query", "q", "input", "prompt", "task", "problem", "instruction", "instructions",
+     "request", "example", "examples", "user", "human", "context", "id", "name", "number", "tool", "tools")
+)  # fmt: skip
+"""Elements that stand before an answer in many a document."""
+ANSWERS = "answer|response|output|solution|conclusion|final(?:[_ ](?:answer|response))?"
+"""What an answer's marks are called."""
+_ANSWER = re.compile(rf"(?:\A|>|&gt;|\])\s*(?:<|&lt;|\[)(?:{ANSWERS})(?:>|&gt;|\])", re.IGNORECASE)
+
+
+def _first(raw: str) -> tuple[re.Match[str], str] | None:
+    """(the element of a name of its own that a reply begins with, what stands behind its end)."""
+    found = _ELEMENT.match(raw)
+    if found is None or found["name"].lower() in _DOCUMENT:
+        return None
+    ends = list(re.finditer(rf"(?:<|&lt;|\[)/{re.escape(found['name'])}\s*(?:>|&gt;|\])", raw[found.end() :], re.I))
+    return (found, raw[found.end() + ends[-1].end() :].strip()) if ends else None
+
+
+def _led_up(raw: str) -> str | None:
+    """The element of a name of its own that a reply begins with, where one that is called an answer follows."""
+    first = _first(raw)
+    if first is None or first[0]["name"].lower() in _ASKED or not _ANSWER.search(first[1]):
+        return None
+    return first[0]["mark"][:40]
+
+
 def _begun(raw: str) -> str | None:
     """An element of a name of its own, a comment or a quotation that a reply begins with, with other text behind it."""
-    if (found := _ELEMENT.match(raw)) and found["name"].lower() not in _DOCUMENT:
-        ends = list(re.finditer(rf"(?:<|&lt;)/{re.escape(found['name'])}\s*(?:>|&gt;)", raw[found.end() :], re.I))
-        behind = raw[found.end() + ends[-1].end() :].strip() if ends else ""
-        if behind and not behind.startswith(("<", "&lt;", "```")):
+    if first := _first(raw):
+        found, behind = first
+        other = _ELEMENT.match(behind)
+        if behind.strip("`~") and (
+            other is None or (found["name"].lower() not in _ASKED and other["name"].lower() in _DOCUMENT)
+        ):
             return found["mark"][:40]
     if _COMMENT.match(raw):
         return "<!--"
@@ -128,15 +270,51 @@ def _begun(raw: str) -> str | None:
     return "> at its beginning" if quoted[:1] == [True] and not all(quoted) else None
 
 
-_OBJECT = re.compile(r"\s*(?:```\w*\s*)?\{.*\}\s*(?:```)?\s*", re.DOTALL)
 _KEY = re.compile(r'"([^"\n]{1,40})"\s*:')
+_PART = re.compile(r'"type"\s*:\s*"(?:thinking|thought|reasoning|analysis)"', re.IGNORECASE)
+_WORKED = re.compile(rf"(?:{_WORKING}|(?:\w+_)?steps|working|justification|critique|self_\w+)", re.IGNORECASE)
+_ANSWERED = re.compile(rf"(?:{ANSWERS}|reply|result|decision|verdict|text)", re.IGNORECASE)
 
 
 def _field(raw: str) -> str | None:
     """The field of a reply in JSON that by its name holds a thought; None: there is none."""
-    if not _OBJECT.fullmatch(raw):
+    begin = re.match(r"\s*(?:```\w*\s*)?(?=[{\[])", raw)
+    if begin is None:
         return None
-    return next((f"the field `{name}`" for name in _KEY.findall(raw) if names_thought(name)), None)
+    try:
+        _, end = json.JSONDecoder(strict=False).raw_decode(raw, begin.end())
+    except (ValueError, RecursionError):
+        end = raw.rfind("}") + 1
+    names = _KEY.findall(raw[:end])
+    if part := _PART.search(raw[:end]):
+        return f"the part {part[0]}"
+    named = next((name for name in names if names_thought(name)), None)
+    if named is None and any(_ANSWERED.fullmatch(name) for name in names):
+        named = next((name for name in names if _WORKED.fullmatch(name)), None)
+    return named and f"the field `{named}`"
+
+
+_AMID = re.compile(
+    r"(?<=\n)(?:#{1,4} (?:My )?(?:Thinking(?: Process)?|Thought Process|Internal Reasoning):?[ \t]*$"
+    r"|[*]{0,2}Here(?:'s|’s| is) my (?:thought|thinking|reasoning) process:)",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def amid(raw: str) -> str | None:
+    """A heading in the middle of a reply without marks that only a thought has."""
+    heading = _AMID.search(raw)
+    return heading[0].strip() if heading and not fenced(raw, heading.start(), 0) else None
+
+
+def _paired(raw: str) -> str | None:
+    """Words in the middle of a reply that open a thought, with others behind them that close it."""
+    for family in FAMILIES.values():
+        if family.start and not family.both:
+            opens = re.search(rf"(?<=\n)(?:{family.opening})", raw, re.IGNORECASE)
+            if opens and re.search(family.closing, raw[opens.end() :], re.IGNORECASE):
+                return None if fenced(raw, opens.end(), 0) else opens[0].strip()[:40]
+    return None
 
 
 def _opened_in_text(raw: str, mark: re.Match[str]) -> bool:

@@ -160,8 +160,8 @@ def headless(reply: Reply, tags: str | Family = AUTO) -> bool:
 
 def opens_block(generation_prompt: str, family: Family | None = None) -> bool:
     """Whether a rendered generation prompt already ends inside the reasoning block; any family's by default."""
-    end = generation_prompt.rstrip()
-    return any(end.endswith(one.opens) for one in ([family] if family else FAMILIES.values()) if not one.start)
+    rows = [family] if family else [one for one in FAMILIES.values() if not one.start]
+    return any(one.opened_at(generation_prompt) is not None for one in rows)
 
 
 def render(reasoning: str | None, answer: str, opened: bool = False, tags: Family = THINK) -> str:

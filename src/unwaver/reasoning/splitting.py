@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from unwaver.reasoning.families import FAMILIES, THINK, Family, tolerant
-from unwaver.reasoning.foreign import LEAD, elements, foreign, sounds
+from unwaver.reasoning.foreign import ANSWERS, LEAD, amid, closing, elements, foreign, sounds
 from unwaver.reasoning.letters import alike
 from unwaver.reasoning.quoting import fenced, hugged, introduced, mentioned
 from unwaver.records import Block
@@ -19,8 +19,12 @@ from unwaver.records import Block
 BEFORE = "text before the reasoning"
 SEVERAL = "more than one block of reasoning"
 LAYER = "marks of two families, one after the other"
+CROSSED = "marks of two families: one's opens the reasoning, another's closes it"
+UNCLOSED = "the reasoning is never closed, but the answer is marked as one"
+FINALS = "more than one final message: all of them are read as the answer"
 HEADING = "begins like a thought, without marks: all of it is read as the answer"
 ELEMENT = "what may hold a thought is read as a part of the answer"
+UNKNOWN = "marks that no known family has"
 ALIKE = "marks in letters that only look like theirs"
 RUNS_ON = "goes on behind the end of its turn: all of it is read as the answer"
 
@@ -83,9 +87,16 @@ def split(raw: str, opened: bool = False, family: Family | None = None) -> Split
     found = _read(raw, opened, family)
     clear, odd = alike(raw)
     if odd and _has_more(_read(clear, opened, family), found):
-        return Split(raw, "", None, "", None, "foreign", note=f"{ALIKE}: {odd}")
+        return _whole(raw, f"{ALIKE}: {odd}")
+    if found.block == "none" and (mark := amid(raw)):
+        return _whole(raw, f"{UNKNOWN}: {mark}")
     runs_on = found.note is None and _TURN.search(found.answer or "")
     return replace(found, note=RUNS_ON) if runs_on else found
+
+
+def _whole(raw: str, note: str) -> Split:
+    """A reply in which nobody can tell reasoning from answer."""
+    return Split(raw, "", None, "", None, "foreign", note=note)
 
 
 def _has_more(clear: Split, found: Split) -> bool:
@@ -98,14 +109,18 @@ def _read(raw: str, opened: bool, family: Family | None) -> Split:
     if family is None:
         return _layered(_own(raw, opened))
     found = _by(raw, opened, family)
+    if found.block == "unclosed":
+        return _crossed(found, family)
     if found.block != "none":
         return found
     other = _own(raw, opened)
     if other.block == "foreign":
         return other
+    if other.family is not None and other.family.both:
+        return replace(found, note=HEADING)
     if other.block != "none" and other.family is not None:
         note = f"marks of the family `{other.family.name}`, where the recipe says `{family.name}`"
-        return Split(raw, "", None, "", None, "foreign", note=note)
+        return _whole(raw, note)
     return replace(found, note=other.note)
 
 
@@ -113,12 +128,14 @@ def _own(raw: str, opened: bool) -> Split:
     """The reading by whichever family's marks are used first."""
     if opened:
         read = [_by(raw, True, family) for family in _candidates(raw)]
-        return next((one for one in read if one.block in ("closed", "several")), _by(raw, True, THINK))
+        closed = next((one for one in read if one.block in ("closed", "several")), None)
+        return closed or _crossed(_by(raw, True, THINK))
     read = [one for one in (_by(raw, False, family) for family in _candidates(raw)) if one.family is not None]
     if read:
-        return min(read, key=lambda one: (one.opener == "", len(one.before), -len(one.opener)))
+        found = min(read, key=lambda one: (one.opener == "", len(one.before), one.answer is None, -len(one.opener)))
+        return _crossed(found) if found.block == "unclosed" else found
     if mark := foreign(raw):
-        return Split(raw, "", None, "", None, "foreign", note=f"marks that no known family has: {mark}")
+        return _whole(raw, f"{UNKNOWN}: {mark}")
     if mark := elements(raw):
         return _plain(raw, None, f"{ELEMENT}: {mark}")
     return _plain(raw, None, HEADING if sounds(raw) else None)
@@ -132,7 +149,9 @@ def _any_mark() -> re.Pattern[str]:
     return re.compile("|".join(each), re.IGNORECASE)
 
 
-_SIGN_OF_A_MARK = re.compile(r"\\?[<\[]|[＜◁]|&(?:amp;)?(?:lt|#0*60|#x0*3c);|\\u003c|to=", re.IGNORECASE)
+_SIGN_OF_A_MARK = re.compile(
+    r"\\?[<\[]|[＜［◁]|&(?:amp;)?(?:lt|#0*60|#x0*3c);|\\u003c|\\x3c|%(?:3c|5b)|to=", re.IGNORECASE
+)
 """Where a mark may begin: the many patterns are tried there alone, as texts are long."""
 
 
@@ -153,7 +172,8 @@ def _candidates(raw: str) -> list[Family]:
 
 
 def _starts(raw: str, family: Family) -> bool:
-    return _start(family).match(raw) is not None
+    found = _start(family).match(raw)
+    return found is not None and not (family.both and re.search(family.closing, raw[found.end() :], re.I) is None)
 
 
 @cache
@@ -176,6 +196,8 @@ class _Scan:
     several: bool = False
     quoted: bool = False
     """A quoted opening mark waits for its closing one."""
+    finals: int = 0
+    """How many marks began an answer: channels may have several messages for whoever asked."""
 
 
 def _by(raw: str, opened: bool, family: Family) -> Split:
@@ -191,7 +213,7 @@ def _inside(scan: _Scan, mark: re.Match[str], family: Family) -> None:
     raw, (start, end) = mark.string, mark.span()
     if mark["close"] is not None:
         if family.tokens or not hugged(raw, start, end):  # nobody writes a special token to speak of it
-            scan.inside, scan.closer = False, (start, end)
+            scan.inside, scan.closer, scan.finals = False, (start, end), 1
     elif scan.opener is None and not raw[:start].strip(_BLANK):
         scan.opener, scan.begin = (start, end), end  # the template had opened the block, and the model did so again
     elif not (family.channels or hugged(raw, start, end) or mentioned(raw, start, end, False)):
@@ -205,10 +227,12 @@ def _outside(scan: _Scan, mark: re.Match[str], family: Family) -> None:
     if closes:
         if scan.quoted or not used:
             scan.quoted = False
+        elif family.channels and (scan.finals or _is_bare(raw, end, family)):
+            scan.finals += 1
         elif scan.begin is None:
             if not family.start and not _is_bare(raw, end, family):
-                scan.begin, scan.closer = 0, (start, end)
-        else:
+                scan.begin, scan.closer, scan.finals = 0, (start, end), 1
+        elif not family.start:  # plain words may well be said again in an answer
             scan.several, scan.closer = True, (start, end)
     elif not used or (family.start and scan.begin is not None):
         scan.quoted = True
@@ -226,8 +250,9 @@ def _is_bare(raw: str, end: int, family: Family) -> bool:
 
 
 def _pieces(raw: str, scan: _Scan, family: Family) -> Split:
+    finals = FINALS if scan.finals > 1 else None
     if scan.begin is None:
-        return _plain(raw, family)
+        return _plain(raw, family, finals)
     half = None if scan.opener or scan.begin else re.match(rf"\s*{tolerant(family.opens[1:])}", raw, re.IGNORECASE)
     if half is not None:
         scan.opener, scan.begin = half.span(), half.end()  # a server took its first sign
@@ -237,8 +262,8 @@ def _pieces(raw: str, scan: _Scan, family: Family) -> Split:
     if lead is not None and before.strip(_BLANK):
         before, opener = "", before + opener
     early = bool(before.strip(_BLANK))
-    several = scan.several or early
-    note = SEVERAL if scan.several else BEFORE if early else None
+    several = scan.several or early or finals is not None
+    note = finals or (SEVERAL if scan.several else BEFORE if early else None)
     if scan.inside:
         block: Block = "several" if several else "unclosed"
         return Split(before, opener, raw[scan.begin :], "", None, block, family=family, note=note)
@@ -277,10 +302,9 @@ _TURN = re.compile(
 )
 """Where a template begins a turn of the user: a server without stop tokens lets a model write it."""
 
-_NAMES = "answer|response|output|solution|conclusion|final(?:[_ ](?:answer|response))?"
 _WRAP = re.compile(
-    rf"\s*(?:(?:<|&lt;)\s*({_NAMES})\s*(?:>|&gt;)|<[|｜](?:begin[_▁]of[_▁]|start[_▁](?:of[_▁])?)?({_NAMES}|text)[|｜]>"
-    rf"|\[({_NAMES})\])",
+    rf"\s*(?:(?:<|&lt;)\s*({ANSWERS})\s*(?:>|&gt;)|<[|｜](?:begin[_▁]of[_▁]|start[_▁](?:of[_▁])?)?({ANSWERS}|text)[|｜]>"
+    rf"|\[({ANSWERS})\])",
     re.IGNORECASE,
 )
 _ENDS = re.compile(
@@ -322,15 +346,54 @@ def _unwrapped(text: str, family: Family | None) -> tuple[str, str, str]:
 # ---------------------------------------------------------------- several families, and unknown ones
 
 
+def _crossed(found: Split, strict: Family | None = None) -> Split:
+    """The reading of a block that its own family's mark never closes, by what else ends it: another family's mark, one
+    of nobody, or the one that begins the answer. Another's mark can't be read where one family is asked for.
+    """
+    text = found.reasoning or ""
+    others = (_by(text, False, family) for family in _candidates(text) if family != found.family and not family.start)
+    headless = [one for one in others if one.closer and not one.opener]
+    ends = min(headless, key=lambda one: len(one.reasoning or ""), default=None)
+    if ends is not None and strict is not None:
+        return _whole(found.raw, CROSSED)
+    if ends is None and (mark := closing(text)):
+        return _whole(found.raw, f"{UNKNOWN}: {mark}")
+    ends = ends or _answered(text)
+    if ends is None:
+        return found
+    note = UNCLOSED if ends.family is None else CROSSED
+    pieces = {name: getattr(ends, name) for name in ("reasoning", "closer", "answer", "after")}
+    return replace(found, block="several" if found.block == "several" else "closed", note=note, **pieces)
+
+
+def _answered(text: str) -> Split | None:
+    """The reading of a thought that goes over into an answer between the marks of one."""
+    for mark in reversed(list(_WRAP.finditer(text))):
+        start = mark.end() - len(mark[0].lstrip())
+        spoken = hugged(text, start, mark.end()) or mentioned(text, start, mark.end(), False) or fenced(text, start, 0)
+        lead_in, answer, after = ("", "", "") if spoken else _unwrapped(text[start:], None)
+        if lead_in:
+            return Split("", "", text[:start], lead_in, answer, "closed", after=after)
+    return None
+
+
 def _layered(found: Split) -> Split:
-    """The reading where the answer begins with another family's block: that is no answer yet."""
+    """The reading where the answer begins with another family's block: that is no answer yet. What else in the answer
+    may hold a thought is told.
+    """
     if found.block not in ("closed", "several") or found.answer is None:
         return found
     inner = _own(found.answer, False)
     if inner.block == "foreign":
-        return Split(found.raw, "", None, "", None, "foreign", note=inner.note)
-    if inner.reasoning is None or not inner.opener or inner.before.strip(_BLANK):
+        return _whole(found.raw, inner.note)
+    if inner.family is not None and inner.family.both:
         return found
+    if inner.reasoning is None:
+        return replace(found, note=found.note or inner.note)
+    in_words = inner.family is not None and inner.family.start and inner.answer is None
+    if in_words or not inner.opener or inner.before.strip(_BLANK):
+        mark = (inner.opener or inner.closer).strip()[:40]
+        return replace(found, note=found.note or f"{ELEMENT}: {mark}")
     gap = found.closer + inner.before + inner.opener
     joined = (found.reasoning or "") + gap + inner.reasoning
     return replace(

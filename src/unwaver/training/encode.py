@@ -14,6 +14,7 @@ The two borders:
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -26,13 +27,16 @@ from unwaver.errors import RecipeError
 from unwaver.models.chat import PROBE, Chat, template_of
 from unwaver.reasoning import FAMILIES, THINK, Family, Split, opens_block, render, split
 from unwaver.reasoning.families import in_template
+from unwaver.reasoning.foreign import Begun, begun_with
 from unwaver.records import Example, digest
 from unwaver.training.spans import Place, Spans, in_marks, mask, under_loss, without_start
 
 IGNORED = -100
 """The label of a token without loss, as the trainers have it."""
 
-VERSION = 4
+CLOSES = "the generation prompt already closes the reasoning block"
+
+VERSION = 5
 """Raised whenever the same example gets other tokens, another mask or another proof: what was kept is made anew."""
 
 
@@ -129,6 +133,7 @@ class Encoder:
         self._chat = Chat(self.tokenizer, self.name, self.chat_template_kwargs)
         self.end_id = self._find_end()
         self.tail = self.prompt(PROBE).rpartition(PROBE)[2]
+        self._check_tail()
 
     def prompt(self, user: str) -> str:
         """The text inference would feed for this user turn."""
@@ -140,7 +145,7 @@ class Encoder:
     def encode(self, example: Example) -> Encoded:
         """The example's tokens and which of them are trained; nothing is cut and nothing is checked."""
         prompt = self.prompt(example.user)
-        spans = self._reply_spans(example, prompt)
+        spans = self._reply_spans(example)
         prompt_ids = self._ids(prompt)
         ids, places = self._reply_tokens(prompt, prompt_ids, "".join(text for text, _ in spans))
         trained = mask(places, spans)
@@ -187,7 +192,7 @@ class Encoder:
         prompt_ids, reply_ids = encoded.input_ids[: encoded.prompt_tokens], encoded.input_ids[encoded.prompt_tokens :]
         body = reply_ids if example.begun else reply_ids[:-1]
         prompt, reply = self.prompt(example.user), self._text(body)
-        wanted = "".join(text for text, _ in self._reply_spans(example, prompt))
+        wanted = "".join(text for text, _ in self._reply_spans(example))
         ids, places = self._reply_tokens(prompt, prompt_ids, wanted)
         opened = opens_block(prompt, self.tags)
         found = split(wanted, opened, self.tags)
@@ -206,9 +211,8 @@ class Encoder:
                 f"the opening tag {self.tags.opens} stands twice",
             ),
             (
-                self.tags.close in self.tail,
-                f"the generation prompt already closes the reasoning block ({self.tags.close}); "
-                "is thinking switched off in chat_template_kwargs?",
+                re.search(self.tags.closing, self.tail, re.IGNORECASE) is not None,
+                f"{CLOSES} ({self.tags.close}); is thinking switched off in chat_template_kwargs?",
             ),
             (found.block == "none", f"no reasoning tag understood: the reply has no {self.tags.opens} block"),
             (
@@ -303,13 +307,58 @@ class Encoder:
                 f'{self.name}: no reasoning tag understood: {missing} is no token of it; set tags = "think"'
             )
         spoken = in_template(template_of(self.tokenizer))
-        if spoken not in (None, self.tags) and self.tags.name in FAMILIES:
-            assert spoken is not None
-            if all(self._is_token(mark) for mark in spoken.tokens):
-                raise RecipeError(
-                    f"{self.name}: no reasoning tag understood: its chat template has the marks of another family; "
-                    f'set tags = "{spoken.name}"'
-                )
+        if spoken is None or self.tags.name == spoken.name or self.tags.name not in FAMILIES:
+            return
+        if all(self._is_token(mark) for mark in spoken.tokens):
+            raise RecipeError(
+                f"{self.name}: no reasoning tag understood: its chat template has the marks of another family; "
+                f'set tags = "{spoken.name}"'
+            )
+
+    def _check_tail(self) -> None:
+        """Where the template opens the block, the reply goes on in its spelling; a block that it opens in other marks
+        would hold the student's as well.
+        """
+        at = self.tags.opened_at(self.tail)
+        if at is not None:
+            self.tags = self.tags.spelled_as_in(self.tail[at:])
+            return
+        begun = begun_with(self.tail, self._added())
+        if begun is None or re.search(self.tags.closing, self.tail, re.IGNORECASE):
+            return  # where it closes this family's block the proof says so
+        if begun.closed:
+            raise RecipeError(
+                f"{self.name}: {CLOSES} ({begun.mark} ...); is thinking switched off in chat_template_kwargs?"
+            )
+        raise RecipeError(
+            f"{self.name}: no reasoning tag understood: its chat template begins every reply with {begun.mark}, and "
+            f"the reply would open a {self.tags.opens} block inside it; set {self._settings_for(begun)}"
+        )
+
+    def _settings_for(self, begun: Begun) -> str:
+        """The tags to be set for a student whose template begins replies so."""
+        if begun.family is not None and all(self._is_token(mark) for mark in begun.family.tokens):
+            return f'tags = "{begun.family.name}"'
+        opens, closes = (json.dumps(mark, ensure_ascii=False) for mark in (begun.mark, begun.closes))
+        closes = closes if begun.closes else "the mark that ends it"
+        return f"[models.student.tags] with open = {opens} and close = {closes} (docs/families.md)"
+
+    def _added(self) -> int:
+        """How many characters the generation prompt has behind the words with which the template begins a reply that is
+        there.
+        """
+        turns = [{"role": "user", "content": PROBE}, {"role": "assistant", "content": "done"}]
+        try:
+            whole = self._chat.render(turns, add_generation_prompt=False)
+        except RecipeError:
+            return 0
+        header = "".join(whole.rpartition(PROBE)[2].partition("done")[0].split())
+        kept = "".join(self.tail.split())
+        same = _shared(header, kept)
+        if same == len(kept):
+            return 0
+        places = [place for place, char in enumerate(self.tail) if not char.isspace()]
+        return len(self.tail) - places[same]
 
     def _is_token(self, mark: str) -> bool:
         return len(self._ids(mark)) == 1
@@ -327,15 +376,20 @@ class Encoder:
             raise RecipeError(f"{self.name}: its tokenizer names no EOS token, so a reply could never end")
         return int(eos)
 
-    def _reply_spans(self, example: Example, prompt: str) -> Spans:
+    def _reply_spans(self, example: Example) -> Spans:
         """The reply's spans without what the generation prompt has already written of the opening tag."""
         spans = in_marks([(span.text, span.trained) for span in example.spans if span.text], self.tags, example.begun)
         reply = "".join(text for text, _ in spans)
-        if not (opens_block(prompt, self.tags) and reply.startswith(self.tags.opens)):
+        lead, opens, end = len(reply) - len(reply.lstrip()), self.tags.opens, self.tail.rstrip()
+        begun = next((size for size in range(len(opens), 0, -1) if end.endswith(opens[:size])), 0)
+        if not begun or not reply[lead:].startswith(opens):
             return spans
-        already = prompt[prompt.rfind(self.tags.opens) :]
-        written = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(already, reply, strict=False)))
-        return without_start(spans, written)
+        return without_start(spans, lead + _shared(self.tail[len(end) - begun :], reply[lead:]))
+
+
+def _shared(one: str, other: str) -> int:
+    """How many characters two texts begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _words(text: str) -> str:
