@@ -383,7 +383,7 @@ def test_a_schema_binds_at_once_for_a_judge_that_is_told_not_to_think(
     (tmp_path / "template").write_text(
         THINKS.replace("<think>\n", "<think>\n{% if enable_thinking is false %}</think>{% endif %}")
     )
-    plain = '{"disable_any_whitespace": true}'
+    plain = '{"backend": "xgrammar", "disable_any_whitespace": true}'
     url = served(
         str(thinker), "--reasoning-parser", "deepseek_r1", "--structured-outputs-config", plain,
         "--chat-template", str(tmp_path / "template"),

@@ -56,8 +56,8 @@ def say(text: str) -> None:
 def quiet() -> None:
     """Libraries' logs tell what is wrong, on stderr, and nothing else; to be called before they are imported.
 
-    bitsandbytes tells of kernels nobody asked for, DeepSpeed prints on stdout, which holds results' paths, and TRL calls
-    what transformers will drop: nothing a user could change.
+    bitsandbytes tells of kernels nobody asked for, DeepSpeed prints on stdout, which holds results' paths, and TRL
+    calls what transformers will drop: nothing a user could change.
     """
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

@@ -192,9 +192,9 @@ def begun_with(tail: str, added: int = 0) -> Begun | None:
         line = _LINE.search(end)
         return Begun(line[1]) if line else None
     new = len(end) - (added - len(tail) + len(tail.rstrip()))
-    for mark in marks[:-1]:
-        if last[0] in partners(mark[0]) and (_NAMED.search(mark[0]) or mark.start() >= new):
-            return Begun(mark[0], last[0], closed=True)
+    for one in marks[:-1]:
+        if last[0] in partners(one[0]) and (_NAMED.search(one[0]) or one.start() >= new):
+            return Begun(one[0], last[0], closed=True)
     used = _NAMED.search(last[0]) or last.start() >= new
     closed = "/" in last[0] and not last[0].startswith("<summary")
     return Begun(last[0], next(iter(partners(last[0])), None), closed) if used else None

@@ -385,7 +385,7 @@ def _layered(found: Split) -> Split:
         return found
     inner = _own(found.answer, False)
     if inner.block == "foreign":
-        return _whole(found.raw, inner.note)
+        return _whole(found.raw, inner.note or "")
     if inner.family is not None and inner.family.both:
         return found
     if inner.reasoning is None:

@@ -305,7 +305,7 @@ def _ending(row: files.Row, names: tuple[str, ...]) -> tuple[Ending | None, str 
 
 def _widened(row: files.Row, depth: int = 2) -> files.Row:
     """The row with the fields of its objects as columns too: `metadata.reasoning`."""
-    inner = {}
+    inner: files.Row = {}
     for name, value in row.items():
         found = opened(value) if depth else {}
         inner |= {f"{name}.{key}": one for key, one in _widened(found, depth - 1).items()}

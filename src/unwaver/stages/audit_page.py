@@ -299,8 +299,8 @@ def _pieces(page: AuditPage) -> Iterator[Any]:
         yield from (_line(f"how well {name} is read: {text}") for name, text in reading.measured.items())
     yield _heading("Prompts of evaluation sets that stand among these prompts")
     overlap = _table("set", "prompts", "found", "exact", "normalised", "8 words")
-    for name, one in page.overlap.items():
-        overlap.add_row(name, *(str(n) for n in (one.texts, one.prompts, one.exact, one.normalised, one.ngram)))
+    for name, of in page.overlap.items():
+        overlap.add_row(name, *(str(n) for n in (of.texts, of.prompts, of.exact, of.normalised, of.ngram)))
     if page.overlap:
         yield overlap
     yield from (_line(f"{name}: not checked: {why}") for name, why in page.not_checked.items())

@@ -155,7 +155,7 @@ def _measured_before(path: Path) -> dict[str, Any] | None:
 
 def _logged(path: Path, step: int) -> list[dict[str, Any]]:
     """The rows of a log up to a step; RecordError where it is torn before that one. What is torn behind it is cut."""
-    kept = []
+    kept: list[dict[str, Any]] = []
     for number, _, line in read_lines(path):
         try:
             row = parse_row(line, f"{path}:{number}")

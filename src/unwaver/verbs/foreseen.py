@@ -207,7 +207,7 @@ def _unrecorded(work: list[Plan], owed: set[str], sets: Sets) -> Iterator[Findin
                 left.discard(step.digest)
                 prompts = sets.of(plan, entry.prompts or name)
                 bare = [(*one.turns, Message(role="user", content=one.text)) for one in prompts]
-                yield from _not_held(recipe, attack_settings(entry, name).by, bare, name)
+                yield from _not_held(recipe, str(attack_settings(entry, name).model_dump()["by"]), bare, name)
 
 
 def _not_held(recipe: Recipe, role: str, asked_: list[tuple[Message, ...]], what: str) -> Iterator[Finding]:

@@ -180,12 +180,12 @@ def _without_name(a: _Shape, t: _Shape) -> tuple[_Shape, _Shape]:
 
 
 def _same_one(answer: str, target: str, decide: Decide) -> bool | None:
-    times = clock(answer), clock(target)
-    if times[0] and times[1]:
-        return same_time(*times)
-    ratios = ratio(answer), ratio(target)
-    if (ratios[0] and (ratios[1] or times[1])) or (times[0] and ratios[1]):
-        return ratios[0] == ratios[1]  # a time of the day is no ratio
+    time_a, time_t = clock(answer), clock(target)
+    if time_a and time_t:
+        return same_time(time_a, time_t)
+    ratio_a, ratio_t = ratio(answer), ratio(target)
+    if (ratio_a and (ratio_t or time_t)) or (time_a and ratio_t):
+        return ratio_a == ratio_t  # a time of the day is no ratio
     a, t = measure(answer), measure(target, target=True)
     if (a.unit and t.unit and a.unit != t.unit) or (a.mark and t.mark and a.mark != t.mark):
         return False

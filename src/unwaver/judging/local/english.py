@@ -93,7 +93,7 @@ def _is_odd(words: list[str]) -> bool:
 
 @cache
 def _usual() -> Floats:
-    return shipped().question("refusal").ground.rarity
+    return shipped().question("refusal").ground.rarity.astype(np.float64)
 
 
 @lru_cache(maxsize=65536)
