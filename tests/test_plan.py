@@ -13,6 +13,7 @@ from unwaver.errors import RecipeError
 from unwaver.judging.asked import rubric
 from unwaver.judging.graders import maths
 from unwaver.judging.local import reader_file
+from unwaver.sources import traces
 from unwaver.study.asked import asked as asked_of
 from unwaver.study.plan import Plan, plan
 
@@ -84,6 +85,18 @@ def test_another_version_of_a_reader_or_an_attack_renames_what_rests_on_it(
     found = changed(before, planned(tmp_path))
     assert names <= found
     assert not {"distil", "unseen", "sums"} & found
+
+
+def test_another_way_of_reading_files_renames_the_traces_that_are_a_files_own_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.jsonl").write_text('{"prompt": "Say hello.", "response": "Hello."}\n')
+    own = {"source": "file", "path": "own.jsonl", "kind": "harmful"}
+    given = {"prompts.safety": own, "distil.methods": {"safety": "given"}}
+    before, asked = planned(tmp_path, **given), planned(tmp_path)
+    monkeypatch.setattr(traces, "VERSION", 999)
+    assert {"distil", "train"} <= changed(before, planned(tmp_path, **given))
+    assert changed(asked, planned(tmp_path)) == set()
 
 
 def test_who_shares_the_work_and_how_it_is_watched_changes_nothing(tmp_path: Path) -> None:

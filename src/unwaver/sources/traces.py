@@ -28,6 +28,9 @@ from unwaver.sources.results import length, longer
 from unwaver.sources.source import Home, blank, listed, pick
 from unwaver.sources.turns import Reply, conversation, parts_in, reply_of, turns_of
 
+VERSION = 1
+"""Raised whenever a row of a file is read otherwise; it is part of the name of traces that are a file's own."""
+
 COLUMNS: dict[str, tuple[str, ...]] = {
     "messages": ("messages", "conversations", "conversation", "contents"),
     "prompt": ("prompt", "question", "query", "instruction", "problem", "input"),

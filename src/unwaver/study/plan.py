@@ -22,11 +22,13 @@ from unwaver.recipe import LOCAL, EvaluationSet, ModelSettings, Recipe, is_local
 from unwaver.records import Kind
 from unwaver.registry import choose
 from unwaver.sources import corpus, files
+from unwaver.sources import traces as file_traces
 from unwaver.stages import pairs as preference
 from unwaver.stages.distil import taught_by
 from unwaver.stages.evaluate import attack_settings
 from unwaver.stages.mix import filtered_by
 from unwaver.store import Step
+from unwaver.teaching.given import GIVEN
 from unwaver.teaching.method import TEACHER
 
 
@@ -183,6 +185,8 @@ def _distil(recipe: Recipe, part: str, prompts: Step) -> Step:
         asked["settings"] = given.model_dump(mode="json", exclude_none=True)
     if candidates := method.candidates(given):
         asked["choice"] = {"lines": dict(candidates), **_chooser(recipe)}
+    if name == GIVEN:
+        asked["file"] = {"version": file_traces.VERSION}
     if roles:
         asked |= settings.model_dump(
             mode="json", include={"position", "temperature", "top_p", "max_tokens", "samples", "seed"}
