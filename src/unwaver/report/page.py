@@ -48,7 +48,7 @@ from unwaver.report.sections import (
     trade_off,
     training,
 )
-from unwaver.report.sections.answers import Answer, Question
+from unwaver.report.sections.answers import ArmAnswer, TopQuestion
 from unwaver.report.tables import Table, in_markdown, markdown, paragraph
 
 FIRST = (trade_off, results)
@@ -136,7 +136,7 @@ def _sections(material: Material, modules: Sequence[Any], done: Callable[[], Non
 class Top:
     """What the page begins with."""
 
-    questions: Sequence[Question]
+    questions: Sequence[TopQuestion]
     hollow: Sequence[str]
     changed: str
     meaning: str
@@ -160,7 +160,7 @@ def _markdown(
     return "\n".join([*words, *_by_name(contents)])
 
 
-def _answered(answer: Answer) -> str:
+def _answered(answer: ArmAnswer) -> str:
     clauses = (f"{one.text}{f', {one.detail}' if one.detail else ''}" for one in answer.clauses)
     name = f"**{in_markdown(answer.arm)}**: " if answer.arm else ""
     return f"- {name}{in_markdown('; '.join(clauses))}"
