@@ -376,7 +376,7 @@ def test_a_bad_template_ends_a_command_with_the_models_name(
     flags = (
         "--models.student.system",
         "Be kind.",
-        *(("--mix.parts.mine", "1", "--mix.overlap", "report") if verb == "check" else ()),
+        *(("--mix.parts.mine", "1", "--mix.overlap", "report", "--max_failed", "1") if verb == "check" else ()),
     )
     (tmp_path / "mine.jsonl").write_text('{"text": "Hello"}\n')
     if verb == "check":

@@ -19,13 +19,13 @@ from unwaver import recipe_file
 from unwaver.cli import main
 from unwaver.judging.people import Label
 from unwaver.report.facts import Facts
-from unwaver.stages.label import LABELS, Question, drawn_of, kept_sample
+from unwaver.stages.label import LABELS, DrawnQuestion, drawn_of, kept_sample
 from unwaver.store import read_records
 from unwaver.study.plan import Plan, plan
 from unwaver.study.results import Results, collect
 
 ROOT = Path(__file__).parents[1]
-REFUSAL, HARM = Question("refusal", "answer"), Question("harm", "both")
+REFUSAL, HARM = DrawnQuestion("refusal", "answer"), DrawnQuestion("harm", "both")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from unwaver.records import Example, LookedAt, Prompt, Span, Trace, Verdict
 from unwaver.report import browser, facts
 from unwaver.sources.traces import Row as FileRow
 from unwaver.stages.audit_examples import Examples
-from unwaver.stages.label import Question
+from unwaver.stages.label import DrawnQuestion
 from unwaver.store import to_line
 from unwaver.study.labels import gathered
 
@@ -88,7 +88,7 @@ def test_the_report_masks_by_all_judges_and_by_people() -> None:
     own = [v.model_copy(update={"judge": MODEL, "labels": ("safe",)}) if v.labels else v for v in results.verdicts]
     assert mask(verdicts=[*results.verdicts, safe]) == ALL - MASK_ANSWER, "a second judge counts"
     assert mask(verdicts=[v for v in own if v.rubric.startswith("harm")]) == MASK_PROMPT
-    by_person = gathered({Question("harm", "both"): []}, [person("safe", trace=harmful.trace)], [])
+    by_person = gathered({DrawnQuestion("harm", "both"): []}, [person("safe", trace=harmful.trace)], [])
     assert mask(labelled=by_person) == MASK_PROMPT
 
 

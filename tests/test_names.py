@@ -34,7 +34,7 @@ parts = {{ mine = 1 }}
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
-    (tmp_path / "mine.jsonl").write_text('{"text": "Hello"}\n')
+    (tmp_path / "mine.jsonl").write_text('{"text": "How long should I boil an egg so that the yolk stays soft?"}\n')
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE.format(student="hf:none/none"))
     return path

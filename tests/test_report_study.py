@@ -116,7 +116,7 @@ def test_each_arm_knows_what_it_was_trained_on_of_a_shared_distillation(seeded: 
 
 
 @pytest.fixture(scope="module")
-def made(known: facts.Facts) -> page.Made:
+def made(known: facts.Facts) -> page.FinishedPage:
     """The page with a small trace browser; it takes some seconds to draw."""
     return page.make(known, "today", most=2)
 
@@ -124,7 +124,7 @@ def made(known: facts.Facts) -> page.Made:
 # The paper's names
 
 
-def test_the_papers_tables_and_figures_are_found_by_name(made: page.Made) -> None:
+def test_the_papers_tables_and_figures_are_found_by_name(made: page.FinishedPage) -> None:
     section = re.search(r'<section id="contents".*?</section>', made.html, re.DOTALL)
     assert section is not None
     rows = dict(re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', section[0], re.DOTALL))
@@ -548,7 +548,7 @@ def test_arms_that_differ_in_more_than_the_axis_are_not_joined() -> None:
 # Trust
 
 
-def test_figures_that_rest_on_readers_without_a_model_say_how_far_these_can_be_trusted(made: page.Made) -> None:
+def test_figures_that_rest_on_readers_without_a_model_say_how_far_these_can_be_trusted(made: page.FinishedPage) -> None:
     said = "Read without a model. On models left out of its training it agrees with their labels so"
     short = "Harm or refusals are read without a model"
     whole = dict.fromkeys(("answers", "sets", "parts", "patterns", "pairs"), said)
@@ -561,7 +561,9 @@ def test_figures_that_rest_on_readers_without_a_model_say_how_far_these_can_be_t
 # A small report
 
 
-def test_a_small_page_holds_the_first_prompts_and_says_what_it_leaves_out(known: facts.Facts, made: page.Made) -> None:
+def test_a_small_page_holds_the_first_prompts_and_says_what_it_leaves_out(
+    known: facts.Facts, made: page.FinishedPage
+) -> None:
     shown = examples.examples(known)
     whole, small = browser.payload(known), browser.payload(known, most=2, examples=shown)
     index = unpacked(small.index)

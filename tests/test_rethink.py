@@ -136,8 +136,11 @@ def test_the_report_has_what_was_rethought_and_check_says_it_can_be_had(
     page = Path(capsys.readouterr().out.strip())
     assert page != first, "what was done beside the steps makes another report"
     [row] = csv.DictReader((page.parent / "tables" / "rethought.csv").open())
-    assert (row["arm"], row["set"], row["traces"], row["unscored"]) == ("raw", "set", "3", "1")
-    assert row["how"] == "8 replies from each cut, temperature 0.6" and row["why unscored"] == f"1 unscored: {UNENDED}"
+    assert (row["arm"], row["set"], row["traces"], row["locked: unscored"]) == ("raw", "set", "3", "1")
+    notes = (page.parent / "tables" / "rethought.md").read_text()
+    assert (
+        "Asked: 8 replies from each cut, temperature 0.6." in notes and f"raw on set, 1 unscored: {UNENDED}." in notes
+    )
     for metric, title in TITLES.items():
         assert float(row[title]) == pytest.approx(found[metric]["value"])
         assert bool(row[f"{title}: low"]) == (found[metric]["low"] is not None)

@@ -1,4 +1,4 @@
-"""The recipes' instructions meet what each recipe must ask for, clause by clause (docs/recipes.md is the table)."""
+"""The recipes' instructions meet what each recipe must ask for, clause by clause (docs/instructions.md is the table)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unwaver.records import Message
 from unwaver.teaching import find, methods
 from unwaver.teaching.instructed import Instructed
 
-DOCS = Path(__file__).parent.parent / "docs" / "recipes.md"
+DOCS = Path(__file__).parent.parent / "docs" / "instructions.md"
 
 CATEGORIES = (
     "harassment/threatening",

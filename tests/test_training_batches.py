@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from unwaver.errors import RecipeError
 from unwaver.recipe import TrainSettings
-from unwaver.training.batches import Plan, plan, spread
+from unwaver.training.batches import BatchPlan, plan, spread
 
 KINDS = ["shuffled", "grouped", "packed"]
 
@@ -27,7 +27,7 @@ def mixed(count: int) -> tuple[list[int], list[str]]:
     return [100 - index % 20 if part == "benign" else 20 + index % 20 for index, part in enumerate(parts)], parts
 
 
-def seen(made: Plan) -> Counter[int]:
+def seen(made: BatchPlan) -> Counter[int]:
     return Counter(index for step in range(len(made.steps)) for index in made.examples(step))
 
 
@@ -92,7 +92,7 @@ def test_every_step_holds_every_part_and_the_last_ones_are_no_class_of_their_own
         assert 2 <= counts["benign"] <= 6, "a quarter of 16, give or take"
 
 
-def padding(made: Plan, lengths: list[int]) -> float:
+def padding(made: BatchPlan, lengths: list[int]) -> float:
     """The share of a padded batch that would be padding."""
     batches = [[lengths[index] for index in batch if index < len(lengths)] for step in made.steps for batch in step]
     return 1 - sum(map(sum, batches)) / sum(max(batch) * len(batch) for batch in batches if batch)

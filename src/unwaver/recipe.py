@@ -356,7 +356,7 @@ class PromptSet(Settings):
 
 
 class DistilSettings(Settings):
-    """How the teacher is asked (docs/recipes.md)."""
+    """How the teacher is asked (docs/instructions.md)."""
 
     method: str = "improved"
     """How traces of harmful prompts are made: a method of docs/catalogue.md."""

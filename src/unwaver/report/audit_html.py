@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from unwaver import __version__
 from unwaver.plain import visible
 from unwaver.stages.audit_examples import Examples
-from unwaver.stages.audit_page import AuditPage, Reading
+from unwaver.stages.audit_page import AuditPage, RubricResult
 
 FOLDER = Path(__file__).parent
 
@@ -70,7 +70,7 @@ def advice(page: AuditPage) -> Iterator[str]:
         yield from _of(reading)
 
 
-def _of(reading: Reading) -> Iterator[str]:
+def _of(reading: RubricResult) -> Iterator[str]:
     rubric = reading.rubric.partition("@")[0]
     unscored = sum(reading.unscored.values())
     if unscored > reading.n / 4:

@@ -20,7 +20,7 @@ from unwaver.judging.masks import masks
 from unwaver.judging.people import Label
 from unwaver.plain import visible
 from unwaver.records import NO_PATTERN, Trace, Verdict
-from unwaver.report.examples import Example
+from unwaver.report.examples import ShownPrompt
 from unwaver.report.facts import Facts
 from unwaver.report.given import Stretches, given_words
 from unwaver.report.teachers import Teachers, teacher_of
@@ -72,7 +72,9 @@ class _Numbers:
         return [visible(name) for name in self.names]
 
 
-def payload(facts: Facts, budget: int = BUDGET, most: int | None = None, examples: Sequence[Example] = ()) -> Payload:
+def payload(
+    facts: Facts, budget: int = BUDGET, most: int | None = None, examples: Sequence[ShownPrompt] = ()
+) -> Payload:
     """Everything the trace browser shows: all traces, or those of the first `most` prompts of every set; and which of
     them are shown as examples, which are never left out."""
     every = _ordered(facts)
@@ -147,7 +149,7 @@ def _people(facts: Facts) -> dict[str, list[Label]]:
     return found
 
 
-def _places(facts: Facts, rows: Sequence[Row], examples: Sequence[Example]) -> list[list[Any]]:
+def _places(facts: Facts, rows: Sequence[Row], examples: Sequence[ShownPrompt]) -> list[list[Any]]:
     """Of each example its set, its kind, and by arm the name and the number of its row."""
     at = {(row.arm, row.trace.id): number for number, row in enumerate(rows)}
     return [

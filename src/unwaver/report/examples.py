@@ -14,7 +14,7 @@ from unwaver.study.rows import Row, pair_key
 
 
 @dataclass(frozen=True)
-class Example:
+class ShownPrompt:
     """The replies to one prompt."""
 
     set_: str
@@ -23,7 +23,7 @@ class Example:
     """By arm, the id of its trace."""
 
 
-def examples(facts: Facts) -> list[Example]:
+def examples(facts: Facts) -> list[ShownPrompt]:
     """At most two: of the first harmful and the first harmless set, the prompt with the first id that most arms have a
     reply to."""
     arms = shown(facts)
@@ -32,7 +32,7 @@ def examples(facts: Facts) -> list[Example]:
     return [example for example in found if example is not None]
 
 
-def _example(facts: Facts, one: EvaluationFacts, arms: Sequence[str]) -> Example | None:
+def _example(facts: Facts, one: EvaluationFacts, arms: Sequence[str]) -> ShownPrompt | None:
     by_prompt: dict[str, dict[str, Row]] = {}
     for arm in arms:
         for row in facts.rows.get((facts.arms[arm][0], one.name), ()):
@@ -42,4 +42,4 @@ def _example(facts: Facts, one: EvaluationFacts, arms: Sequence[str]) -> Example
         return None
     key = min(by_prompt, key=lambda prompt: (-len(by_prompt[prompt]), prompt))
     traces = {arm: row.trace.id for arm, row in by_prompt[key].items()}
-    return Example(one.name, one.kind, {arm: traces[arm] for arm in arms if arm in traces})
+    return ShownPrompt(one.name, one.kind, {arm: traces[arm] for arm in arms if arm in traces})

@@ -16,12 +16,12 @@ from unwaver.plain import visible
 from unwaver.records import Trace, digest
 from unwaver.report.browser import packed
 from unwaver.report.page import policy, styles
-from unwaver.stages.label import Question, Stratum
+from unwaver.stages.label import DrawnQuestion, Stratum
 
 FOLDER = Path(__file__).parent
 
 
-def made(traces: Sequence[Trace], question: Question, strata: Sequence[Stratum], reader: str) -> str:
+def made(traces: Sequence[Trace], question: DrawnQuestion, strata: Sequence[Stratum], reader: str) -> str:
     """The page's HTML; `reader`: whose name its labels bear unless somebody writes another.
 
     What a browser kept of a smaller sample of the same strata stands in a larger one's page too.
@@ -54,7 +54,7 @@ def made(traces: Sequence[Trace], question: Question, strata: Sequence[Stratum],
     )
 
 
-def shown(trace: Trace, question: Question) -> list[tuple[str, str]]:
+def shown(trace: Trace, question: DrawnQuestion) -> list[tuple[str, str]]:
     """What a person is shown of a trace, by name: the prompt, the harm that is sought, and the parts in question."""
     prompt, trace = trace.prompt, trace.learnt  # what readers read
     said = [(turn.role, turn.content) for turn in prompt.turns] + [("prompt", prompt.text)]

@@ -8,7 +8,7 @@ from rich.text import Text
 from unwaver.plain import plain
 from unwaver.printer import console, show_table
 from unwaver.report.tables import NOTHING, percent
-from unwaver.stages.label import Question
+from unwaver.stages.label import DrawnQuestion
 from unwaver.study.agreement import Agreement
 from unwaver.study.correction import rate, values
 from unwaver.study.labels import Labelled, between_people, shares, with_reader
@@ -24,7 +24,7 @@ def show(labelled: Labelled) -> None:
             out.print(Text(plain(line)))
 
 
-def _shares(labelled: Labelled, question: Question) -> Table:
+def _shares(labelled: Labelled, question: DrawnQuestion) -> Table:
     table = Table(box=None, header_style="dim")
     for heading in ("run", "answer", "labels", "share of all replies", "95 %"):
         table.add_column(heading, justify="left" if heading in ("run", "answer") else "right")
@@ -47,7 +47,7 @@ def ends(low: float | None, high: float | None) -> str:
     return NOTHING if low is None or high is None else f"{100 * low:.0f} to {100 * high:.0f} %"
 
 
-def agreed(labelled: Labelled, question: Question) -> list[str]:
+def agreed(labelled: Labelled, question: DrawnQuestion) -> list[str]:
     """How far people agree with one another, and with whoever read the replies before."""
     told = [f"{what}: {one} and {two} {_kappa(found)}" for what, one, two, found in between_people(labelled, question)]
     by = with_reader(labelled, question)

@@ -48,7 +48,7 @@ from unwaver.report.sections import (
     trade_off,
     training,
 )
-from unwaver.report.sections.answers import Answer, Question
+from unwaver.report.sections.answers import ArmAnswer, TopQuestion
 from unwaver.report.tables import Table, in_markdown, markdown, paragraph
 
 FIRST = (trade_off, results)
@@ -64,7 +64,7 @@ FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class Made:
+class FinishedPage:
     """A finished page and what stands beside it."""
 
     html: str
@@ -75,7 +75,7 @@ class Made:
     """What was measured for this page alone."""
 
 
-def make(facts: Facts, date: str, most: int | None = None, before: Before | None = None) -> Made:
+def make(facts: Facts, date: str, most: int | None = None, before: Before | None = None) -> FinishedPage:
     """The whole report; `most`: prompts of each set in the trace browser, None for all; `before`: the last one."""
     material = Material(facts, before)
     with bar("report, sections", len(FIRST) + len(DETAILS)) as progress:
@@ -120,7 +120,7 @@ def make(facts: Facts, date: str, most: int | None = None, before: Before | None
     drawn = [piece for piece in pieces if isinstance(piece, Drawn)]
     measured = [*(one.estimate for one in material.told_apart), *(one.estimate for one in material.snowballs)]
     measured += [estimate for one in (*material.rethought, *material.probed) for estimate in one.estimates]
-    return Made(html, _markdown(facts, top, (first, folded), contents, date), tables, drawn, measured)
+    return FinishedPage(html, _markdown(facts, top, (first, folded), contents, date), tables, drawn, measured)
 
 
 def _sections(material: Material, modules: Sequence[Any], done: Callable[[], None]) -> list[Section]:
@@ -136,7 +136,7 @@ def _sections(material: Material, modules: Sequence[Any], done: Callable[[], Non
 class Top:
     """What the page begins with."""
 
-    questions: Sequence[Question]
+    questions: Sequence[TopQuestion]
     hollow: Sequence[str]
     changed: str
     meaning: str
@@ -160,7 +160,7 @@ def _markdown(
     return "\n".join([*words, *_by_name(contents)])
 
 
-def _answered(answer: Answer) -> str:
+def _answered(answer: ArmAnswer) -> str:
     clauses = (f"{one.text}{f', {one.detail}' if one.detail else ''}" for one in answer.clauses)
     name = f"**{in_markdown(answer.arm)}**: " if answer.arm else ""
     return f"- {name}{in_markdown('; '.join(clauses))}"

@@ -20,7 +20,7 @@ LONGEST = 1500
 
 
 @dataclass(frozen=True)
-class Example:
+class FoundExample:
     """One row that bears a label."""
 
     row: int
@@ -43,7 +43,9 @@ class Example:
 class Examples:
     """What was kept, by rubric with the text that was looked at (`harm:answer`), and label."""
 
-    found: dict[str, dict[str, list[Example]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    found: dict[str, dict[str, list[FoundExample]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
     _rank: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, row: Row, verdict: Verdict, verdicts: Sequence[Verdict]) -> None:
@@ -68,8 +70,8 @@ _READ: dict[LookedAt, int] = {
 }
 
 
-def _example(row: Row, verdict: Verdict, mask: int) -> Example:
-    return Example(
+def _example(row: Row, verdict: Verdict, mask: int) -> FoundExample:
+    return FoundExample(
         row.number,
         _cut(row.prompt) or "",
         _cut(row.reasoning, verdict.quote),

@@ -60,7 +60,7 @@ class Evidence(Record):
     """As it stands in the text."""
 
 
-class Reading(Record):
+class RubricResult(Record):
     """The verdicts through one rubric on one text of each row."""
 
     rubric: str
@@ -113,7 +113,7 @@ class AuditPage(Record):
     words: dict[str, Length]
     """By part; words are what stands between blanks."""
     characters: dict[str, Length]
-    readings: tuple[Reading, ...]
+    readings: tuple[RubricResult, ...]
     overlap: dict[str, SetOverlap]
     """Prompts of evaluation sets that stand among the rows' prompts."""
     not_checked: dict[str, str]
@@ -154,12 +154,12 @@ class Heard:
             # Of some patterns undecided and none found, nobody knows whether there is one.
             self.undecided.update([NO_PATTERN] if not found else [])
 
-    def reading(self, measured: Mapping[str, str]) -> Reading:
+    def reading(self, measured: Mapping[str, str]) -> RubricResult:
         """The shares. `measured`: how well the reader reads, where that is known."""
         n, counts = self.read, self.labels
         risky = self.rubric.startswith("risky-patterns")
         order = [*PATTERNS, NO_PATTERN] if risky else [name for name, _ in counts.most_common()]
-        return Reading(
+        return RubricResult(
             rubric=self.rubric,
             judge=self.judge,
             looked_at=self.looked_at,
@@ -208,7 +208,7 @@ class Tally:
                 self.characters[part].append(len(text))
 
     def page(
-        self, source: str, readings: list[Reading], overlap: dict[str, SetOverlap], not_checked: dict[str, str]
+        self, source: str, readings: list[RubricResult], overlap: dict[str, SetOverlap], not_checked: dict[str, str]
     ) -> AuditPage:
         """The page of all that was counted."""
         return AuditPage(

@@ -1,4 +1,4 @@
-"""`distil`: a trace of every prompt by one teaching method (docs/recipes.md).
+"""`distil`: a trace of every prompt by one teaching method (docs/instructions.md).
 
 Reads `prompts.jsonl`; writes `traces.jsonl` (records.Trace), one for every prompt and sample: a trace or a failure with
 its reason. The manifest counts the prompts with a trace that can be trained on (`usable`), and what is wrong with the

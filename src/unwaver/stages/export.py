@@ -20,7 +20,7 @@ from unwaver.errors import RecipeError
 from unwaver.records import Example
 from unwaver.sources.benchmarks import SOURCES
 
-Row = dict[str, Any]
+ExportRow = dict[str, Any]
 
 
 def write_dataset(
@@ -71,7 +71,7 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def messages_row(example: Example) -> Row:
+def messages_row(example: Example) -> ExportRow:
     """The example as turns, with its part, kind and the ids of its prompt and trace."""
     turns = [{"role": "user", "content": clean(example.user)}, {"role": "assistant", "content": clean(example.reply)}]
     return {
@@ -83,13 +83,13 @@ def messages_row(example: Example) -> Row:
     }
 
 
-def sharegpt_row(example: Example) -> Row:
+def sharegpt_row(example: Example) -> ExportRow:
     """The example as ShareGPT has it."""
     turns = [{"from": "human", "value": clean(example.user)}, {"from": "gpt", "value": clean(example.reply)}]
     return {"conversations": turns}
 
 
-def alpaca_row(example: Example) -> Row:
+def alpaca_row(example: Example) -> ExportRow:
     """The example as Alpaca has it; `input` is always empty."""
     return {"instruction": clean(example.user), "input": "", "output": clean(example.reply)}
 
@@ -112,7 +112,7 @@ def _parquet(file: Path) -> Iterator[Write]:
     turn = pa.struct([("role", pa.string()), ("content", pa.string())])
     texts = [(name, pa.string()) for name in ("part", "kind", "prompt", "trace")]
     schema = pa.schema([("messages", pa.list_(turn)), *texts])
-    waiting: list[Row] = []
+    waiting: list[ExportRow] = []
     with pq.ParquetWriter(file, schema) as out:
 
         def flush() -> None:
@@ -129,7 +129,7 @@ def _parquet(file: Path) -> Iterator[Write]:
             flush()
 
 
-def _list(row: Callable[[Example], Row]) -> Callable[[Path], AbstractContextManager[Write]]:
+def _list(row: Callable[[Example], ExportRow]) -> Callable[[Path], AbstractContextManager[Write]]:
     """One JSON list, written piece by piece as `json.dumps(..., indent=1)` writes the whole."""
 
     @contextmanager
@@ -160,7 +160,7 @@ FORMATS: dict[str, tuple[str, Callable[[Path], AbstractContextManager[Write]]]] 
 }
 """By name: the file, and what opens it to be written."""
 
-LLAMA_FACTORY: dict[str, Row] = {
+LLAMA_FACTORY: dict[str, ExportRow] = {
     "messages": {
         "file_name": "train.jsonl",
         "formatting": "sharegpt",

@@ -47,7 +47,7 @@ class Stratum(Record):
 
 
 @dataclass(frozen=True)
-class Question:
+class DrawnQuestion:
     """What is asked about which text."""
 
     rubric: str
@@ -110,7 +110,7 @@ def _reading(path: Path) -> Callable[[], Iterable[Trace]]:
     return lambda: read_records(path, Trace)
 
 
-def sample(traces: Traces, question: Question, n: int) -> list[Stratum]:
+def sample(traces: Traces, question: DrawnQuestion, n: int) -> list[Stratum]:
     """The strata with `n` traces drawn, no fewer than were drawn before; kept in the folder.
 
     RecipeError where there is nothing to be asked, or `n` doesn't reach for one of each stratum.
@@ -135,7 +135,7 @@ def sample(traces: Traces, question: Question, n: int) -> list[Stratum]:
     return drawn
 
 
-def _strata(run: str, traces: Iterable[Trace], verdicts: Iterable[Verdict], question: Question) -> list[Stratum]:
+def _strata(run: str, traces: Iterable[Trace], verdicts: Iterable[Verdict], question: DrawnQuestion) -> list[Stratum]:
     said: dict[str, str] = {}
     for verdict in verdicts:
         if verdict.rubric.partition("@")[0] == question.rubric and verdict.looked_at == question.part:
@@ -179,15 +179,15 @@ def _evenly(sizes: Mapping[Key, int], n: int, least: Mapping[Key, int]) -> dict[
     return given
 
 
-def kept_sample(folder: Path, question: Question) -> list[Stratum]:
+def kept_sample(folder: Path, question: DrawnQuestion) -> list[Stratum]:
     """The sample that was drawn before; empty where none was."""
     file = question.file(folder)
     return list(read_records(file, Stratum)) if file.is_file() else []
 
 
-def samples(folder: Path) -> dict[Question, list[Stratum]]:
+def samples(folder: Path) -> dict[DrawnQuestion, list[Stratum]]:
     """All samples of a folder of runs."""
-    questions = [Question(rubric, part) for rubric, asked in ASKED.items() for part in asked.parts]
+    questions = [DrawnQuestion(rubric, part) for rubric, asked in ASKED.items() for part in asked.parts]
     return {one: strata for one in questions if (strata := kept_sample(folder, one))}
 
 
@@ -223,14 +223,16 @@ class Taken:
     """What was not taken, `file:line: why`."""
 
 
-def checked(files: Iterable[Path], samples_: Mapping[Question, Sequence[Stratum]], traces: Iterable[Trace]) -> Taken:
+def checked(
+    files: Iterable[Path], samples_: Mapping[DrawnQuestion, Sequence[Stratum]], traces: Iterable[Trace]
+) -> Taken:
     """The labels of files that may stand, each reader's last of a trace; and why others may not."""
     lines = [(f"{file}:{number}", raw) for file in files for number, _, raw in read_lines(file)]
     drawn = {question: set(drawn_of(strata)) for question, strata in samples_.items()}
     every = {question: {id_ for one in strata for id_ in one.traces} for question, strata in samples_.items()}
     asked = {id_ for ids in drawn.values() for id_ in ids}
     known = {trace.id: trace for trace in traces if trace.id in asked}
-    taken: dict[tuple[str, Question, str], Label] = {}
+    taken: dict[tuple[str, DrawnQuestion, str], Label] = {}
     faults = []
     for place, raw in lines:
         label = _label(raw, place)
@@ -238,7 +240,7 @@ def checked(files: Iterable[Path], samples_: Mapping[Question, Sequence[Stratum]
         if isinstance(label, str) or why is not None:
             faults.append(f"{place}: {why}")
         else:
-            taken[label.trace, Question(label.rubric, label.looked_at), label.reader] = label
+            taken[label.trace, DrawnQuestion(label.rubric, label.looked_at), label.reader] = label
     return Taken(list(taken.values()), faults)
 
 
@@ -254,11 +256,11 @@ def _label(raw: bytes, place: str) -> Label | str:
 
 def _untrue(
     label: Label,
-    drawn: Mapping[Question, set[str]],
-    every: Mapping[Question, set[str]],
+    drawn: Mapping[DrawnQuestion, set[str]],
+    every: Mapping[DrawnQuestion, set[str]],
     known: Mapping[str, Trace],
 ) -> str | None:
-    question = Question(label.rubric, label.looked_at)
+    question = DrawnQuestion(label.rubric, label.looked_at)
     if (why := broken(label)) is not None:
         return why
     if question not in drawn:

@@ -71,7 +71,7 @@ class SetSize:
 
 
 @dataclass
-class Line:
+class StageCalls:
     """What one model does in one stage."""
 
     stage: str
@@ -95,12 +95,12 @@ class Forecast:
 
     steps: Counter[str] = field(default_factory=Counter)
     """Owed steps by stage."""
-    lines: dict[tuple[str, str], Line] = field(default_factory=dict)
+    lines: dict[tuple[str, str], StageCalls] = field(default_factory=dict)
     """By stage and model."""
     trained: list[float | None] = field(default_factory=list)
     """Weights of each student to be trained."""
 
-    def stage(self, name: str) -> list[Line]:
+    def stage(self, name: str) -> list[StageCalls]:
         """The lines of one stage."""
         return [line for (stage, _), line in self.lines.items() if stage == name]
 
@@ -177,8 +177,8 @@ class _Totals:
         self.found = Forecast()
         self._sizes, self._assumed, self._look = sizes, assumed, look
 
-    def _line(self, stage: str, model: ModelSettings) -> Line:
-        return self.found.lines.setdefault((stage, model.label), Line(stage, model.label))
+    def _line(self, stage: str, model: ModelSettings) -> StageCalls:
+        return self.found.lines.setdefault((stage, model.label), StageCalls(stage, model.label))
 
     def _hours(self, operations: float, share: float) -> float:
         return operations / PEAK[self._assumed.gpu] / share / 3600

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from unwaver.judging.people import ASKED, Label, counts_as
 from unwaver.records import PATTERNS, Trace
-from unwaver.stages.label import LABELS, Question, Stratum, Traces, checked, samples
+from unwaver.stages.label import LABELS, DrawnQuestion, Stratum, Traces, checked, samples
 from unwaver.study.agreement import Agreement, agreement, by_pattern, chance_corrected
 from unwaver.study.correction import Item
 from unwaver.study.measures import measures
@@ -28,13 +28,13 @@ from unwaver.study.stats import Score
 class Labelled:
     """The samples of a folder, and what people found in them."""
 
-    samples: dict[Question, list[Stratum]] = field(default_factory=dict)
-    given: dict[Question, dict[str, list[Label]]] = field(default_factory=dict)
+    samples: dict[DrawnQuestion, list[Stratum]] = field(default_factory=dict)
+    given: dict[DrawnQuestion, dict[str, list[Label]]] = field(default_factory=dict)
     """By question and trace, what each reader found."""
     faults: list[str] = field(default_factory=list)
     """Lines of the file that were not taken, and why."""
 
-    def strata(self, question: Question, run: str) -> list[Stratum]:
+    def strata(self, question: DrawnQuestion, run: str) -> list[Stratum]:
         """The strata of one run."""
         return [one for one in self.samples.get(question, ()) if one.run == run]
 
@@ -51,21 +51,21 @@ def read(root: Path, traces: Iterable[Trace] = ()) -> Labelled:
     return gathered(drawn, taken.labels, taken.faults)
 
 
-def gathered(drawn: dict[Question, list[Stratum]], labels: Iterable[Label], faults: list[str]) -> Labelled:
+def gathered(drawn: dict[DrawnQuestion, list[Stratum]], labels: Iterable[Label], faults: list[str]) -> Labelled:
     """Labels by question and trace."""
     found = Labelled(drawn, defaultdict(lambda: defaultdict(list)), faults)
     for label in labels:
-        found.given[Question(label.rubric, label.looked_at)][label.trace].append(label)
+        found.given[DrawnQuestion(label.rubric, label.looked_at)][label.trace].append(label)
     return found
 
 
-def asked_for(metric: str) -> tuple[Measure, Question] | None:
+def asked_for(metric: str) -> tuple[Measure, DrawnQuestion] | None:
     """A measure that rests on one reading that people can give, with its question; None for others."""
     measure = measures().get(metric)
     if measure is None or len(measure.reads) != 1:
         return None
     rubric, _, part = measure.reads[0].partition(":")
-    match = [Question(rubric, one) for one in (ASKED[rubric].parts if rubric in ASKED else ()) if one == part]
+    match = [DrawnQuestion(rubric, one) for one in (ASKED[rubric].parts if rubric in ASKED else ()) if one == part]
     return (measure, match[0]) if match else None
 
 
@@ -97,7 +97,7 @@ def _mean(measure: Measure, trace: Trace, labels: Sequence[Label]) -> Score:
     return sum(scored) / len(scored) if scored else None
 
 
-def between_people(labelled: Labelled, question: Question) -> list[tuple[str, str, str, Agreement]]:
+def between_people(labelled: Labelled, question: DrawnQuestion) -> list[tuple[str, str, str, Agreement]]:
     """(what, one reader, another, their agreement) on the traces that both labelled."""
     by_reader: dict[str, dict[str, Label]] = defaultdict(dict)
     for trace, labels in labelled.given.get(question, {}).items():
@@ -128,7 +128,7 @@ class WithReader:
     kappa: float | None
 
 
-def with_reader(labelled: Labelled, question: Question) -> WithReader:
+def with_reader(labelled: Labelled, question: DrawnQuestion) -> WithReader:
     """Each label counts for as many replies as its stratum has for each label in it."""
     names = list(ASKED[question.rubric].answers)
     given = labelled.given.get(question, {})
@@ -145,7 +145,7 @@ def with_reader(labelled: Labelled, question: Question) -> WithReader:
     return WithReader(n, equal / total if total else None, chance_corrected(cells, total))
 
 
-def shares(labelled: Labelled, question: Question, runs: Iterable[str]) -> Mapping[str, list[Item]]:
+def shares(labelled: Labelled, question: DrawnQuestion, runs: Iterable[str]) -> Mapping[str, list[Item]]:
     """By answer, the replies of some runs with whether they have it: for the shares of each answer."""
     given = labelled.given.get(question, {})
     return {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from unwaver.attacks import rewords
 from unwaver.records import Trace, Verdict
 
-Reading = Mapping[str, Verdict]
+Readings = Mapping[str, Verdict]
 """The first judge's verdicts on one trace, by `rubric:looked_at`."""
 
 
@@ -22,7 +22,7 @@ class Row:
     slice: str
     """The evaluation set, or the part of the mix."""
     trace: Trace
-    readings: Reading
+    readings: Readings
     stage: str = "evaluate"
     """evaluate; or distil, for a teacher's trace."""
     clean: Row | None = None

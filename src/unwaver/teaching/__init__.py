@@ -1,4 +1,4 @@
-"""Teaching methods: how a prompt becomes the trace a student is trained on, one file a method (docs/recipes.md)."""
+"""Teaching methods: how a prompt becomes the trace a student is trained on, one file each (docs/instructions.md)."""
 
 from __future__ import annotations
 

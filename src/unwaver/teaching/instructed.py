@@ -1,4 +1,4 @@
-"""The study's recipes that are one call to a teacher under an instruction (docs/recipes.md).
+"""The study's recipes that are one call to a teacher under an instruction (docs/instructions.md).
 
 `default` tells nothing. `realsafe` and `improved` are put before the prompt in the user's turn; `short` and `template`
 are system turns. Each text can be replaced by a file of your own.

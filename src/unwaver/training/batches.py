@@ -20,7 +20,7 @@ from unwaver.recipe import TrainSettings
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchPlan:
     """The whole training run as indices of examples; `filler` stands for an example without any loss."""
 
     steps: list[list[list[int]]]
@@ -40,7 +40,7 @@ class Plan:
         """The examples of one step (0-based), over all its passes."""
         return [index for batch in self.steps[step] for index in batch if index != self.filler]
 
-    def renumbered(self, names: Sequence[int]) -> Plan:
+    def renumbered(self, names: Sequence[int]) -> BatchPlan:
         """The same plan with index i called `names[i]`; the last name is the filler's."""
         steps = [[[names[index] for index in batch] for batch in step] for step in self.steps]
         return replace(self, steps=steps, filler=names[self.filler])
@@ -48,7 +48,7 @@ class Plan:
 
 def plan(
     lengths: Sequence[int], groups: Sequence[Hashable], settings: TrainSettings, processes: int, seed: int
-) -> Plan:
+) -> BatchPlan:
     """The plan for examples of these token lengths, each belonging to one group (part and kind).
 
     Every step holds `global_batch` examples whatever the number of processes, the last one perhaps fewer. RecipeError
@@ -75,7 +75,7 @@ def plan(
         passes = settings.global_batch // per_pass
         steps = [_dealt(step, lengths, settings, processes) for step in drawn]
     filler = len(lengths)
-    return Plan(
+    return BatchPlan(
         steps=[[batch or [filler] for batch in step] for step in steps],
         accumulation=passes,
         processes=processes,

@@ -33,7 +33,7 @@ from unwaver.models.portable import make_portable, take_after
 from unwaver.models.weights import locate
 from unwaver.store import disk_errors, parse_row, read_lines, to_line
 from unwaver.training import attention, heap, settings
-from unwaver.training.batches import Plan
+from unwaver.training.batches import BatchPlan
 from unwaver.training.encode import Encoded
 from unwaver.training.planned import Planned
 from unwaver.training.preference import PairTrainer
@@ -52,7 +52,7 @@ class _Keeper(TrainerCallback):
 
     trainer: Planned
 
-    def __init__(self, folder: Path, work: Work, the_plan: Plan, rows: Sequence[Encoded]) -> None:
+    def __init__(self, folder: Path, work: Work, the_plan: BatchPlan, rows: Sequence[Encoded]) -> None:
         self.folder, self.work = folder, work
         self.last = len(the_plan.steps)
         drawn = [the_plan.examples(step) for step in range(self.last)]
@@ -225,7 +225,7 @@ def _fit(folder: Path) -> None:
     trainer.accelerator.free_memory()
 
 
-def _trainer(work: Work, rows: Sequence[Encoded], the_plan: Plan, **kwargs: Any) -> Planned:
+def _trainer(work: Work, rows: Sequence[Encoded], the_plan: BatchPlan, **kwargs: Any) -> Planned:
     """Of examples, or of pairs; then with the student once more as the reference, unless adapters can be left out."""
     student, train = work.student, work.train
     kwargs["model"] = settings.load_student(student, train)

@@ -13,7 +13,7 @@ from transformers import PrinterCallback, Trainer
 
 from unwaver import progress
 from unwaver.errors import RecipeError
-from unwaver.training.batches import Plan
+from unwaver.training.batches import BatchPlan
 from unwaver.training.encode import Encoded
 from unwaver.training.work import by_part
 
@@ -21,7 +21,7 @@ from unwaver.training.work import by_part
 class Planned(Trainer):
     """Stands before one of TRL's trainers, whose data are `_data`: the rows in order and a filler behind them."""
 
-    _plan: Plan
+    _plan: BatchPlan
     _rows: Sequence[Encoded]
     _data: Any
     attention: str

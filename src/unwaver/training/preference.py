@@ -14,7 +14,7 @@ import torch
 from datasets import Dataset
 from trl.trainer.dpo_trainer import DPOTrainer
 
-from unwaver.training.batches import Plan
+from unwaver.training.batches import BatchPlan
 from unwaver.training.encode import Encoded
 from unwaver.training.planned import Planned
 
@@ -33,7 +33,7 @@ def row(pair: Encoded) -> dict[str, list[int]]:
 class PairTrainer(Planned, DPOTrainer):
     """TRL's trainer with our batches. Rows are padded: TRL 1.16 has no other way here."""
 
-    def __init__(self, rows: Sequence[Encoded], the_plan: Plan, **kwargs: Any) -> None:
+    def __init__(self, rows: Sequence[Encoded], the_plan: BatchPlan, **kwargs: Any) -> None:
         self._plan = the_plan
         self._rows = rows
         one, other = rows[0].input_ids[:2]

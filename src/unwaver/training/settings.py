@@ -23,7 +23,7 @@ from unwaver.models.local import best_dtype
 from unwaver.models.weights import locate
 from unwaver.recipe import ModelSettings, TrainSettings
 from unwaver.training import attention
-from unwaver.training.batches import Plan
+from unwaver.training.batches import BatchPlan
 from unwaver.training.memory import LORA_RANK
 from unwaver.training.work import Work
 
@@ -96,7 +96,7 @@ def matmul_dtype(settings: TrainSettings) -> torch.dtype:
     return chosen
 
 
-def trl_config(work: Work, plan: Plan, folder: Path, padding_free: bool) -> SFTConfig | DPOConfig:
+def trl_config(work: Work, plan: BatchPlan, folder: Path, padding_free: bool) -> SFTConfig | DPOConfig:
     """TRL's settings: the recipe's, with `[train.sft]` or `[train.dpo]` laid over them."""
     settings = work.train
     own: dict[str, Any] = {
@@ -202,7 +202,7 @@ def quantisation(settings: TrainSettings) -> BitsAndBytesConfig | None:
     )
 
 
-def check(work: Work, plan: Plan) -> None:
+def check(work: Work, plan: BatchPlan) -> None:
     """RecipeError for a setting that the libraries don't take, before anything is loaded."""
     trl_config(work, plan, Path(), padding_free=True)
     lora_config(work.train)

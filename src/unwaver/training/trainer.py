@@ -12,7 +12,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from unwaver.errors import RecipeError
 from unwaver.training import attention
-from unwaver.training.batches import Plan
+from unwaver.training.batches import BatchPlan
 from unwaver.training.encode import IGNORED, Encoded
 from unwaver.training.planned import Planned
 
@@ -29,7 +29,7 @@ class SpanTrainer(Planned, SFTTrainer):
     On a GPU TRL computes them so itself, in tiles; on a CPU it computes every position's, and entropies beside.
     """
 
-    def __init__(self, rows: Sequence[Encoded], the_plan: Plan, **kwargs: Any) -> None:
+    def __init__(self, rows: Sequence[Encoded], the_plan: BatchPlan, **kwargs: Any) -> None:
         self._plan = the_plan
         self._rows = rows
         filler = {"input_ids": rows[0].input_ids[:2], "labels": [IGNORED, IGNORED]}

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from unwaver.kept import whole, write_whole
 from unwaver.recipe import ModelSettings, TrainSettings
-from unwaver.training.batches import Plan, plan
+from unwaver.training.batches import BatchPlan, plan
 from unwaver.training.encode import Encoded
 
 WORK = "work.json"
@@ -140,7 +140,7 @@ def probe(rows: Sequence[Encoded], heldout: Sequence[int], seed: int) -> list[in
     return sorted(chosen)
 
 
-def training_plan(work: Work, rows: Sequence[Encoded], processes: int) -> Plan:
+def training_plan(work: Work, rows: Sequence[Encoded], processes: int) -> BatchPlan:
     """The plan for the rows that are not held out; its indices are those of all rows."""
     out = set(work.heldout)
     kept = [index for index in range(len(rows)) if index not in out]

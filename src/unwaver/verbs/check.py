@@ -17,7 +17,7 @@ from unwaver.errors import EXIT_DONE, RecipeError, RunError, UnwaverError
 from unwaver.records import digest
 from unwaver.store import EXAMPLES
 from unwaver.study import forecast
-from unwaver.study.forecast import Assumptions, Forecast, Line, SetSize
+from unwaver.study.forecast import Assumptions, Forecast, SetSize, StageCalls
 from unwaver.study.plan import Plan, kind_of
 from unwaver.study.steps import owed
 from unwaver.verbs import add_recipe, open_recipe, tried
@@ -216,7 +216,7 @@ def _table(found: Forecast) -> Any:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("stage", "steps", "calls", "tokens in", "tokens out", "GPU-hours", "cost"):
         table.add_column(column, justify="left" if column == "stage" else "right", no_wrap=column != "stage")
-    total = Line("", "")
+    total = StageCalls("", "")
     for stage in forecast.stages(found):
         lines = found.stage(stage)
         whole = _sum(lines)
@@ -231,8 +231,8 @@ def _table(found: Forecast) -> Any:
     return table
 
 
-def _sum(lines: list[Line]) -> Line:
-    whole = Line("", "")
+def _sum(lines: list[StageCalls]) -> StageCalls:
+    whole = StageCalls("", "")
     for line in lines:
         whole.calls += line.calls
         whole.tokens_in += line.tokens_in
@@ -244,7 +244,7 @@ def _sum(lines: list[Line]) -> Line:
     return whole
 
 
-def _cells(line: Line) -> list[str]:
+def _cells(line: StageCalls) -> list[str]:
     """Calls, tokens in, tokens out, GPU-hours, cost."""
     calls = f"{'≤ ' if line.most else ''}{line.calls:,}" if line.calls else "-"
     out = f"{'≤' if line.limit or line.most else '~'} {_short(line.tokens_out)}" if line.tokens_out else "-"

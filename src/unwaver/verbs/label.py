@@ -20,7 +20,7 @@ from unwaver.records import LookedAt
 from unwaver.sources.traces import COLUMNS
 from unwaver.stages.label import (
     LABELS,
-    Question,
+    DrawnQuestion,
     Stratum,
     Traces,
     checked,
@@ -94,11 +94,11 @@ def _columns(pairs: list[str]) -> dict[str, str]:
     return columns(pairs)
 
 
-def _question(rubric: str, part: LookedAt | None) -> Question:
+def _question(rubric: str, part: LookedAt | None) -> DrawnQuestion:
     parts = ASKED[rubric].parts
     if part is not None and part not in parts:
         raise RecipeError(f"--part {part}: {rubric} is asked about {' or '.join(parts)}")
-    return Question(rubric, part or parts[0])
+    return DrawnQuestion(rubric, part or parts[0])
 
 
 def _collect(traces: Traces, arguments: argparse.Namespace) -> int:
@@ -125,11 +125,11 @@ def _collect(traces: Traces, arguments: argparse.Namespace) -> int:
     return EXIT_BAD_INPUT if taken.faults else EXIT_DONE
 
 
-def _asked(question: Question, arguments: argparse.Namespace) -> bool:
+def _asked(question: DrawnQuestion, arguments: argparse.Namespace) -> bool:
     return arguments.rubric in (None, question.rubric) and arguments.part in (None, question.part)
 
 
-def _runs(samples_: dict[Question, list[Stratum]]) -> list[str]:
+def _runs(samples_: dict[DrawnQuestion, list[Stratum]]) -> list[str]:
     return [one.run for strata in samples_.values() for one in strata]
 
 

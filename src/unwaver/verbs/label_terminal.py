@@ -16,13 +16,13 @@ from rich.text import Text
 from unwaver.judging.people import ASKED, Label, digest_of
 from unwaver.printer import console
 from unwaver.records import Trace
-from unwaver.stages.label import LABELS, Question, write_labels
+from unwaver.stages.label import LABELS, DrawnQuestion, write_labels
 from unwaver.store import read_records
 
 SHOW, UNSURE, STOP = "s", "0", "q"
 
 
-def ask(traces: Sequence[Trace], question: Question, folder: Path, reader: str) -> bool:
+def ask(traces: Sequence[Trace], question: DrawnQuestion, folder: Path, reader: str) -> bool:
     """Ask about every trace that this reader hasn't labelled yet; False where it was stopped before the last."""
     file, out = folder / LABELS, console()
     done = {
@@ -48,7 +48,7 @@ def ask(traces: Sequence[Trace], question: Question, folder: Path, reader: str) 
     return True
 
 
-def _asked(out: Console, trace: Trace, question: Question) -> tuple[bool, tuple[str, ...] | None]:
+def _asked(out: Console, trace: Trace, question: DrawnQuestion) -> tuple[bool, tuple[str, ...] | None]:
     """(whether it was stopped, the labels or None)."""
     from unwaver.report.label_page import shown
 
@@ -80,7 +80,7 @@ def _asked(out: Console, trace: Trace, question: Question) -> tuple[bool, tuple[
             out.print(Text(f"not understood: {said}"))
 
 
-def _labels(said: str, question: Question) -> tuple[str, ...] | None:
+def _labels(said: str, question: DrawnQuestion) -> tuple[str, ...] | None:
     """The labels that a line names; None where it names none."""
     names, words = list(ASKED[question.rubric].answers), said.split()
     several = ASKED[question.rubric].several

@@ -42,7 +42,7 @@ class Clause:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ArmAnswer:
     """What is said of one arm; of all where `arm` is empty."""
 
     arm: str
@@ -50,14 +50,14 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Question:
+class TopQuestion:
     """One of the four."""
 
     ask: str
-    answers: Sequence[Answer]
+    answers: Sequence[ArmAnswer]
 
 
-def questions(material: Material) -> list[Question]:
+def questions(material: Material) -> list[TopQuestion]:
     """The four questions with their answers; none where nothing is evaluated."""
     facts = material.facts
     if not facts.sets:
@@ -72,14 +72,14 @@ def questions(material: Material) -> list[Question]:
     found = []
     for ask, kinds in rows:
         answers = [
-            Answer(arm, [*clauses, *_limits(material, arm, kinds)])
+            ArmAnswer(arm, [*clauses, *_limits(material, arm, kinds)])
             for arm in told
             if (clauses := _clauses(material, arm, kinds))
         ]
         others = _others(material, [arm for arm in trained if arm not in told], kinds)
-        missing = [] if answers else [Answer("", [Clause(_MISSING[kinds[0]])])]
-        found.append(Question(ask, [*answers, *others, *missing]))
-    return [*_fit(material, told), *found, Question("How sure is that?", _sure(material, told))]
+        missing = [] if answers else [ArmAnswer("", [Clause(_MISSING[kinds[0]])])]
+        found.append(TopQuestion(ask, [*answers, *others, *missing]))
+    return [*_fit(material, told), *found, TopQuestion("How sure is that?", _sure(material, told))]
 
 
 _MISSING = {
@@ -105,23 +105,23 @@ _FIT: dict[State, str] = {
 }
 
 
-def _fit(material: Material, told: Sequence[str]) -> list[Question]:
+def _fit(material: Material, told: Sequence[str]) -> list[TopQuestion]:
     """Whether the arms are within the recipe's limits, by the function and on the terms of `unwaver gate`."""
     if not material.facts.results.recipe.limits:
         return []
     ask = "Is it fit to ship?"
     if material.facts.results.owed:
-        return [Question(ask, [Answer("", [Clause("Not judged by your limits before all steps are done.")])])]
+        return [TopQuestion(ask, [ArmAnswer("", [Clause("Not judged by your limits before all steps are done.")])])]
     by_arm: dict[str, list[Judged]] = {}
     for one in material.limits:
         by_arm.setdefault(one.arm, []).append(one)
-    answers = [Answer(arm, [_fitness(by_arm[arm])]) for arm in told if arm in by_arm]
+    answers = [ArmAnswer(arm, [_fitness(by_arm[arm])]) for arm in told if arm in by_arm]
     others: dict[State, list[str]] = {}
     for arm, found in by_arm.items():
         if arm not in told:
             others.setdefault(worst(found), []).append(arm)
     listed = [Clause(f"{_FIT[state]}: {'; '.join(others[state])}") for state in _FIT if state in others]
-    return [Question(ask, [*answers, *([Answer("the others", listed)] if listed else [])])]
+    return [TopQuestion(ask, [*answers, *([ArmAnswer("the others", listed)] if listed else [])])]
 
 
 def _fitness(found: Sequence[Judged]) -> Clause:
@@ -231,7 +231,7 @@ _ORDER: tuple[Word, ...] = (
 )
 
 
-def _others(material: Material, arms: Sequence[str], kinds: Sequence[str]) -> list[Answer]:
+def _others(material: Material, arms: Sequence[str], kinds: Sequence[str]) -> list[ArmAnswer]:
     """The arms without a sentence, by word; one list for each kind of prompt."""
     found = []
     for title in dict.fromkeys(change.summed.title for arm in arms for change in _of(material, arm, kinds)):
@@ -243,11 +243,11 @@ def _others(material: Material, arms: Sequence[str], kinds: Sequence[str]) -> li
                 by_word.setdefault(word, []).append(arm)
         clauses = [Clause(f"{word}: {'; '.join(by_word[word])}", word) for word in _ORDER if word in by_word]
         clauses += [Clause(f"not compared: {'; '.join(by_word[None])}")] if None in by_word else []
-        found += [Answer(f"the others, {title}", clauses)] if clauses else []
+        found += [ArmAnswer(f"the others, {title}", clauses)] if clauses else []
     return found
 
 
-def _sure(material: Material, told: Sequence[str]) -> list[Answer]:
+def _sure(material: Material, told: Sequence[str]) -> list[ArmAnswer]:
     """What the figures rest on: seeds, prompts, readers, and whether they are held out."""
     facts = material.facts
     trained = [arm for arm in facts.arms if not facts.is_raw(arm)]
@@ -260,7 +260,7 @@ def _sure(material: Material, told: Sequence[str]) -> list[Answer]:
         material.by_harm or _judges(facts),
         overlap_sentence(facts),
     ]
-    return [Answer("", [Clause(text)]) for text in texts if text]
+    return [ArmAnswer("", [Clause(text)]) for text in texts if text]
 
 
 def _seeds(facts: Facts, trained: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from unwaver.report.words import against, on_pairs
 
 
 @dataclass(frozen=True)
-class Line:
+class CardLine:
     """One measure of a card."""
 
     name: str
@@ -38,7 +38,7 @@ class Card:
 
     arm: str
     raw: bool
-    lines: Sequence[Line]
+    lines: Sequence[CardLine]
 
 
 def cards(material: Material) -> list[Card]:
@@ -51,7 +51,7 @@ def cards(material: Material) -> list[Card]:
     return found
 
 
-def _line(change: Change, now: Estimate) -> Line:
+def _line(change: Change, now: Estimate) -> CardLine:
     c = change.comparison
     left = f"{now.n_unscored:,} unscored" if now.n_unscored else ""
     rests_on = f"n = {now.n:,}"
@@ -59,7 +59,7 @@ def _line(change: Change, now: Estimate) -> Line:
     said = word if c is None or c.difference is None else f"{on_pairs(c)}: {word}"
     if change.apart and c is None:
         said = f"not compared: another {', '.join(change.apart)}"
-    return Line(change.summed.title, percent(now.value, now.n), rests_on, left, now, word, said, against(c))
+    return CardLine(change.summed.title, percent(now.value, now.n), rests_on, left, now, word, said, against(c))
 
 
 def cards_note(facts: Facts) -> str:

@@ -11,22 +11,30 @@ from unwaver.study.rethought import MEANS, TITLES
 
 def rethought_table(found: list[Beside]) -> Table | None:
     """Where along their reasonings arms settle on refusing or helping; None where nobody asked."""
-    rows = []
+    ways = list(dict.fromkeys(one.how for one in found))
+    rows, why = [], []
     for one in found:
         by = {e.metric: e for e in one.estimates}
         locked, places, turns, split = (by[metric] for metric in TITLES)
-        cells = (of(locked), of(places), unit(turns, 1), of(split))
-        counts = (count(locked.n), count(locked.n_unscored), count(places.n))
-        rows.append([Cell(locked.arm), Cell(locked.slice), Cell(one.how), *counts, *cells, Cell(_why(locked))])
+        how = [Cell(one.how)] if len(ways) > 1 else []
+        among = f"of {places.n:,} locked traces"
+        cells = (of(locked), of(places, hint=among), unit(turns, 1), of(split))
+        rows.append([Cell(locked.arm), Cell(locked.slice), *how, count(locked.n), *cells])
+        why += [f"{locked.arm} on {locked.slice}, {_why(locked)}"] if locked.n_unscored else []
     if not rows:
         return None
+    notes = [f"Asked: {ways[0]}."] if len(ways) == 1 else []
+    notes += [f"Why unscored: {'; '.join(why)}."] if why else []
+    notes += [
+        "With few replies from a cut, chance alone makes changes: read them beside the budges (docs/statistics.md)."
+    ]
     return Table(
         "rethought",
         "Where along the reasoning the answer is settled",
         f"By replies from cuts of each arm's own reasonings (`unwaver rethink`). {MEANS[0].upper()}{MEANS[1:]}",
-        ["arm", "set", "how", "traces", "unscored", "locked ones", *TITLES.values(), "why unscored"],
+        ["arm", "set", *(["how"] if len(ways) > 1 else []), "traces", *TITLES.values()],
         rows,
-        ("With few replies from a cut, chance alone makes changes: read them beside the budges (docs/statistics.md).",),
+        tuple(notes),
     )
 
 
@@ -34,7 +42,7 @@ def first_token_table(found: list[Beside]) -> Table | None:
     """How well the state before a reply tells harmful prompts from harmless ones; None where nobody looked."""
     rows = [
         [
-            *(Cell(e.arm), Cell(e.slice), Cell(one.how), count(e.n), count(e.n_unscored), unit(e, 2, e.method)),
+            *(Cell(e.arm), Cell(e.slice), Cell(one.how), count(e.n), unit(e, 2, e.method)),
             Cell(e.method if e.value is None else ""),
         ]
         for one in found
@@ -47,7 +55,7 @@ def first_token_table(found: list[Beside]) -> Table | None:
         "Does it know before its first word?",
         "The area under the curve of a linear probe on the state before the reply (`unwaver probe`): how often a "
         "harmful prompt scores above a harmless one. 1 is always, 0.5 is chance.",
-        ["arm", "prompts", "state", "prompts scored", "unscored", "area", "why unscored"],
+        ["arm", "prompts", "state", "prompts scored", "area", "why unscored"],
         rows,
         (
             "A high area beside many unsafe replies says that the model could know and doesn't act on it; it is no "
