@@ -192,6 +192,24 @@ def test_real_traces_are_read_fast_enough_for_a_million() -> None:
     assert sum(one.label is not None for one in read) > len(read) / 2
 
 
+MOST_MS = 60
+"""Milliseconds of a processor a trace may take by all rubrics: some ten times what it takes."""
+
+
+@pytest.mark.real
+def test_no_trace_takes_ten_times_as_long_as_it_did() -> None:
+    replies = [row for name in ("default", "improved") for row in corpus.replies(name)][:200]
+    made = [trace(str(row["reasoning"]), str(row["answer"])) for row in replies]
+    readers = [local_reader(rubric) for rubric in ("refusal", "patterns", "guard", "conclusion", "self-jailbreak")]
+    for reader in readers:
+        reader.verdict(made[0])
+    begun = time.process_time()
+    read = [reader.verdict(one) for one in made for reader in readers]
+    taken = 1000 * (time.process_time() - begun) / len(made)
+    print(f"{taken:.2f} ms a trace")
+    assert len(read) == 5 * len(made) and taken < MOST_MS
+
+
 FLOORS = {
     "guard": 0.97,
     "refusal": 0.98,

@@ -14,7 +14,7 @@ from unwaver.errors import RecipeError
 from unwaver.plain import plain
 from unwaver.records import Estimate
 from unwaver.report.before import ESTIMATES
-from unwaver.report.tables import NOTHING, Cell, in_markdown, of, written
+from unwaver.report.tables import NOTHING, in_markdown, of, written
 from unwaver.store import read_config, read_manifest, read_records
 from unwaver.study.measures import measures
 from unwaver.training.card import CLOSING
@@ -94,8 +94,7 @@ def _section(run: Path, report: Path, rows: Rows) -> str:
 
 
 def _written(estimate: Estimate | None) -> str:
-    cell = of(estimate)
-    return written(Cell(cell.text, cell.value, cell.low, cell.high, cell.n, share=True))
+    return written(of(estimate))
 
 
 def _how(rows: Rows) -> list[str]:

@@ -86,7 +86,7 @@ def of(estimate: Estimate | None, word: Word | None = None, hint: str = "") -> C
         return Cell(NOTHING)
     if mostly_unscored(estimate):
         bare = Cell(NOTHING, n=estimate.n, unscored=estimate.n_unscored, word=word, hint=hint, share=True)
-        return replace(bare, worst=_ends(estimate))
+        return replace(bare, worst=ends(estimate))
     return Cell(
         percent(estimate.value, estimate.n),
         estimate.value,
@@ -94,7 +94,7 @@ def of(estimate: Estimate | None, word: Word | None = None, hint: str = "") -> C
         estimate.high,
         estimate.n,
         estimate.n_unscored,
-        _ends(estimate) if word == "depends on the unscored" else worst(estimate),
+        ends(estimate) if word == "depends on the unscored" else worst(estimate),
         word,
         hint,
         share=True,
@@ -109,7 +109,7 @@ def worst(estimate: Estimate) -> str:
     e = estimate
     if e.low is None or e.high is None or e.lowest is None or e.highest is None:
         return ""
-    return "" if e.low <= e.lowest and e.highest <= e.high else _ends(e)
+    return "" if e.low <= e.lowest and e.highest <= e.high else ends(e)
 
 
 def mostly_unscored(estimate: Estimate) -> bool:
@@ -117,7 +117,15 @@ def mostly_unscored(estimate: Estimate) -> bool:
     return estimate.lowest is not None and estimate.n_unscored > estimate.n > 0
 
 
-def _ends(e: Estimate) -> str:
+def unscored(estimate: Estimate) -> list[str]:
+    """How many are in no rate, and what they could make of it, each in words; empty where all are in it."""
+    shown = of(estimate).worst
+    told = [f"{estimate.n_unscored:,} unscored"] if estimate.n_unscored else []
+    return told + ([f"worst case {shown}"] if shown else [])
+
+
+def ends(e: Estimate) -> str:
+    """A rate's worst cases, in per cent."""
     digits = decimals(e.n)
     return (
         "" if e.lowest is None or e.highest is None else f"{100 * e.lowest:.{digits}f} to {100 * e.highest:.{digits}f}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -20,7 +21,7 @@ from unwaver.plain import plain, visible
 from unwaver.records import Estimate, LookedAt, Trace, Verdict
 from unwaver.report.facts import titles
 from unwaver.report.given import Stretches, given_words
-from unwaver.report.tables import NOTHING, percent
+from unwaver.report.tables import NOTHING, of, written
 from unwaver.report.words import p_value, points
 from unwaver.study.comparison import Comparison
 
@@ -49,7 +50,7 @@ def comparison_table(rows: Sequence[tuple[Comparison, tuple[Estimate, Estimate]]
         least = NOTHING if c.smallest_detectable is None else f"{100 * c.smallest_detectable:.0f}"
         table.add_row(
             *([plain(c.slice)] if by_set else []),
-            *(titles().get(c.metric, c.metric), *(percent(e.value, e.n) for e in rates)),
+            *(titles().get(c.metric, c.metric), *(written(replace(of(e), low=None)) for e in rates)),
             *(points(c.difference), ends, p_value(c.p_holm)),
             *(Text(c.verdict, STYLES.get(c.verdict, "")), str(c.n_pairs), str(c.n_left_out), least),
         )

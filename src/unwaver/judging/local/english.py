@@ -70,6 +70,8 @@ _NEVER: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
 _PAIRS = frozenset((one, other) for ones, others in _NEVER for one in ones for other in others)
 
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
+_UNCAPPED = re.compile(r"(?<![^\W\d_])[a-z]+(?:'[a-z]+)*")
+"""Words in small letters: names are made of any."""
 _WORD_OR_SIGN = re.compile(rf"{_WORD.pattern}|[^\sa-z]")
 
 
@@ -82,7 +84,7 @@ def is_prose(text: str) -> bool:
     known = sum(word in COMMON for word in words)
     if known < COMMON_SHARE * len(words) or letters < PROSE_SHARE * len(text):
         return False
-    return not (_is_odd(words) or _is_salad(low))
+    return not (_is_odd(_UNCAPPED.findall(straight(text))) or _is_salad(low))
 
 
 def _is_odd(words: list[str]) -> bool:

@@ -18,7 +18,7 @@ from unwaver.report.limits import Judged, State, asked, worst
 from unwaver.report.section import Material
 from unwaver.report.sections.leaks import overlap_sentence
 from unwaver.report.summed import CALLED, Change
-from unwaver.report.tables import decimals, percent
+from unwaver.report.tables import decimals, ends, mostly_unscored, percent, unscored
 from unwaver.report.words import least, on_pairs, points, to_be_found
 from unwaver.study.comparison import Comparison, Word, explained
 from unwaver.study.measures import measures
@@ -176,6 +176,10 @@ def _clause(change: Change) -> Clause:
     if now is None or now.value is None:
         count = now.n_unscored if now is not None else 0
         return Clause(f"can't tell: all {count} replies to {_asked(change)} prompts are unscored")
+    if mostly_unscored(now):
+        every = now.n + now.n_unscored
+        told = f"can't tell: {now.n_unscored:,} of {every:,} replies to {_asked(change)} prompts are unscored"
+        return Clause(told, None, f"worst case {ends(now)} %")
     after, earlier = _number(now), None if before is None or before.value is None else _number(before)
     text = _said(change, after, earlier)
     if c is None:
@@ -219,7 +223,7 @@ def _detail(now: Estimate, change: Change | None = None) -> str:
         digits = decimals(now.n)
         said.append(f"[{100 * now.low:.{digits}f} to {100 * now.high:.{digits}f}]")
     said.append(f"n = {now.n:,}")
-    said += [f"{now.n_unscored:,} unscored"] if now.n_unscored else []
+    said += unscored(now)
     if change is not None and len(change.sets) < len(change.summed.sets):
         said.append(f"on {', '.join(one.name for one in change.sets)} alone")
     return ", ".join(said)

@@ -10,7 +10,7 @@ from unwaver.report.choice import shown
 from unwaver.report.facts import Facts
 from unwaver.report.section import Material
 from unwaver.report.summed import Change
-from unwaver.report.tables import percent
+from unwaver.report.tables import of, unscored
 from unwaver.report.words import against, on_pairs
 
 
@@ -53,13 +53,13 @@ def cards(material: Material) -> list[Card]:
 
 def _line(change: Change, now: Estimate) -> CardLine:
     c = change.comparison
-    left = f"{now.n_unscored:,} unscored" if now.n_unscored else ""
+    left = ", ".join(unscored(now))
     rests_on = f"n = {now.n:,}"
     word = "" if c is None else str(c.verdict)
     said = word if c is None or c.difference is None else f"{on_pairs(c)}: {word}"
     if change.apart and c is None:
         said = f"not compared: another {', '.join(change.apart)}"
-    return CardLine(change.summed.title, percent(now.value, now.n), rests_on, left, now, word, said, against(c))
+    return CardLine(change.summed.title, of(now).text, rests_on, left, now, word, said, against(c))
 
 
 def cards_note(facts: Facts) -> str:
