@@ -44,6 +44,10 @@ def start(folder: Path, settings: TrainSettings, lock: int) -> None:
     """
     check(settings)
     if settings.launch == "none":
+        if (started := os.environ.get("WORLD_SIZE", "1")) != "1":
+            raise RecipeError(
+                f"WORLD_SIZE={started}: another launcher's; this command is started once, and train.launch starts more"
+            )
         from unwaver.training.fit import fit
 
         fit(folder)
