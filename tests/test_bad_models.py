@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 from collections.abc import Callable
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 
 pytest.importorskip("torch", reason="needs the extra `train`")
 
@@ -489,3 +493,96 @@ def test_a_trained_student_that_is_what_was_trained_is_asked(
     (run / "model" / "README.md").write_text("A card of my own.")
     assert cli.main(["evaluate", str(tmp_path / "recipe.toml"), "--root", str(tmp_path / "runs")]) == 0
     assert cli.main(["verify", str(tmp_path / "runs")]) == 0
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def a_loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+FORMS: dict[str, bytes | Callable[[Path], None]] = {
+    "a folder": a_folder,
+    "a loop": a_loop,
+    "a pipe": a_pipe,
+    "zeros": bytes(300),
+    "empty": b"",
+    "UTF-16": '{"text": 1}'.encode("utf-16"),
+    "a number": b"7",
+    "null": b"null",
+    "a list": b'[{"a": 1}]',
+    "a text": b'"model"',
+    "a table of nothing": b"{}",
+    "deep": b"[" * 200_000,
+    "a long number": b'{"vocab_size": ' + b"9" * 5000 + b"}",
+    "half a surrogate": b'{"model_type": "\\ud800", "chat_template": "\\ud800"}',
+}
+PARTS = ("config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "model.safetensors")
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "check"])
+@pytest.mark.parametrize("part", [*PARTS, "chat_template.jinja"])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_model_s_file_of_any_form_is_no_traceback(
+    form: str, part: str, verb: str, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    student = tmp_path / "student"
+    shutil.copytree(whole, student)
+    (student / part).unlink()
+    made = FORMS[form]
+    if callable(made):
+        made(student / part)
+    else:
+        (student / part).write_bytes(made)
+    (tmp_path / "mine.jsonl").write_text('{"text": "Hello"}\n')
+    recipe = tmp_path / "recipe.toml"
+    flags = ["--mix.parts.mine", "1", "--mix.overlap", "report"] if verb == "check" else []
+    recipe.write_text(RECIPE.format(student=student))
+    words = [str(recipe), "--root", str(tmp_path / "runs"), *flags]
+    if verb == "evaluate":
+        assert cli.main(["prompts", *words]) == 0
+    capsys.readouterr()
+    code = cli.main([verb, *words])
+    said = capsys.readouterr()
+    # A file that may be missing may be passed by, and `check` doesn't look at the weights.
+    assert code in (0, 2)
+    if code == 2:
+        assert str(student) in said.err.rstrip().rpartition("\n")[2]
+    elif part in ("config.json", "tokenizer.json"):
+        raise AssertionError(said.err)
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 300),
+    st.floats(width=16),
+    st.text(max_size=6),
+    st.lists(st.integers(-3, 9), max_size=3),
+    st.dictionaries(st.sampled_from(("rope_type", "rope_theta", "type", "a")), st.integers() | st.text(max_size=5)),
+)
+
+
+@examples(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_value_in_any_place_of_a_configuration_loads_or_is_told(
+    whole: Path, tmp_path: Path, data: st.DataObject
+) -> None:
+    folder = tmp_path / "m"
+    if not folder.is_dir():
+        shutil.copytree(whole, folder)
+    config = json.loads((whole / "config.json").read_text())
+    key = data.draw(st.sampled_from(sorted(config)))
+    (folder / "config.json").write_text(json.dumps({**config, key: data.draw(VALUES)}))
+    try:
+        model = load_weights("hf:m", str(folder))
+    except RecipeError as error:
+        assert str(error).startswith("hf:m: can't be loaded: ") and "\n" not in str(error)
+    else:
+        assert len(model.state_dict()) == 21

@@ -508,6 +508,35 @@ def test_what_a_program_may_not_do_is_refused(attempt: str, sandbox: Sandbox, ho
 
 @needs_sandbox
 @pytest.mark.real
+def test_a_program_has_pairs_of_sockets_within_itself_and_they_lead_nowhere(
+    sandbox: Sandbox, host: dict[str, str]
+) -> None:
+    program = f"""
+import socket
+for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+    one, other = socket.socketpair(socket.AF_UNIX, kind)
+    one.sendall(b"within")
+    print(other.recv(6).decode())
+one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+for place in ({host["UNIX"]!r}, {chr(0) + host["ABSTRACT"]!r}):
+    for go in (lambda: one.sendto(b"x", place), lambda: one.connect(place)):
+        try:
+            go()
+            print("escaped")
+        except OSError:
+            print("refused")
+try:
+    socket.socketpair(socket.AF_INET)
+    print("escaped")
+except (OSError, ValueError):
+    print("refused")
+"""
+    outcome = sandbox.run(program, b"")
+    assert outcome.output.split() == [b"within"] * 2 + [b"refused"] * 5, outcome
+
+
+@needs_sandbox
+@pytest.mark.real
 def test_system_calls_made_by_hand_are_refused_too(sandbox: Sandbox, host: dict[str, str]) -> None:
     # `clone` has another number on every machine; x86-64 alone has a second set of numbers.
     clone = {"x86_64": 56, "aarch64": 220}[platform.machine()]

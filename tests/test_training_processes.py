@@ -18,6 +18,7 @@ from unwaver.errors import RecipeError, RunError
 from unwaver.recipe import TrainSettings
 from unwaver.stages import train
 from unwaver.stages.calls import Place
+from unwaver.training import launch
 from unwaver.training.launch import SHIPPED, command, config_file, start
 
 PROGRAM = """
@@ -147,6 +148,39 @@ def test_a_launch_that_fails_says_so_and_leaves_no_manifest(student: Path, tmp_p
     with pytest.raises(RunError, match="the training processes stopped"):
         train.run(step, recipe, Place(tmp_path))
     assert step.manifest(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"train.global_batch": 12, "train.micro_batch": 1}, r"12 is no multiple of 8 \(micro_batch 1 x processes 8\)"),
+        (
+            {"train.global_batch": 16, "train.micro_batch": 4},
+            r"16 is no multiple of 32 \(micro_batch 4 x processes 8\)",
+        ),
+        ({"train.global_batch": 4, "train.batching": "packed"}, "4 is less than one example for each process"),
+    ],
+)
+def test_batches_that_the_processes_can_t_share_are_told_before_anything_is_tokenized_or_started(
+    more: dict[str, Any], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "load_encoder", None)
+    monkeypatch.setattr(launch, "_run", None)
+    recipe = make_recipe(tmp_path / "nowhere", {"train.launch": "torchrun", "train.processes": 8, **more})
+    step = make_step(tmp_path, recipe, many_examples(4))
+    with pytest.raises(RecipeError, match=f"train.global_batch: {told}"):
+        train.run(step, recipe, Place(tmp_path))
+    assert not step.directory(tmp_path).exists()
+
+
+@pytest.mark.parametrize("started", ["2", "abc", "", "0", "1 "])
+def test_a_training_that_another_launcher_started_is_told(
+    started: str, student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", started)
+    recipe = make_recipe(student)
+    with pytest.raises(RecipeError, match=f"WORLD_SIZE={started}: another launcher's"):
+        train.run(make_step(tmp_path, recipe, many_examples(4)), recipe, Place(tmp_path))
 
 
 def test_a_launcher_that_starts_too_few_processes_is_found_out(

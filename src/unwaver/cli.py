@@ -22,6 +22,7 @@ from typing import Any
 
 from unwaver import __version__
 from unwaver.errors import DISK, EXIT_BAD_INPUT, EXIT_DONE, EXIT_UNFINISHED, UnwaverError
+from unwaver.online import HUB, check_addresses
 from unwaver.plain import visible
 from unwaver.printer import left, steady
 from unwaver.progress import quiet, say
@@ -110,6 +111,7 @@ def _do(arguments: list[str]) -> int:
     if arguments[0] in ("-V", "--version"):
         print(f"unwaver {__version__}")
         return EXIT_DONE
+    check_addresses(HUB)  # the hub's library, which all others import, ends with a traceback over one that is none
     verb = arguments[0]
     if verb not in VERBS:
         import difflib

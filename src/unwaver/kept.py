@@ -98,6 +98,8 @@ def measured(path: Path) -> dict[str, Any]:
 
 def changed(path: Path, was: dict[str, Any]) -> str | None:
     """How a file is otherwise than it was measured, for people; None where it is the same."""
+    if path.exists() and not path.is_file():
+        return "is no file"
     try:
         now = measured(path)
     except FileNotFoundError:

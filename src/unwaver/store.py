@@ -77,6 +77,8 @@ class Step:
 def read_manifest(directory: Path) -> dict[str, Any] | None:
     """The manifest of a finished step; None where there is none."""
     path = directory / MANIFEST
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise RecordError(f"{path}: is no file; {REDO}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
@@ -117,6 +119,8 @@ def sealed(directory: Path, content: dict[str, Any]) -> dict[str, Any]:
 
 def read_config(directory: Path) -> dict[str, Any]:
     """What a run began with (`config.json`); empty where that can't be read. RecordError for tables that are none."""
+    if not (directory / CONFIG).is_file():
+        return {}
     try:
         found = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -9,14 +9,12 @@ proxy, a file of certificates) is told in one line.
 from __future__ import annotations
 
 import os
-import re
 import socket
 import ssl
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import httpx2
@@ -25,6 +23,7 @@ import openai
 from unwaver.errors import RecipeError
 from unwaver.keys import host_of
 from unwaver.models import Refused, Transient
+from unwaver.online import PROXIES, check_addresses, shown
 
 POOL = 16
 """Connections of one client: with more, its search for a free one takes longer than all the rest of a call."""
@@ -38,7 +37,6 @@ HEADERS = frozenset(
 )
 """What a request to any other host may carry."""
 
-PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 WORDS = {
@@ -66,15 +64,13 @@ def trusted() -> ssl.SSLContext:
 
 def connect(key: str, base_url: str, certificates: ssl.SSLContext) -> openai.AsyncOpenAI:
     """A client that leaves time-outs and retries to us; RecipeError where the environment's proxy can't be used."""
-    for name in PROXIES:
-        if (wrong := _no_proxy(os.environ.get(name, ""))) is not None:
-            raise RecipeError(f"{name}={_shown(os.environ[name])}: this proxy can't be used: {wrong}")
+    check_addresses(*PROXIES)
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=POOL)
     hooks: dict[str, list[Callable[..., Any]]] = {"request": [partial(_only_ours, key, host_of(base_url) == OPENAI)]}
     try:
         http = _Client(verify=certificates, timeout=None, limits=limits, event_hooks=hooks)
     except (ImportError, ValueError, httpx2.InvalidURL) as error:
-        named = [f"{name}={_shown(os.environ[name])}" for name in PROXIES if os.environ.get(name)]
+        named = [f"{name}={shown(os.environ[name])}" for name in PROXIES if os.environ.get(name)]
         hint = "; pip install socksio" if isinstance(error, ImportError) else ""
         why = "no support for SOCKS is installed" if hint else str(error)
         raise RecipeError(f"{', '.join(named) or 'the proxy'}: this proxy can't be used: {why}{hint}") from None
@@ -82,20 +78,6 @@ def connect(key: str, base_url: str, certificates: ssl.SSLContext) -> openai.Asy
     return openai.AsyncOpenAI(
         api_key=key or "none", base_url=base_url, timeout=None, max_retries=0, http_client=http, default_headers=headers
     )
-
-
-def _no_proxy(address: str) -> str | None:
-    """Why a proxy's address is none; None where it is one, or isn't set."""
-    if not address.strip():
-        return None
-    try:
-        url = urlsplit(address if "://" in address else f"http://{address}")
-        host, port = url.hostname or "", url.port
-    except ValueError as error:
-        return str(error).lower()
-    if url.scheme not in ("http", "https", "socks5", "socks5h"):
-        return f"expected http, https or socks5, got {url.scheme or 'no scheme'}"
-    return None if re.fullmatch(r"[^\s\\\x00-\x20<>^`{|}%]+", host) and port != 0 else "expected SCHEME://HOST:PORT"
 
 
 def behind(error: BaseException) -> Iterator[BaseException]:
@@ -126,12 +108,6 @@ def what_broke(error: BaseException) -> str:
             words = found.strerror.lower()
         found = found.__cause__ or found.__context__
     return words if words and words != name else WORDS.get(name, name)
-
-
-def _shown(proxy: str) -> str:
-    """A proxy's address without its password."""
-    scheme, _, rest = proxy.rpartition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}" if scheme else rest.rpartition("@")[2]
 
 
 async def _only_ours(key: str, to_openai: bool, request: httpx2.Request) -> None:

@@ -53,6 +53,9 @@ def find(target: str) -> Path | str:
             raise RecipeError(f"{target}: there is no such file")
         return path
     if path.is_dir():
+        for one in path.iterdir():
+            if one.exists() and not one.is_file() and not one.is_dir():
+                raise RecipeError(f"{target}: {one.name} is a pipe or a device; expected the files of a model")
         return path
     begins_here = "/" in target and path.parent.is_dir()
     if path.exists():

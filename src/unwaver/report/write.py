@@ -68,13 +68,14 @@ def _link(place: Path, target: str) -> None:
 
 
 def report_digest(work: list[Plan], root: Path) -> str:
-    """What decides a report: every step with when it finished, and what was done beside them; the recipe's words,
-    people's labels, and the code."""
+    """What decides a report: every step with what it left, and what was done beside them; the recipe's words, people's
+    labels, and the code.
+    """
     steps = {}
     for plan in work:
         for step in plan.steps():
             manifest = step.manifest(root)
-            steps[step.digest] = None if manifest is None else manifest["finished"]
+            steps[step.digest] = None if manifest is None else manifest["seal"]
     recipe = work[0].recipe
     named = [[plan.arm, plan.tables if isinstance(plan, StudyPlan) else ()] for plan in work]
     people = [path.read_text(encoding="utf-8") for path in label_files(root)]

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from unwaver.errors import RecipeError, pip_install
+from unwaver.online import PROXIES, check_addresses
 from unwaver.sources import files
 from unwaver.sources.files import Row
 from unwaver.sources.source import Home
@@ -46,6 +47,7 @@ def _table(home: Home) -> Any:
         raise RecipeError(
             f"{home.id}: to read the hub, {pip_install('hub')}; or give `path` to a copy of your own"
         ) from None
+    check_addresses(*PROXIES)
     try:
         return datasets.load_dataset(
             home.id, home.config, split=home.part, revision=home.revision, **dict(home.options)
@@ -56,6 +58,7 @@ def _table(home: Home) -> Any:
 
 def _github(home: Home, file: str) -> Iterator[tuple[str, Row]]:
     repository = home.id.removeprefix(GITHUB)
+    check_addresses(*PROXIES)
     address = RAW.format(repository=repository, revision=home.revision or "HEAD", file=file)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / PurePosixPath(file).name

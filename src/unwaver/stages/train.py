@@ -41,6 +41,7 @@ SHOWN = 1500
 
 def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
     """Train the recipe's student on the step's mix; the manifest."""
+    launch.check(recipe.train)  # before anything is tokenized
     source = step.inputs["mix"].directory(place.root) / EXAMPLES
     student, steps = student_of(step, recipe, place), step.settings.get("steps")
     recipe = recipe.model_copy(update={"models": {**recipe.models, "student": student}})

@@ -298,8 +298,17 @@ def _weights(target: str, look: bool) -> float | None:
         try:
             config = json.loads((Path(locate(target)) / "config.json").read_text(encoding="utf-8"))
             return float(Shape.of(config).weights)
-        except (OSError, KeyError, ValueError, RecipeError):
-            pass
+        except (
+            OSError,
+            LookupError,
+            ValueError,
+            TypeError,
+            AttributeError,
+            ArithmeticError,
+            RecursionError,
+            RecipeError,
+        ):
+            pass  # whoever loads it says what is wrong with it
     named = re.findall(r"(?<![0-9.])(\d+(?:\.\d+)?)([BM])(?![A-Za-z0-9])", target, re.IGNORECASE)
     return float(named[-1][0]) * (1e9 if named[-1][1] in "Bb" else 1e6) if named else None
 

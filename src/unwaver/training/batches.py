@@ -46,6 +46,19 @@ class BatchPlan:
         return replace(self, steps=steps, filler=names[self.filler])
 
 
+def check(settings: TrainSettings, processes: int) -> None:
+    """RecipeError where `global_batch` can't be divided into forward passes."""
+    per_pass = settings.micro_batch * processes
+    if settings.batching == "packed":
+        if settings.global_batch < processes:
+            raise RecipeError(f"train.global_batch: {settings.global_batch} is less than one example for each process")
+    elif settings.global_batch % per_pass:
+        raise RecipeError(
+            f"train.global_batch: {settings.global_batch} is no multiple of {per_pass} "
+            f"(micro_batch {settings.micro_batch} x processes {processes})"
+        )
+
+
 def plan(
     lengths: Sequence[int], groups: Sequence[Hashable], settings: TrainSettings, processes: int, seed: int
 ) -> BatchPlan:
@@ -56,15 +69,7 @@ def plan(
     """
     if not lengths:
         raise RecipeError("train: there is no example to train on")
-    per_pass = settings.micro_batch * processes
-    if settings.batching == "packed":
-        if settings.global_batch < processes:
-            raise RecipeError(f"train.global_batch: {settings.global_batch} is less than one example for each process")
-    elif settings.global_batch % per_pass:
-        raise RecipeError(
-            f"train.global_batch: {settings.global_batch} is no multiple of {per_pass} "
-            f"(micro_batch {settings.micro_batch} x processes {processes})"
-        )
+    check(settings, processes)
     order = _order(groups, settings, seed)
     drawn = [order[at : at + settings.global_batch] for at in range(0, len(order), settings.global_batch)]
     if settings.batching == "packed":
@@ -72,7 +77,7 @@ def plan(
         passes = max(_passes_needed(step, lengths, budget, processes) for step in drawn)
         steps = [_packed(step, lengths, passes * processes) for step in drawn]
     else:
-        passes = settings.global_batch // per_pass
+        passes = settings.global_batch // (settings.micro_batch * processes)
         steps = [_dealt(step, lengths, settings, processes) for step in drawn]
     filler = len(lengths)
     return BatchPlan(

@@ -40,5 +40,5 @@ def load_shape(student: ModelSettings) -> Shape | None:
     config = load_config(student.name, locate(student.target), student.revision)
     try:
         return Shape.of(config.get_text_config().to_dict())
-    except KeyError:
+    except (KeyError, TypeError, ValueError, ArithmeticError):
         return None

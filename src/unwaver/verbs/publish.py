@@ -17,6 +17,7 @@ from typing import Any
 
 from unwaver.errors import EXIT_DONE, RecipeError, RunError
 from unwaver.kept import write_whole
+from unwaver.online import PROXIES, check_addresses
 from unwaver.printer import put
 from unwaver.progress import say
 from unwaver.store import disk_errors, read_config, read_manifest, to_line
@@ -87,9 +88,11 @@ def _link(source: str, target: str) -> None:
 
 
 def _send(folder: Path, to: str, private: bool) -> None:
+    import httpx2
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
+    check_addresses(*PROXIES)
     api = HfApi()
     try:
         made = api.create_repo(to, private=private, exist_ok=True)
@@ -98,7 +101,7 @@ def _send(folder: Path, to: str, private: bool) -> None:
         raise RecipeError("no token for the hub; give `hf auth login`, or set HF_TOKEN") from None
     except OfflineModeIsEnabled:
         raise RecipeError("the hub is switched off here (HF_HUB_OFFLINE); unset it, or give --dry-run") from None
-    except (HfHubHTTPError, OSError) as error:
+    except (HfHubHTTPError, OSError, ValueError, httpx2.HTTPError) as error:
         told = " ".join(str(error).split())[:300]
         raise RunError(f"{to}: not published: {told}; the same command tries again") from None
     say(f"published as {made}")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from unwaver.errors import RecipeError, RunError
 from unwaver.recipe import TrainSettings
+from unwaver.training import batches
 from unwaver.training.launch import held
 
 SHIPPED = ("zero2", "zero3", "fsdp2")
@@ -31,6 +32,7 @@ def check(settings: TrainSettings) -> None:
         raise RecipeError(f'train.processes: {settings.processes} need train.launch = "torchrun" or "accelerate"')
     elif settings.launch_config is not None:
         raise RecipeError('train.launch_config: is for accelerate; set train.launch = "accelerate"')
+    batches.check(settings, settings.processes)
 
 
 ENDING_S = 60.0
@@ -44,6 +46,10 @@ def start(folder: Path, settings: TrainSettings, lock: int) -> None:
     """
     check(settings)
     if settings.launch == "none":
+        if (started := os.environ.get("WORLD_SIZE", "1")) != "1":
+            raise RecipeError(
+                f"WORLD_SIZE={started}: another launcher's; this command is started once, and train.launch starts more"
+            )
         from unwaver.training.fit import fit
 
         fit(folder)
