@@ -33,10 +33,11 @@ _NAME = re.compile(
     r"|\w*(?:思考|思维|思路|推理|推論|추론)\w*"
 )
 _MUSING = re.compile(r"(?:[a-z0-9]+_)*(?:analys[ei]s|reflections?|deliberations?|(?:inner_|internal_)?monologue)")
+_JUDGED = re.compile(r"judg|grad(er|ing)|verdict|annotat|evaluat|critic|review|label|score|reward")
 _ALIKE = re.compile(
     r"(?:[a-z0-9]+_)*(?:explanations?|justifications?|plan|planning|plans|draft|steps|working|workings|derivation"
     r"|introspection|self_critique|gedanken(?:gang)?|begründung|denkprozess|razonamiento|pensamiento|raisonnement"
-    r"|ragionamento|racioc[ií]nio|рассуждени[ея]|размышлени[ея]|分析|解析|解説|説明|풀이)"
+    r"|ragionamento|racioc[ií]nio|рассуждени[ея]|размышлени[ея]|分析|解析|解説|説明|풀이)|reasons?"
 )
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-. ]+")
 
@@ -90,17 +91,18 @@ _ABOUT = frozenset(
 
 def names_thought(name: object) -> bool:
     """Whether a field says by its name that it holds a thought, in whatever way of writing names."""
-    return _NAME.fullmatch(_plainly(name)) is not None
+    return _NAME.fullmatch(plainly(name)) is not None
 
 
 def may_be_thought(name: object) -> bool:
-    """Whether it may hold one by its name, or something else: an `analysis`, an `explanation`."""
-    plain = _plainly(name)
-    return any(pattern.fullmatch(plain) for pattern in (_NAME, _MUSING, _ALIKE))
+    """Whether it may hold one by its name, or something else: an `analysis`, an `explanation`; a judge's is none."""
+    plain = plainly(name)
+    return _JUDGED.search(plain) is None and any(pattern.fullmatch(plain) for pattern in (_NAME, _MUSING, _ALIKE))
 
 
-def _plainly(name: object) -> str:
-    return _HUMP.sub("_", str(name)).lower()
+def plainly(name: object) -> str:
+    """A name as we write names: `finishReason` and `Finish Reason` are `finish_reason`."""
+    return _HUMP.sub("_", str(name).replace("CoT", "cot")).lower()
 
 
 def thoughts(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,7 +115,7 @@ def thoughts(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_beside(name: object) -> bool:
-    return names_thought(name) or _MUSING.fullmatch(_plainly(name)) is not None
+    return names_thought(name) or _MUSING.fullmatch(plainly(name)) is not None
 
 
 class Said(NamedTuple):
@@ -155,7 +157,7 @@ def pieces(content: Any) -> list[tuple[bool, str]]:
 
 def thought(value: Any) -> str | None:
     """The reasoning in a field that may hold some; None for a setting, a number or nothing."""
-    text = _deep(_opened(value))
+    text = deep(_opened(value))
     return None if not text.strip() or _is_setting(text) else text
 
 
@@ -197,7 +199,7 @@ def _opened(value: Any) -> Any:
     return found if isinstance(found, list | dict) else value
 
 
-def _deep(value: Any) -> str:
+def deep(value: Any) -> str:
     """All the text of a thought: where an object keeps it in fields that nobody knows (`steps`), all that reads as
     prose."""
     text = flat(value)
@@ -237,7 +239,7 @@ def _stands_alone(one: Any) -> bool:
 
 
 def _kind(part: dict[str, Any]) -> str:
-    return _plainly(part.get("type") or part.get("channel") or "")
+    return plainly(part.get("type") or part.get("channel") or "")
 
 
 def _is_thought(part: Any) -> bool:

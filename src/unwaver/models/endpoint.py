@@ -125,7 +125,7 @@ class Endpoint:
         notes = list(self._fields.notes(request, sent))
         ending = _ending(choice, tokens["tokens_out"], limit)
         if ending is None:
-            finish = self._tell(str(choice.get("finish_reason")))[:40]
+            finish = self._tell(str(next((choice[name] for name in FINISHES if choice.get(name)), None)))[:40]
             raise Transient(f"the server ended the reply with {finish!r}", spent=spent)
         if ending == "filter":
             return Reply(ending="filter", failure="the provider's content filter withheld the reply", **tokens)
@@ -304,15 +304,20 @@ def _can_be(tokens: dict[str, int | None], thought: str | None, text: str) -> bo
     return counted > 0 or not (thought or "").strip()
 
 
+FINISHES = ("finish_reason", "native_finish_reason", "stop_reason", "finishReason")
+"""Fields of a choice that say how it ended; vLLM's `stop_reason` may be the number of a token."""
+
+
 def _ending(choice: dict[str, Any], tokens_out: int | None, limit: int | None) -> Ending | None:
     """Why the reply ended; None for a reason we don't know."""
-    finish = choice.get("finish_reason")
-    own = choice.get("native_finish_reason")  # OpenRouter's, in the words of whoever served it
-    if ending_of(own) == "filter":
-        return "filter"
-    if finish in (None, "") and not own and tokens_out is not None:
+    # OpenRouter's own word for it is "stop" where that of whoever served it tells more.
+    own = ending_of(choice.get("native_finish_reason"))
+    if own in ("filter", "length"):
+        return own
+    named = [choice.get(name) for name in FINISHES if name != "stop_reason" or isinstance(choice.get(name), str)]
+    if not any(named) and tokens_out is not None:
         return "length" if limit is not None and tokens_out >= limit else "stop"
-    return ending_of(finish, own, choice.get("stop_reason"), choice.get("finishReason"))
+    return ending_of(*named)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

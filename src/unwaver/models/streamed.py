@@ -11,13 +11,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from unwaver.models import Transient
-from unwaver.parts import BESIDE, flat, names_thought, pieces, thoughts
+from unwaver.parts import deep, pieces, thoughts
 
 DONE = "[DONE]"
 """The last event of a stream."""
 
 TEXTS = ("content", "refusal")
 """Fields of a message that come in pieces, besides those that hold a thought."""
+
+
+KEPT = ("finish_reason", "native_finish_reason", "stop_reason", "finishReason", "error", "content_filter_results")
+"""Fields of a choice that come once."""
+
+ABOUT = ("usage", "usageMetadata", "prompt_filter_results", "promptFeedback")
+"""Fields of a body that say something of the whole call."""
 
 
 def whole(raw: bytes) -> Any:
@@ -38,12 +45,11 @@ def whole(raw: bytes) -> Any:
             raise ValueError(f"an event of type {type(chunk).__name__}")
         if chunk.get("error"):
             return chunk
-        if chunk.get("usage"):
-            body["usage"] = chunk["usage"]
+        body |= {key: chunk[key] for key in ABOUT if chunk.get(key)}
         for piece in _first(chunk.get("choices")):
             _add(message, _said_in(piece, message), TEXTS)
             _add(choice, piece, ("text",))
-            choice |= {key: piece[key] for key in ("finish_reason", "error") if piece.get(key)}
+            choice |= {key: piece[key] for key in KEPT if piece.get(key)}
     if not ended and not choice.get("finish_reason") and not choice.get("error"):
         raise Transient("the connection was cut in the middle of the reply")
     return {**body, "choices": [{"message": message, **choice} if message else choice]}
@@ -75,13 +81,13 @@ def _said_in(piece: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
 def _add(whole: dict[str, Any], piece: dict[str, Any], names: tuple[str, ...]) -> None:
     """Append a piece to what came under the same name: a text to a text, and parts to parts; content may be either."""
     for name in dict.fromkeys((*names, *thoughts(piece))):
-        value, apart = piece.get(name), name in BESIDE or names_thought(name)
+        value, apart = piece.get(name), name not in names
         if value is None or (apart and isinstance(value, bool | int | float)):  # a setting, or a count
             continue
         if not (isinstance(value, str | list | dict) if apart else _is_content(value)):
             raise ValueError(f"{name} comes as {type(value).__name__}")
         if name != "content":
-            whole[name] = _gone_on(whole.get(name, ""), flat(value), isinstance(value, list))
+            whole[name] = _gone_on(whole.get(name, ""), deep(value), isinstance(value, list))
         elif isinstance(value, str) and isinstance(whole.get(name, ""), str):
             whole[name] = whole.get(name, "") + value
         else:

@@ -20,7 +20,7 @@ from typing import Any
 from unwaver import reasoning
 from unwaver.endings import ending_of
 from unwaver.errors import RecipeError, RecordError
-from unwaver.parts import BESIDE, flat, label, may_be_thought, numeral, thought
+from unwaver.parts import BESIDE, flat, label, may_be_thought, numeral, plainly, thought
 from unwaver.records import Block, Ending, Kind, Prompt, Trace
 from unwaver.sources import files, hub
 from unwaver.sources.exchanges import exchange, opened
@@ -41,8 +41,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("deepseek_thinking_trajectory", "reasoning_trace"),
     ),
     "ending": (
-        *("ending", "finish_reason", "stop_reason", "done_reason", "finishreason", "stopreason", "finish_reasons"),
-        *("completion_reason", "completionreason", "stop_type", "end_reason", "native_finish_reason"),
+        *("ending", "finish_reason", "stop_reason", "done_reason", "finish_reasons", "completion_reason"),
+        *("stop_type", "end_reason", "native_finish_reason"),
     ),
     "kind": ("kind",),
     "behaviour": ("behaviour",),
@@ -58,6 +58,7 @@ EMPTY = "the reply is a word that programs write for nothing; it is read as a re
 UNENDED = "how it ended isn't known, for nobody knows the word"
 SETTING = "a word where a thought may stand is taken for a setting"
 LABEL = "a thought of so few words may be a label"
+WRITTEN = "a list as Python writes it is read as it stands; write it as JSON"
 STREAMS = ("data: {", "event: ")
 UNKNOWN_KIND = "its kind isn't known, so it is read as an answer to a harmful request"
 
@@ -260,6 +261,7 @@ def _row(
     kind = pick(row, names["kind"], place, False)
     pieces = _pieces(reply, apart, prompt, ending, family)
     odd = [pieces.get("note"), told, found and found.note, doubt, unknown]
+    odd.append(WRITTEN if reply is not None and reply.startswith("[{'") else None)
     odd.append(UNKNOWN_KIND if kind is not None and kind not in KINDS else None)
     odd.append(_unused(seen, names, reply) if pieces["block"] == "none" and reply is not None else None)
     return Row(
@@ -297,7 +299,7 @@ def _apart(row: files.Row, names: tuple[str, ...], reply: Reply | None) -> tuple
 
 def _ending(row: files.Row, names: tuple[str, ...]) -> tuple[Ending | None, str | None]:
     """(how the reply ended, what to tell where nobody knows the word), from a column, or a field in one."""
-    inside = [name for name in row if str(name).lower().rpartition(".")[2] in names and name not in names]
+    inside = [name for name in row if plainly(str(name).rpartition(".")[2]) in names and name not in names]
     words = [word for name in (*names, *inside) if (word := row.get(name)) and not isinstance(word, int | float)]
     words = [word[0] if isinstance(word, list) and len(word) == 1 else word for word in words]
     found = ending_of(*words)
@@ -322,16 +324,18 @@ def _names_in(row: files.Row) -> set[str]:
 
 
 def _lowered(row: files.Row, names: Mapping[str, tuple[str, ...]]) -> files.Row:
-    """The row with our names for columns that differ from them in capitals only."""
+    """The row with our names for columns that are only written in another way: `Prompt`, `finishReason`."""
     known = {name for columns in names.values() for name in columns}
-    return {**{low: value for name, value in row.items() if (low := str(name).lower()) in known}, **row}
+    plain = {one: value for name, value in row.items() for one in (plainly(name), str(name).lower()) if one in known}
+    return {**plain, **row}
 
 
 def _unused(row: files.Row, names: Mapping[str, tuple[str, ...]], reply: str) -> str | None:
     """What to tell of a column that nothing was read from: by its name a thought, or a reply that has some."""
     known = {name for columns in names.values() for name in columns}
     for name, value in row.items():
-        if name not in known and may_be_thought(name) and thought(value):
+        text = thought(value) if name not in known and may_be_thought(name) else None
+        if text is not None and not label(text) and not numeral(text):
             return f"{UNUSED}{name}"
     for name in names["response"]:
         other = row.get(name)

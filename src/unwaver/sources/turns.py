@@ -23,6 +23,8 @@ ROLES = {
         ("assistant", "gpt", "chatgpt", "model", "bot", "ai", "bing", "bard", "claude", "chatbot"), "assistant"
     ),
     **dict.fromkeys(("llm", "agent", "response", "answer", "output"), "assistant"),
+    **dict.fromkeys(("用户", "用戶", "人类", "ユーザー", "사용자"), "user"),
+    **dict.fromkeys(("助手", "助理", "アシスタント", "모델"), "assistant"),
     **dict.fromkeys(("system", "developer", "tool", "function", "function_call", "tool_call", "observation"), "other"),
     **dict.fromkeys(("tool_response", "ipython", "environment", "context", "function_call_output"), "other"),
     **dict.fromkeys(("thinking", "think", "thought", "thoughts", "reasoning", "analysis", "cot"), "thought"),
@@ -38,8 +40,12 @@ ANSWERS = ("answer", "final_answer", "response", "final_response", "output", "fi
 TYPES = ("human", "ai", "user", "assistant", "system", "tool", "function_call", "function_call_output")
 """Types of turns that say who speaks, where nothing else does: LangChain's."""
 
-_THINKS = re.compile(r"think|thought|reason|scratch|rationale|monologue", re.IGNORECASE)
+_THINKS = re.compile(r"think|thought|reason|scratch|rationale|monologue|思|推理", re.IGNORECASE)
 """What a role that nobody knows says of itself where its turn is a thought."""
+
+
+SEVERAL = "turns of the assistant in a row are read as one reply"
+EARLIER = "a thought before a tool's turn was not read"
 
 
 class Reply(NamedTuple):
@@ -91,10 +97,13 @@ def reply_in(turns: Sequence[Turn]) -> Reply | None:
     ends = max((at for at, turn in enumerate(turns) if turn.role == "assistant"), default=-1)
     since = max((at for at, turn in enumerate(turns[:ends]) if turn.role not in ("assistant", "thought")), default=-1)
     kept = turns[since + 1 : ends + 1]
-    text = "\n\n".join(turn.text for turn in kept if turn.role == "assistant" and turn.text)
+    texts = [turn.text for turn in kept if turn.role == "assistant" and turn.text]
+    text = "\n\n".join(texts)
     thoughts = [turn.text if turn.role == "thought" else turn.apart for turn in kept]
     apart = "\n\n".join(thought for thought in thoughts if thought) or None
-    note = "; ".join(dict.fromkeys(turn.note for turn in kept if turn.note)) or None
+    odd = [SEVERAL if len(texts) > 1 else None, *(turn.note for turn in kept)]
+    odd.append(EARLIER if any(turn.apart or turn.role == "thought" for turn in turns[: since + 1]) else None)
+    note = "; ".join(dict.fromkeys(filter(None, odd))) or None
     return Reply(text, apart, note, kept[-1].fields) if text or apart else None
 
 
@@ -153,25 +162,30 @@ def turns_of(content: Any, place: str) -> list[Turn]:
     if not isinstance(content, list) or not content:
         got = "an empty list" if content == [] else type(content).__name__
         raise RecordError(f"{place}: messages: expected a list of turns, got {got}")
-    turns = []
-    for turn in content:
-        if not isinstance(turn, dict):
-            raise RecordError(f"{place}: messages: expected turns as objects, got {type(turn).__name__}")
-        named = _role(turn)
-        text = next((turn[name] for name in TEXTS if turn.get(name) is not None), None)
-        text = parts_in(text) or text or turn.get("refusal")  # OpenAI's, in place of a content
-        if not named and len(turn) == 1:  # {"user": "..."}
-            named, text = next((str(name), value) for name, value in turn.items())
-        try:
-            found = said(turn, text)
-        except ValueError as error:
-            raise RecordError(f"{place}: messages: expected text, got {str(error).partition(' ')[0]}") from None
-        role = ROLES.get(named.strip().lower()) or ("thought" if _THINKS.search(named) else named or "no role")
-        if _only_thought(turn, role):
-            role, found = "thought", Said(found.text or found.reasoning or flat(turn), None)
-        rest = {name: value for name, value in turn.items() if name not in ("role", "from", *TEXTS)}
-        turns.append(Turn(role, found.text or "", found.reasoning, found.note, rest))
-    return turns
+    return [_read(turn, place) for turn in content]
+
+
+def _read(turn: Any, place: str) -> Turn:
+    if not isinstance(turn, dict):
+        raise RecordError(f"{place}: messages: expected turns as objects, got {type(turn).__name__}")
+    named = _role(turn)
+    if not named and len(turn) == 1:  # {"user": "..."}
+        named, turn = next((str(name), {"content": value}) for name, value in turn.items())
+    content = next((turn[name] for name in TEXTS if turn.get(name) is not None), None)
+    inner = _as_turn(content) if isinstance(content, dict) else None
+    fields = turn if inner is None else {**turn, **inner}
+    content = content if inner is None else inner["content"]
+    content = parts_in(content) or content or turn.get("refusal")  # OpenAI's, in place of a content
+    try:
+        found = said(fields, content)
+    except ValueError as error:
+        raise RecordError(f"{place}: messages: expected text, got {str(error).partition(' ')[0]}") from None
+    role = ROLES.get(named.strip().lower()) or ("thought" if _THINKS.search(named) else named or "no role")
+    role = "other" if _is_result(content) else role
+    if _only_thought(turn, role):
+        role, found = "thought", Said(found.text or found.reasoning or flat(turn), None)
+    rest = {name: value for name, value in fields.items() if name not in ("role", "from", *TEXTS)}
+    return Turn(role, found.text or "", found.reasoning, found.note, rest)
 
 
 def _role(turn: dict[str, Any]) -> str:
@@ -192,8 +206,16 @@ def parts_in(text: Any) -> list[dict[str, Any]] | None:
     return found if all(isinstance(one, dict) and knows_part(one) for one in found) else None
 
 
+def _is_result(content: Any) -> bool:
+    """Whether a content is what a tool gave back, which Anthropic sends as the user's."""
+    kinds = [part.get("type") for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    return bool(kinds) and all(str(kind).endswith("tool_result") for kind in kinds)
+
+
 def _only_thought(turn: dict[str, Any], role: str) -> bool:
-    """Whether a turn is a thought and no reply, by its channel (gpt-oss) or its type (OpenAI's Responses)."""
+    """Whether a turn is a thought and no reply, by its channel (gpt-oss), its type (OpenAI's Responses) or a mark."""
+    if any(turn.get(name) is True for name in ("is_thought", "is_thinking", "is_reasoning", "thought")):
+        return role == "assistant"
     channel, kind = (str(turn.get(name) or "").lower() for name in ("channel", "type"))
     return (role == "assistant" and channel in ("analysis", "commentary")) or (
         role == "no role" and kind == "reasoning"
