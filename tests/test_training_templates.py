@@ -188,3 +188,21 @@ def test_inference_begins_inside_a_block_however_the_template_spells_it(opening:
     cut = prompter.read(Request(), made("I will", add_special_tokens=False)["input_ids"], 5, True, False)
     assert split(cut.text, cut.opened).block == "unclosed"
     assert split("I will</my_think>Yes.", True).block == "foreign"
+
+
+@pytest.mark.parametrize(
+    ("opening", "question"),
+    [
+        ("<think>\n\n</think>\n\n", "How is bread baked?"),
+        ("<my_think></my_think>", "How is bread baked?"),
+        ("", "What is <my_think>"),
+        ("", "What opens it? [THINK]"),
+    ],
+)
+def test_inference_begins_outside_where_the_block_is_closed_or_only_asked_about(
+    opening: str, question: str, tmp_path: Path
+) -> None:
+    template = "{% for m in messages %}<|user|>{{ m.content }}{% endfor %}<|assistant|>" + opening
+    make_tokenizer("r1_distill", template=template).save_pretrained(tmp_path)
+    prompter = Prompter(ModelSettings(name=f"hf:{tmp_path}"), str(tmp_path))
+    assert not prompter.render(Request(messages=(Message(role="user", content=question),)))[1]

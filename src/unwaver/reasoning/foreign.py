@@ -155,6 +155,7 @@ _MARK = re.compile(
     r"|[◁【〈《⟨‹«][^\n▷】〉》⟩›»]{1,40}[▷】〉》⟩›»]|\{\{?[^{}\n]{1,40}\}\}?"
 )
 _NAMED = re.compile(rf"{_WORDS}|{_ELSEWHERE}|(?<=<)(?:plan|strategy|consideration)", re.IGNORECASE)
+_STROKE = re.compile(r"\W{1,4}?/|&lt;/|<[|｜](?:end|stop)[_▁ ]", re.IGNORECASE)
 _LINE = re.compile(
     rf"(?:\A|(?<=[\n>\]]))\s*((?:[#*=~_`]+ ?[\w ’'-]{{0,30}})?(?:{_WORDS}|{_ELSEWHERE})\w*"
     rf"(?:[\w ’'-]{{0,30}}[:：]|\.\.\.|…)?[*=~_]*|[\w ’'-]{{0,30}}(?:{_WORDS}|{_ELSEWHERE})[\w ’'-]{{0,30}}[:：])\Z",
@@ -186,18 +187,18 @@ def begun_with(tail: str, added: int = 0) -> Begun | None:
             mark = tail[at:].strip()
             return Begun(mark, family.spelled_as_in(mark).close.strip(), family=family)
     end = tail.rstrip()[-300:]
+    new = len(end) - max(0, added - len(tail) + len(tail.rstrip()))
     marks = list(_MARK.finditer(end))
-    last = marks[-1] if marks and marks[-1].end() == len(end) else None
-    if last is None:
-        line = _LINE.search(end)
-        return Begun(line[1]) if line else None
-    new = len(end) - (added - len(tail) + len(tail.rstrip()))
-    for mark in marks[:-1]:
-        if last[0] in partners(mark[0]) and (_NAMED.search(mark[0]) or mark.start() >= new):
-            return Begun(mark[0], last[0], closed=True)
-    used = _NAMED.search(last[0]) or last.start() >= new
-    closed = "/" in last[0] and not last[0].startswith("<summary")
-    return Begun(last[0], next(iter(partners(last[0])), None), closed) if used else None
+    for mark in marks:
+        if not _NAMED.search(mark[0]) and mark.start() < new:
+            continue
+        closes = partners(mark[0])
+        ends = next((later[0] for later in marks if later.start() > mark.start() and later[0] in closes), None)
+        if _STROKE.match(mark[0]):
+            return Begun(mark[0], closed=True)
+        return Begun(mark[0], ends or next(iter(closes), None), closed=ends is not None)
+    line = _LINE.search(end)
+    return Begun(line[1]) if line else None
 
 
 def elements(raw: str) -> str | None:
