@@ -306,6 +306,9 @@ LONG = "quiet stone " * 200
 
 WITH_BOS = "{{ bos_token }}" + make_tokenizer("no_system").chat_template
 
+OPENS = make_tokenizer("r1_distill").chat_template.replace("<think>", "<my_think>")
+"""A template that opens a block with a mark of nobody's."""
+
 
 @pytest.mark.parametrize(
     ("family", "tokenizer", "one", "sentence"),
@@ -320,6 +323,7 @@ WITH_BOS = "{{ bos_token }}" + make_tokenizer("no_system").chat_template
             "the end token is not trained",
         ),
         ("no_system", {"template": WITH_BOS}, example(), "the prompt begins with the BOS token twice"),
+        ("r1_distill", {"template": OPENS}, example(), 'open = "<my_think>" and close = "</my_think>"'),
         ("smollm2", {}, example("<think>\nA thought.", "Yes."), "the opening tag <think> stands twice"),
         (
             "smollm2",

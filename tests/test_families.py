@@ -655,6 +655,7 @@ SPLIT = [
     "<start_of_turn>thought\n{t}<end_of_turn>\n<start_of_turn>model\n{a}",
     "<|turn>thinking\n{t}<turn|>\n<|turn>model\n{a}",
     "<|channel|>thinking<|message|>{t}<|end|><|start|>assistant<|channel|>final<|message|>{a}",
+    "<ctrl94>thought\n{t}<ctrl95>{a}",
     # escaped in other ways
     "%3Cthink%3E{t}%3C/think%3E{a}",
     "%3cthinking%3e{t}%3c%2Fthinking%3e{a}",
@@ -664,6 +665,8 @@ SPLIT = [
     "\uff3bTHINK\uff3d{t}\uff3b/THINK\uff3d{a}",
     # plain words that open the thought, and others that open the answer
     "My reasoning: {t}\n\nMy answer: {a}",
+    "Here is my reasoning:\n{t}\n\nHere is my answer:\n{a}",
+    "reasoning: {t}\nanswer: {a}",
     "Chain of thought: {t}\n\nResponse: {a}",
     "Chain-of-thought:\n{t}\nFinal answer:\n{a}",
     "Internal monologue: {t}\n\nReply: {a}",
@@ -696,6 +699,14 @@ def test_what_is_closed_by_something_else_is_split_there(raw: str) -> None:
         "<content kind='reasoning'>{t}</content>\n{a}",
         '<section name="analysis">{t}</section>\n{a}',
         '<step type="reasoning">{t}</step>\n<step type="answer">{a}</step>',
+        "<root><draft>{t}</draft><answer>{a}</answer></root>",
+        "<output>\n<plan>{t}</plan>\n<response>{a}</response>\n</output>",
+        "<function=think>{t}</function>{a}",
+        '<invoke name="think">{t}</invoke>\n{a}',
+        '<tool_call>{{"name": "think", "arguments": {{"thought": "{t}"}}}}</tool_call>\n{a}',
+        "<|channel|>analysis {t} <|channel|>final {a}",
+        "<ctrl12>{t}<ctrl13>{a}",
+        "<think>{t}<end_think>{a}",
         "<think>{t}</my_think>{a}",
         "<think>{t}<|end_of_cogitation|>{a}",
         "{a}\n\n## Thinking\n\n{t}\n\n## Final Response\n\nNo.",
@@ -729,6 +740,12 @@ def test_another_family_s_closing_mark_is_told_where_one_family_is_asked_for() -
 def test_a_cut_thought_that_speaks_of_marks_is_a_cut_thought(thought: str) -> None:
     found = split(f"<think>{thought}")
     assert (found.thought, found.said, found.block, found.note) == (thought, None, "unclosed", None)
+
+
+@pytest.mark.parametrize("block", ["<think>b</think>", "\n<think>\nb\n</think>\n\n"])
+def test_an_answer_with_a_further_block_behind_it_is_no_thought(block: str) -> None:
+    found = split(f"<think>a</think>{ANSWER}{block}")
+    assert (found.thought, found.said, found.block) == ("a", f"{ANSWER}{block}".strip(), "several") and found.note
 
 
 FINAL = "<|end|><|start|>assistant<|channel|>final<|message|>"
@@ -779,6 +796,15 @@ def test_a_further_thought_behind_a_closed_block_is_told(answer: str, said: str)
         "This request seems harmless. {t}\n\n{a}",
         "We are asked to bake. {t}\n\n{a}",
         "Rationale: {t}\nAnswer: {a}",
+        "Here's my analysis: {t}\n\nHere's my response: {a}",
+        "Thinking about the request: {t}\n\nResponse: {a}",
+        "1. Reasoning: {t}\n2. Answer: {a}",
+        "Reasoning (internal): {t}\n\nAnswer: {a}",
+        "Private notes: {t}\n\nPublic reply: {a}",
+        "\U0001f4ad {t}\n\n{a}",
+        "I'll think about this first. {t}\n\n{a}",
+        "Before answering, let me consider this. {t}\n\n{a}",
+        "\u5206\u6790\uff1a{t}\n\n\u56de\u7b54\uff1a{a}",
         "**Analysis**\n\n{t}\n\n**Response**\n\n{a}",
         "--- BEGIN REASONING ---\n{t}\n--- END REASONING ---\n{a}",
         "*thinking* {t}\n\n{a}",

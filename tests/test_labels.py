@@ -188,7 +188,7 @@ def test_few_labels_are_not_a_rate(
     runs: tuple[list[Plan], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     work, root = runs
-    page = drawn([str(root), "--rubric", "refusal", "--n", "24"], capsys)
+    page = drawn([str(root), "--rubric", "refusal", "--n", "30"], capsys)
     main(["label", str(root), "--collect", str(labelled(page, tmp_path / "a.jsonl", lambda t: ["refusal"]))])
     facts = Facts(collect(work, root))
     found = facts.doubts.corrected("over_refusal", "raw", [facts.of_kind("borderline")[0].name])

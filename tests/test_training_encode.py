@@ -309,8 +309,9 @@ def test_a_reply_goes_on_in_the_spelling_of_the_template(opening: str, written: 
         ("<plan>", 'open = "<plan>" and close = "</plan>"'),
         ("<seed:think>", 'open = "<seed:think>" and close = "</seed:think>"'),
         ("<|channel>thought\n", 'open = "<|channel>thought" and close = "<channel|>"'),
-        ("**Thinking:**\n", 'open = "**Thinking:**" and close = the mark that ends it'),
-        ("Reasoning:\n", 'open = "Reasoning:" and close = the mark that ends it'),
+        ("**Thinking:**\n", 'set tags = "spoken"'),
+        ("Brainstorming:\n", 'open = "Brainstorming:" and close = the mark that ends it'),
+        ("<my_think>\nOkay, ", 'open = "<my_think>" and close = "</my_think>"'),
         ("```thinking\n", 'open = "```thinking" and close = the mark that ends it'),
         ("## Thinking\n\n", 'set tags = "headings"'),
         ("Here is my thought process:\n", 'set tags = "granite"'),
@@ -343,6 +344,7 @@ def test_a_template_that_closes_its_block_is_refused_however_it_is_spelled(openi
         ("<my_think>\n", {"open": "<my_think>", "close": "</my_think>"}, "⟦A thought.\n</my_think>\n\nYes."),
         ("<My_Think>\n", {"open": "<my_think>", "close": "</my_think>"}, "⟦A thought.\n</My_Think>\n\nYes."),
         ("Thinking:\n", {"open": "Thinking:", "close": "Answer:"}, "⟦A thought.\nAnswer:\n\nYes."),
+        ("Reasoning: ", "spoken", "⟦A thought.\n\nAnswer: Yes."),
         ("## Thinking\n\n", "headings", "⟦A thought.\n\n## Final Response\n\nYes."),
     ],
 )
@@ -353,3 +355,9 @@ def test_what_the_refusal_says_to_set_is_enough(opening: str, tags: Any, written
 def test_marks_of_the_recipe_s_own_that_are_not_those_of_the_template_are_refused() -> None:
     with pytest.raises(RecipeError, match="would open a <other> block inside it"):
         written_for(beginning("<my_think>\n"), tags={"open": "<other>", "close": "</other>"})
+
+
+@pytest.mark.parametrize("opening", ["<think>\nOkay, ", "[THINKING] I must "])
+def test_a_template_that_begins_the_thought_in_words_is_refused(opening: str) -> None:
+    with pytest.raises(RecipeError, match="begins every reply with the words of a thought"):
+        written_for(beginning(opening))

@@ -14,7 +14,7 @@ from unwaver.errors import RecipeError
 from unwaver.models.chat import Chat, family_for
 from unwaver.models.prompter import Prompter
 from unwaver.models.weights import locate
-from unwaver.reasoning import FAMILIES, THINK, Family, opens_block, render, split
+from unwaver.reasoning import FAMILIES, THINK, Family, begin, opens_block, render, split
 from unwaver.recipe import ModelSettings
 from unwaver.records import Message, Request, Span
 from unwaver.training.encode import Encoder
@@ -168,3 +168,41 @@ def test_the_marks_of_a_reply_survive_where_they_are_special_tokens(tmp_path: Pa
     ids = made(reply, add_special_tokens=False)["input_ids"]
     read = prompter.read(Request(), ids, 5, False, True)
     assert read.text == reply and read.tokens_reasoning
+
+
+@pytest.mark.parametrize(
+    ("opening", "own"), [("<Think>\n", "think"), ("[THINKING]\n", "bracket-reasoning"), ("<my_think>\n", "")]
+)
+def test_inference_begins_inside_a_block_however_the_template_spells_it(opening: str, own: str, tmp_path: Path) -> None:
+    template = "{% for m in messages %}<|user|>{{ m.content }}{% endfor %}<|assistant|>" + opening
+    made = make_tokenizer("r1_distill", template=template)
+    made.save_pretrained(tmp_path)
+    prompter = Prompter(ModelSettings(name=f"hf:{tmp_path}"), str(tmp_path))
+    asked = (Message(role="user", content="How is bread baked?"),)
+    assert prompter.render(Request(messages=asked))[1]
+    if own:
+        begun = begin("I will", prompter.family)
+        ids, _ = prompter.render(Request(messages=asked, prefill=begun))
+        assert prompter.family.name == own and made.decode(ids).count(opening) == 1
+        assert made.decode(ids).endswith(f"{opening}I will")
+    cut = prompter.read(Request(), made("I will", add_special_tokens=False)["input_ids"], 5, True, False)
+    assert split(cut.text, cut.opened).block == "unclosed"
+    assert split("I will</my_think>Yes.", True).block == "foreign"
+
+
+@pytest.mark.parametrize(
+    ("opening", "question"),
+    [
+        ("<think>\n\n</think>\n\n", "How is bread baked?"),
+        ("<my_think></my_think>", "How is bread baked?"),
+        ("", "What is <my_think>"),
+        ("", "What opens it? [THINK]"),
+    ],
+)
+def test_inference_begins_outside_where_the_block_is_closed_or_only_asked_about(
+    opening: str, question: str, tmp_path: Path
+) -> None:
+    template = "{% for m in messages %}<|user|>{{ m.content }}{% endfor %}<|assistant|>" + opening
+    make_tokenizer("r1_distill", template=template).save_pretrained(tmp_path)
+    prompter = Prompter(ModelSettings(name=f"hf:{tmp_path}"), str(tmp_path))
+    assert not prompter.render(Request(messages=(Message(role="user", content=question),)))[1]

@@ -40,7 +40,8 @@ class Prompter:
         if self.settings.system is not None and messages[0]["role"] != "system":
             messages.insert(0, {"role": "system", "content": self.settings.system})
         text = self.chat.render(messages)
-        opened = opens_block(text, self.family) or begun_with(text) is not None
+        begun = begun_with(text.rpartition(messages[-1]["content"].strip())[2])
+        opened = opens_block(text, self.family) or (begun is not None and not begun.closed)
         if opened and request.prefill.startswith(self.family.opens):
             # The tag and the line break after it are the prefill's, or they would stand twice.
             text = text[: self.family.opened_at(text)]

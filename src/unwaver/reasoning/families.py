@@ -123,6 +123,11 @@ class Family(BaseModel):
         found = list(re.finditer(rf"{line}(?:{self.opening})\s*\Z", end, re.IGNORECASE))
         return len(prompt.rstrip()) + 1 - len(end) + found[0].start() if found else None
 
+    def begun_in(self, prompt: str) -> str:
+        """The end of a rendered prompt from an opening mark on that nothing closes; "" where there is none."""
+        marks = list(self.marks.finditer(prompt))
+        return " ".join(prompt[marks[-1].start() :].split()) if marks and marks[-1]["close"] is None else ""
+
     def spelled_as_in(self, text: str) -> Self:
         """This family with its marks as they are spelled in a chat template or in what it renders."""
         found = None if self.start or self.opens in text else re.search(self.opening, text, re.IGNORECASE)

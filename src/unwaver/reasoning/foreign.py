@@ -33,20 +33,23 @@ _TAG_SIGN = (
     rf"(?:{_SIGN}|[\w:.▁ -]{{0,24}}(?<![a-z])(?:plan(?:s|ning)?|strategy|considerations?)(?![a-z])[\w:.▁ -]{{0,24}})"
 )
 """In a tag more words say so: in brackets they are headings of an answer."""
-_NUMBERED = r"<[|｜]?(?:reserved|dummy|unused|extra|special|placeholder)[\w▁ -]{0,30}[|｜]?>|\[unused\d+\]"
+_NUMBERED = r"<[|｜]?(?:reserved|dummy|unused|extra|special|placeholder|ctrl)[\w▁ -]{0,30}[|｜]?>|\[unused\d+\]"
 """Special tokens without a name: what a tuned model uses them for, nobody can tell."""
 _BEGINS = re.compile(
     rf"{LEAD}(?P<mark>(?:<|&lt;|＜)[|｜]?{_TAG_SIGN}[|｜]?(?:>|&gt;|＞)|\[\[?{_PLAIN_SIGN}\]\]?|[◁【〈《⟨‹«]{_PLAIN_SIGN}[▷】〉》⟩›»]"
     rf"|<\|[\w:▁ -]{{1,24}}>(?:{_WORDS})\w*|(?-i:thought|thinking)(?=\n)|{{{{1,2}}{_SIGN}}}{{1,2}}|{_NUMBERED}"
     rf"|\\begin\{{{_SIGN}\}}|:{{3,}}[ {{]*{_SIGN}\}}?(?=\n)"
     r"|<(?!(?:a|img|link|meta|script|input|iframe|option)\b)[a-z][\w:-]{0,30}\s[^<>]{0,200}="
-    r"(?:[\"']?[\w:. -]{0,24}(?:thinking|thought|reasoning|scratchpad)|[\"']?analysis[\"'])[^<>]{0,200}>"
+    r"(?:[\"']?[\w:. -]{0,24}(?:thinking|thought|reasoning|scratchpad|think[\"'])|[\"']?analysis[\"'])[^<>]{0,200}>"
+    r"|<(?:tool_calls?|function_calls?|function|invoke)\b[^\n]{0,60}?[\"'=]think(?:ing)?\b"
+    r"|<\|?channel\|?>\s*(?:analysis|commentary|thought|thinking)\b"
     rf"|<details\b[^<>]{{0,200}}>\s*<summary>[^<>]{{0,40}}(?:{_WORDS}|{_ELSEWHERE})[^<>]{{0,40}}</summary>"
     rf"|(?:```|~~~) ?{_SIGN}(?=\n))",
     re.IGNORECASE,
 )
 _CLOSES = re.compile(
     rf"(?:<|&lt;|＜)\s*/[|｜]?{_TAG_SIGN}(?:>|&gt;|＞)|<[|｜](?:/|(?:end|close|stop|finish)[\w▁ ]*?){_SIGN}[|｜]>"
+    rf"|<(?:end|close|stop)[_ ]{_TAG_SIGN}>"
     rf"|<[|｜]{_SIGN}[_▁ ](?:end|close|suffix|stop)[|｜]>|\[/{_SIGN}\]|[◁【〈《⟨‹«]/{_SIGN}[▷】〉》⟩›»]"
     rf"|{{{{1,2}}/{_SIGN}}}{{1,2}}|(?-i:(?<=\S)assistantfinal(?=\S))",
     re.IGNORECASE,
@@ -80,6 +83,7 @@ _TO_ONESELF = (
     r"so,? the (?:question|task|problem|request) (?:is|asks)\b",
     rf"{_ASIDE}(?:this|the) (?:request|prompt|query|message) (?:asks?|seems|appears|looks|wants|is (?:about|for|asking"
     r"|clearly|potentially|likely|harm\w*|safe|benign|fine|dangerous|inappropriate|sensitive))\b",
+    r"i(?:'ll|’ll| will) (?:first )?think\b|before (?:i )?(?:answer|respond)(?:ing)?,? (?:let me|i)\b",
     r"(?:we(?:'re|’re| are)|i(?:'m|’m| am)) (?:being )?asked\b",
     r"this is an? (?:[\w-]+ )?(?:request|prompt|query) (?:for|to|about|that)\b",
     r"we (?:need|have|should|must) to? ?(?:answer|respond|reply|produce|provide|output|refuse|comply|decide|craft)\b",
@@ -106,12 +110,15 @@ _TO_ONESELF = (
     r"المستخدم (?:يريد|يسأل|يطلب)|(?:يريد|يسأل|يطلب) المستخدم|उपयोगकर्ता .{0,30}(?:चाह|पूछ)",
 )
 """How one begins who speaks to himself of whoever asked, in the languages of `_ELSEWHERE`."""
-_REPLY = rf"\n{_PRINT}{_OF}(?:final )?(?:answer|response|reply|output){_PRINT}[:：\n]"
+_HERE = r"(?:here(?:'s|’s| is) )?"
+_NTH = r"(?:\d[.)] )?"
+_REPLY = rf"\n{_PRINT}{_NTH}{_HERE}{_OF}(?:final |public )?(?:answer|response|reply|output|回答|答复){_PRINT}[:：\n]"
 _THOUGHT = re.compile(
-    rf"{_PRINT}(?:here(?:'s|’s| is) )?{_OF}(?:thinking|thought|reasoning) process{_PRINT}[:：\n]"
-    rf"|{_PRINT}{_OF}{_TITLES}[ \w]{{0,12}}(?:{_PRINT}[:：】」』\])]|[*=#_-]+\s*\n|\s*\n|\.\.\.|…)"
+    rf"{_PRINT}{_HERE}{_OF}(?:thinking|thought|reasoning) process{_PRINT}[:：\n]"
+    rf"|\s*[💭🤔🧠]"
+    rf"|{_PRINT}{_NTH}{_OF}(?:ال)?{_TITLES}[ \w()]{{0,12}}(?:{_PRINT}[:：】」』\])]|[*=#_-]+\s*\n|\s*\n|\.\.\.|…)"
     rf"|\s*\*(?:{_TITLES})[^*\n]{{0,40}}\*"
-    rf"|{_PRINT}{_OF}(?:{_WORKING}){_PRINT}[:：\n](?=.*?{_REPLY})"
+    rf"|{_PRINT}{_HERE}{_OF}(?:{_WORKING}|分析|{_TITLES})[^\n:：]{{0,40}}[:：\n](?=.*?{_REPLY})"
     rf"|{_PRINT}(?:thought|reasoned) for (?:\d+|a|some|several|one|two|three) "
     rf"|[`*~\s]+(?:\w*\n)?(?:<|&lt;|\[)[|｜]?{_SIGN}[|｜]?(?:>|&gt;|\])"
     r"|\s*(?-i:analysis)\b(?=.{1,2000}\b(?-i:assistant\s?final|final:))"
@@ -155,6 +162,7 @@ _MARK = re.compile(
     r"|[◁【〈《⟨‹«][^\n▷】〉》⟩›»]{1,40}[▷】〉》⟩›»]|\{\{?[^{}\n]{1,40}\}\}?"
 )
 _NAMED = re.compile(rf"{_WORDS}|{_ELSEWHERE}|(?<=<)(?:plan|strategy|consideration)", re.IGNORECASE)
+_STROKE = re.compile(r"\W{1,4}?/|&lt;/|<[|｜](?:end|stop)[_▁ ]", re.IGNORECASE)
 _LINE = re.compile(
     rf"(?:\A|(?<=[\n>\]]))\s*((?:[#*=~_`]+ ?[\w ’'-]{{0,30}})?(?:{_WORDS}|{_ELSEWHERE})\w*"
     rf"(?:[\w ’'-]{{0,30}}[:：]|\.\.\.|…)?[*=~_]*|[\w ’'-]{{0,30}}(?:{_WORDS}|{_ELSEWHERE})[\w ’'-]{{0,30}}[:：])\Z",
@@ -186,18 +194,18 @@ def begun_with(tail: str, added: int = 0) -> Begun | None:
             mark = tail[at:].strip()
             return Begun(mark, family.spelled_as_in(mark).close.strip(), family=family)
     end = tail.rstrip()[-300:]
+    new = len(end) - max(0, added - len(tail) + len(tail.rstrip()))
     marks = list(_MARK.finditer(end))
-    last = marks[-1] if marks and marks[-1].end() == len(end) else None
-    if last is None:
-        line = _LINE.search(end)
-        return Begun(line[1]) if line else None
-    new = len(end) - (added - len(tail) + len(tail.rstrip()))
-    for one in marks[:-1]:
-        if last[0] in partners(one[0]) and (_NAMED.search(one[0]) or one.start() >= new):
-            return Begun(one[0], last[0], closed=True)
-    used = _NAMED.search(last[0]) or last.start() >= new
-    closed = "/" in last[0] and not last[0].startswith("<summary")
-    return Begun(last[0], next(iter(partners(last[0])), None), closed) if used else None
+    for one in marks:
+        if not _NAMED.search(one[0]) and one.start() < new:
+            continue
+        closes = partners(one[0])
+        ends = next((later[0] for later in marks if later.start() > one.start() and later[0] in closes), None)
+        if _STROKE.match(one[0]):
+            return Begun(one[0], closed=True)
+        return Begun(one[0], ends or next(iter(closes), None), closed=ends is not None)
+    line = _LINE.search(end)
+    return Begun(line[1]) if line else None
 
 
 def elements(raw: str) -> str | None:
@@ -234,6 +242,7 @@ _ASKED = frozenset(
 """Elements that stand before an answer in many a document."""
 ANSWERS = "answer|response|output|solution|conclusion|final(?:[_ ](?:answer|response))?"
 """What an answer's marks are called."""
+_WRAPPED = re.compile(r"\s*<([\w:.-]{1,40})(?:\s[^<>]{0,200})?>(.*)</\1>\s*", re.DOTALL)
 _ANSWER = re.compile(rf"(?:\A|>|&gt;|\])\s*(?:<|&lt;|\[)(?:{ANSWERS})(?:>|&gt;|\])", re.IGNORECASE)
 
 
@@ -248,7 +257,8 @@ def _first(raw: str) -> tuple[re.Match[str], str] | None:
 
 def _led_up(raw: str) -> str | None:
     """The element of a name of its own that a reply begins with, where one that is called an answer follows."""
-    first = _first(raw)
+    wrapped = _WRAPPED.fullmatch(raw)
+    first = _first(wrapped[2] if wrapped else raw)
     if first is None or first[0]["name"].lower() in _ASKED or not _ANSWER.search(first[1]):
         return None
     return first[0]["mark"][:40]

@@ -196,6 +196,8 @@ class _Scan:
     several: bool = False
     quoted: bool = False
     """A quoted opening mark waits for its closing one."""
+    former: tuple[int, int] | None = None
+    """The closing mark before a further block."""
     finals: int = 0
     """How many marks began an answer: channels may have several messages for whoever asked."""
 
@@ -242,6 +244,7 @@ def _outside(scan: _Scan, mark: re.Match[str], family: Family) -> None:
         scan.quoted = scan.several = True
     else:
         scan.inside = scan.several = True
+        scan.former = scan.closer
 
 
 def _is_bare(raw: str, end: int, family: Family) -> bool:
@@ -270,6 +273,9 @@ def _pieces(raw: str, scan: _Scan, family: Family) -> Split:
     assert scan.closer is not None
     start, end = scan.closer
     lead_in, answer, after = _unwrapped(raw[end:], family)
+    if scan.former and not answer.strip():  # nothing came behind the further block: it stays in the answer before it
+        start, end = scan.former
+        lead_in, answer, after = "", raw[end:], ""
     return Split(
         before,
         opener,

@@ -323,6 +323,11 @@ class Encoder:
         if at is not None:
             self.tags = self.tags.spelled_as_in(self.tail[at:])
             return
+        if words := self.tags.begun_in(self.tail):
+            raise RecipeError(
+                f"{self.name}: its chat template begins every reply with the words of a thought ({words}); expected a "
+                f"generation prompt that ends with {self.tags.opens}, or before it"
+            )
         begun = begun_with(self.tail, self._added())
         if begun is None or re.search(self.tags.closing, self.tail, re.IGNORECASE):
             return  # where it closes this family's block the proof says so
