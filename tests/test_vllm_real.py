@@ -364,7 +364,7 @@ def test_a_limit_beyond_the_servers_own_is_told_in_its_words(served: Callable[..
     (tmp_path / "recipe.toml").write_text(
         f'name = "t"\n[models]\nstudent = {{ name = "openai:m", base_url = "{served(SMALL)}", timeout = 600.0 }}\n'
         '[prompts.set]\nsource = "file"\npath = "prompts.jsonl"\nkind = "benign"\n[mix]\nparts = {}\n'
-        "[evaluate]\ntemperature = 0.0\n[evaluate.sets.set]\n"
+        "[evaluate.sets.set]\n"
     )
     subprocess.run([sys.executable, "-m", "unwaver", "prompts", "recipe.toml"], cwd=tmp_path, check=True)
     command = [sys.executable, "-m", "unwaver", "evaluate", "recipe.toml", "--max-tokens"]
@@ -395,11 +395,13 @@ def test_a_schema_binds_at_once_for_a_judge_that_is_told_not_to_think(
         "additionalProperties": False,
     }
     asked = [request(ASKS[0]).model_copy(update={"json_schema": schema})]
-    (thinking,) = at(url, asked)
-    (told,) = at(url, asked, extra_body={"chat_template_kwargs": {"enable_thinking": False}})
-    assert thinking.reasoning and not told.reasoning
-    for reply in (thinking, told):
-        assert json.loads(reply.text)["label"] in ("safe", "unsafe")
+    off = {"chat_template_kwargs": {"enable_thinking": False}}
+    replies = [*at(url, asked), *at(url, asked, extra_body=off)]
+    (thought, behind, *_), (nothing, at_once, *_) = as_traces(asked * 2, replies)
+    assert thought and nothing is None
+    assert {json.loads(answer)["label"] for answer in (behind, at_once)} <= {"safe", "unsafe"}
+    # This parser takes whatever has no closing tag for a thought; without one, and with a normal end, it is the answer.
+    assert replies[1].text == "" and replies[1].reasoning == at_once
 
 
 def test_a_schema_holds_and_a_judge_is_read(served: Callable[..., str], tmp_path: Path) -> None:
