@@ -118,7 +118,7 @@ def make(facts: Facts, date: str, most: int | None = None, before: Before | None
     pieces = [piece for section in sections for piece in section.pieces]
     tables = [piece for piece in pieces if isinstance(piece, Table)]
     drawn = [piece for piece in pieces if isinstance(piece, Drawn)]
-    measured = [*(one.estimate for one in material.told_apart), *(one.estimate for one in material.snowballs)]
+    measured = [told.estimate for told in material.told_apart] + [ball.estimate for ball in material.snowballs]
     measured += [estimate for one in (*material.rethought, *material.probed) for estimate in one.estimates]
     return FinishedPage(html, _markdown(facts, top, (first, folded), contents, date), tables, drawn, measured)
 

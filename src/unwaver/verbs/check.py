@@ -114,14 +114,14 @@ def _beside(work: list[Plan], root: Path, recipe: Path) -> Iterator[str]:
         yield (
             f"to be had besides: `unwaver rethink {recipe}`, where along a reasoning the answer is settled (lock "
             f"point, changes, budges): {K} replies from each cut of {TRACES} traces, for each of {number} arms and "
-            f"sets; {made.count('rethink')} are there"
+            f"sets; made so far: {made.count('rethink')}"
         )
     entries = [(plan.recipe, one.prompts or name) for plan in work for name, one in plan.recipe.evaluate.sets.items()]
     kinds = {kind_of(one, prompts) for one, prompts in entries}
     if "harmful" in kinds and kinds & {"borderline", "benign"} and _shows_layers(work):
         yield (
             f"to be had besides: `unwaver probe HARMFUL HARMLESS`, two evaluations under {root}: does the student's "
-            f"state before its first token tell them apart (first_token_auc); {made.count('probe')} are there"
+            f"state before its first token tell them apart (first_token_auc); made so far: {made.count('probe')}"
         )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from unwaver import keys, teaching
+from unwaver import attacks, keys, teaching
 from unwaver.attacks.counter_prefill import ATTACK as PREFILL
 from unwaver.errors import RecipeError, pip_install
 from unwaver.judging.asked.guards import guard_for
@@ -207,7 +207,8 @@ def _unrecorded(work: list[Plan], owed: set[str], sets: Sets) -> Iterator[Findin
                 left.discard(step.digest)
                 prompts = sets.of(plan, entry.prompts or name)
                 bare = [(*one.turns, Message(role="user", content=one.text)) for one in prompts]
-                yield from _not_held(recipe, str(attack_settings(entry, name).model_dump()["by"]), bare, name)
+                (by,) = attacks.find(entry.attack).asks(attack_settings(entry, name)).values()
+                yield from _not_held(recipe, by, bare, name)
 
 
 def _not_held(recipe: Recipe, role: str, asked_: list[tuple[Message, ...]], what: str) -> Iterator[Finding]:
