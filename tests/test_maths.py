@@ -366,6 +366,11 @@ BY_TOPIC: dict[str, list[tuple[str, str, str | None]]] = {
         ("10", "The answer is 20% of 50.", OK),
         ("50", "The answer is 20 percent of 50.", BAD),
         ("8", "Twice 5 is 10, and 10 less 2 is 8.", OK),
+        ("7", "The answer is seven.", OK),
+        ("34", box(r"\text{thirty-four}"), OK),
+        (r"\text{six}", box("6"), OK),
+        ("8", "The answer is seven.", BAD),
+        ("14", "The answer is four ten.", BAD),
     ],
     "boxes on lines of their own": [
         ("1,2", r"\boxed{1}" + "\n" + r"\boxed{2}", OK),

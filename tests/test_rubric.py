@@ -533,6 +533,14 @@ def test_the_marks_of_reasoning_in_the_material_are_disarmed(mark: str) -> None:
     assert disarm("a < b, <b>bold</b>, <a|b>c, [THE END], x<y>z") == "a < b, <b>bold</b>, <a|b>c, [THE END], x<y>z"
 
 
+@pytest.mark.parametrize("answer", [None, "", " \n"])
+def test_of_a_reply_without_an_answer_no_inconsistency_is_known(answer: str | None) -> None:
+    found = read("patterns", patterns("strong_vacillation"), trace(answer=answer))
+    assert found.labels == ("strong_vacillation",) and found.has("inconsistency") is None
+    assert read("patterns", patterns(), trace(answer=answer)).has("none") is None
+    assert read("patterns", patterns()).has("inconsistency") is False
+
+
 SPELT: dict[str, Callable[[str], str]] = {
     "plain": str,
     "capitals": str.upper,

@@ -141,7 +141,13 @@ class JudgeReader:
             grades=reading.grades,
             quote=reading.quote,
             reason=reading.reason,
+            undecided=() if reading.labels is None else self._undecided(trace),
         )
+
+    def _undecided(self, trace: Trace) -> tuple[str, ...]:
+        """Of the patterns, inconsistency where there is no answer to be inconsistent with."""
+        unanswered = not (trace.answer or "").strip()
+        return ("inconsistency",) if self._rubric.answers is PatternAnswers and unanswered else ()
 
     def repair(self, trace: Trace, reply: Reply, problem: str) -> Request | None:
         """The conversation, the bad reply, what is wrong with it.

@@ -212,8 +212,30 @@ _NUMBERS: tuple[tuple[re.Pattern[str], Callable[..., Fraction]], ...] = (
 )
 
 
+_UNITS_AND_TEENS = (
+    ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty")
+)  # fmt: skip
+_TENS = ("thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_COUNTED_UP = {name: number for number, name in enumerate(_UNITS_AND_TEENS)} | {
+    name: 10 * number for number, name in enumerate(_TENS, 3)
+}
+_SPELT = re.compile(r"([a-z]+)(?:[ -]([a-z]+))?")
+
+
+def _spelt(text: str) -> Fraction | None:
+    """A number below a hundred in words, `seven` or `thirty-four`."""
+    found = _SPELT.fullmatch(word(text))
+    parts = [_COUNTED_UP.get(part, -1) for part in found.groups() if part] if found else []
+    if not parts or -1 in parts or (len(parts) > 1 and not (parts[0] >= 20 and 0 < parts[1] < 10)):
+        return None
+    return Fraction(sum(parts))
+
+
 def fraction(text: str) -> Fraction | None:
-    """The exact value of a plainly written number (decimal, fraction, mixed number, power), else None."""
+    """The exact value of a plainly written number (decimal, fraction, mixed number, power, small word), else None."""
+    if (spelt := _spelt(text)) is not None:
+        return spelt
     for pattern, value in _NUMBERS:
         found = pattern.fullmatch(text)
         if found:

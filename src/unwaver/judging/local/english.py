@@ -84,6 +84,8 @@ def is_prose(text: str) -> bool:
     known = sum(word in COMMON for word in words)
     if known < COMMON_SHARE * len(words) or letters < PROSE_SHARE * len(text):
         return False
+    if 2 * sum(len(word) == 1 for word in words) > len(words):
+        return False  # words with blanks between their letters
     return not (_is_odd(_UNCAPPED.findall(straight(text))) or _is_salad(low))
 
 
