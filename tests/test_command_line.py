@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from unwaver import cli
-from unwaver.errors import RecordError, pip_install
+from unwaver import cli, online
+from unwaver.errors import RecipeError, RecordError, pip_install
 from unwaver.store import disk_errors, read_manifest, sealed
 
 MADE = {"stage": "mix", "name": "x", "digest": "", "counts": {"parts": {}}, "finished": "2026-01-01T00:00:00Z"}
@@ -203,3 +203,26 @@ def test_a_manifest_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("3")
     with pytest.raises(RecordError, match="expected an object, got int"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://[::1", "http://h:abc", "http://h:99999", "http://", "ftp://h", "http://a b"]
+)
+def test_an_address_of_the_hub_that_is_none_is_told_by_every_verb(
+    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    assert cli.main(["--help"]) == 0
+    capsys.readouterr()
+    for verb in cli.VERBS:
+        assert cli.main([verb, "nothing"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"unwaver {verb}: HF_ENDPOINT={address}: this address can't be used: ")
+
+
+@pytest.mark.parametrize("name", ["https_proxy", "ALL_PROXY", "HF_ENDPOINT"])
+def test_the_hub_is_not_looked_for_at_an_address_that_is_none(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv(name, "http://[::1")
+    with pytest.raises(RecipeError, match=name):
+        online.reachable()

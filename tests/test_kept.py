@@ -320,6 +320,29 @@ def test_nonsense_in_the_settings_of_an_unfinished_run_is_no_traceback(content: 
         assert code in (0, 2, 3) and (code != 2 or path.parent.name in said), words
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "config.json", "traces.jsonl"])
+@pytest.mark.parametrize("made", ["a folder", "a pipe", "a loop", "leads nowhere"])
+def test_what_is_no_file_in_its_place_is_told_and_not_waited_for(name: str, made: str, runs: Path) -> None:
+    path = min(runs.glob(f"evaluate-*/{name}"))
+    path.unlink()
+    match made:
+        case "a folder":
+            path.mkdir()
+        case "a pipe":
+            os.mkfifo(path)
+        case "a loop":
+            path.symlink_to(path.name)
+        case _:
+            path.symlink_to("/nowhere/at/all")
+    unfinished = name == "manifest.json" and made == "leads nowhere"
+    for words in readings_of(path.parent)[:2]:
+        code, said = told_of(words)
+        if name == "traces.jsonl" and words[0] == "show":
+            assert code == 0  # of a run its manifest is shown
+        else:
+            assert (code == 3 or words[0] == "show") if unfinished else (code == 2 and name in said), words
+
+
 def test_verify_needs_a_place_with_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path, told in ((tmp_path, "holds no run"), (tmp_path / "x", "no such folder")):
         assert main(["verify", str(path)]) == 2

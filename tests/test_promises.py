@@ -97,6 +97,18 @@ def test_every_paper_the_code_cites_is_listed() -> None:
     assert {number: name for number, name in cited.items() if number not in listed} == {}
 
 
+def test_every_promise_about_security_names_tests_that_are_there() -> None:
+    rows = re.findall(r"^\| .*\|$", (ROOT / "docs/security.md").read_text(), flags=re.M)
+    tried = [row.split("|")[-2] for row in rows if not row.startswith(("| promised", "| exit", "| 0", "| 2", "| 3"))]
+    assert len(tried) >= 40
+    written = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    for told in tried:
+        for name in re.findall(r"`(tests/\w+\.py)`", told):
+            assert (ROOT / name).is_file(), name
+        for name in re.findall(r"`(test_\w+)`", told):
+            assert f"def {name}(" in written, name
+
+
 @pytest.mark.real
 def test_the_wheel_works_without_the_repository_and_without_torch(tmp_path: Path) -> None:
     def pip(*words: str) -> None:

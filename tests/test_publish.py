@@ -207,3 +207,19 @@ def test_a_hub_that_refuses_is_told_in_one_line(run: Path, hub: str, tmp_path: P
     done = publish(run, hub, tmp_path)
     assert done.returncode == 3 and "Traceback" not in done.stderr
     assert "me/kind: not published" in done.stderr and "the same command tries again" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "token", "code", "told"),
+    [
+        ("http://127.0.0.1:1", "hf_notatoken", 3, "me/kind: not published: [Errno 111] Connection refused"),
+        ("http://127.0.0.1:1", "hf_\u00e9secret", 2, "HF_TOKEN: holds characters that no key has"),
+        ("http://[::1", "hf_notatoken", 2, "HF_ENDPOINT=http://[::1: this address can't be used"),
+    ],
+)
+def test_a_hub_that_is_not_there_and_a_token_that_is_none_are_told_in_one_line(
+    run: Path, address: str, token: str, code: int, told: str, tmp_path: Path
+) -> None:
+    done = publish(run, address, tmp_path, token=token)
+    assert done.returncode == code and "Traceback" not in done.stderr
+    assert told in done.stderr.splitlines()[-1] and token not in done.stderr

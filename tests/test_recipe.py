@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from unwaver import recipe_file
 from unwaver.errors import RecipeError
-from unwaver.recipe import DIVIDED
+from unwaver.recipe import DIVIDED, ModelSettings
 from unwaver.sources import SOURCES
 from unwaver.stages.prompts import gather
 from unwaver.study import grid
@@ -264,3 +264,39 @@ def test_the_anatomy_is_read_by_models_alone(tmp_path: Path) -> None:
     assert recipe_file.load(path, {"judge.anatomy": "teacher"}).judge.anatomy == ["teacher"]
     with pytest.raises(RecipeError, match=r"judge\.anatomy: no model `local`; there are student, teacher"):
         recipe_file.load(path, {"judge.anatomy": "local"})
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("http://[::1/v1", "http://h:abc/v1", "http://127.0.0.1:99999/v1", "http://127.0.0.1:-1/v1", "http://h:0/v1"),
+        *(
+            "https://",
+            "http:///v1",
+            "http://a b/v1",
+            "http://localhost%00/v1",
+            "ftp://h/v1",
+            "socks5://h/v1",
+            "h:80/v1",
+        ),
+        *("https://me:secret@h/v1", "https://h/v1?key=x", "https://h/v1#key", "//h/v1", "https://h\\evil/v1", ""),
+    ],
+)
+def test_an_address_that_is_none_is_told_when_the_recipe_is_read(address: str) -> None:
+    with pytest.raises(ValueError, match=r"base_url: expected http\(s\)://HOST:PORT/PATH"):
+        ModelSettings(name="openai:m", base_url=address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://h/v1",
+        "http://127.0.0.1:1",
+        "HTTP://h:80/v1",
+        "http://[::1]:8000/v1",
+        "https://é.example/v1/",
+        "http://[fe80::1%eth0]/v1",
+    ],
+)
+def test_an_address_that_may_be_one_is_taken(address: str) -> None:
+    assert ModelSettings(name="openai:m", base_url=address).base_url == address

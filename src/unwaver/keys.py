@@ -180,6 +180,22 @@ def _is_titled(content: Any, name: Any) -> bool:
     return name in ("value", "content") and any(isinstance(title, str) and names_a_key(title) for title in titles)
 
 
+def no_address(address: str) -> str | None:
+    """Why an address is none; None where it may be one."""
+    try:
+        url = urlsplit(address)
+        host, port = url.hostname or "", url.port
+    except ValueError as error:
+        return str(error).lower()
+    if url.scheme not in ("http", "https", "socks5", "socks5h"):
+        return f"expected http or https, got {url.scheme or 'no scheme'}"
+    return (
+        None
+        if re.fullmatch(r"[^\s\\\x00-\x20<>^`{|}%]+|[\da-f:.]+:[\da-f:.]*%\w+", host) and port != 0
+        else "expected SCHEME://HOST:PORT"
+    )
+
+
 def host_of(address: str) -> str:
     """The host of an address, in small letters."""
     return (urlsplit(address).hostname or "").rstrip(".").lower()

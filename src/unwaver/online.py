@@ -6,11 +6,11 @@ Its own libraries take minutes to see that the hub isn't there, and end with a t
 from __future__ import annotations
 
 import os
-import re
 import socket
 import urllib.parse
 
 from unwaver.errors import RecipeError
+from unwaver.keys import no_address
 
 PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy")
 HUB = "HF_ENDPOINT"
@@ -19,23 +19,10 @@ HUB = "HF_ENDPOINT"
 def check_addresses(*names: str) -> None:
     """RecipeError for an environment variable that should hold the address of a proxy, or of the hub, and doesn't."""
     for name in names:
-        if (wrong := _no_address(os.environ.get(name, ""))) is not None:
+        address = os.environ.get(name, "")
+        if address.strip() and (wrong := no_address(address if "://" in address else f"http://{address}")) is not None:
             what = "address" if name == HUB else "proxy"
-            raise RecipeError(f"{name}={shown(os.environ[name])}: this {what} can't be used: {wrong}")
-
-
-def _no_address(address: str) -> str | None:
-    """Why an address is none; None where it is one, or isn't set."""
-    if not address.strip():
-        return None
-    try:
-        url = urllib.parse.urlsplit(address if "://" in address else f"http://{address}")
-        host, port = url.hostname or "", url.port
-    except ValueError as error:
-        return str(error).lower()
-    if url.scheme not in ("http", "https", "socks5", "socks5h"):
-        return f"expected http, https or socks5, got {url.scheme or 'no scheme'}"
-    return None if re.fullmatch(r"[^\s\\\x00-\x20<>^`{|}%]+", host) and port != 0 else "expected SCHEME://HOST:PORT"
+            raise RecipeError(f"{name}={shown(address)}: this {what} can't be used: {wrong}")
 
 
 def shown(address: str) -> str:

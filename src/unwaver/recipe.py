@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from unwaver.keys import CERTAIN, KEY, host_of, in_the_clear, refuse_keys
+from unwaver.keys import CERTAIN, KEY, host_of, in_the_clear, no_address, refuse_keys
 from unwaver.reasoning import AUTO, FAMILIES, Family
 from unwaver.records import Kind, Sampling
 
@@ -229,7 +229,7 @@ class ModelSettings(Settings):
             raise ValueError("key_env: expected the name of an environment variable, such as OPENAI_API_KEY")
         if self.base_url is not None and not _is_address(self.base_url):
             raise ValueError(
-                "base_url: expected http(s)://HOST/PATH without a password or a key in it; "
+                "base_url: expected http(s)://HOST:PORT/PATH without a password or a key in it; "
                 "a key belongs in the environment (`key_env`)"
             )
         if self.base_url is not None and self.sends_key and in_the_clear(self.base_url):
@@ -292,15 +292,10 @@ class ModelSettings(Settings):
 
 
 def _is_address(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        return (
-            url.scheme in ("http", "https")
-            and bool(url.hostname)
-            and not (url.username or url.password or url.query or url.fragment)
-        )
-    except ValueError:
+    if no_address(text) is not None:
         return False
+    url = urlsplit(text)
+    return url.scheme in ("http", "https") and not (url.username or url.password or url.query or url.fragment)
 
 
 DOORS = ("openai", "hf", "vllm", "replay")

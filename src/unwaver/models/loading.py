@@ -144,15 +144,18 @@ def _left_out(keys: Iterable[str], model: Any) -> list[str]:
     config = model.config.get_text_config()
     layers = getattr(config, "num_hidden_layers", 0)
     further = range(layers, layers + (getattr(config, FURTHER, None) or 0))
-    modules = {path for path, module in model.named_modules() if getattr(module, "weight", None) is not None}
+    modules = {path: getattr(module, "weight", None) is not None for path, module in model.named_modules()}
     quantised = getattr(model, "hf_quantizer", None) is not None  # it brings tensors of its own
 
     def is_left_out(key: str) -> bool:
         above = key.split(".")
         if any(number in map(str, further) for number in above):
             return False
-        inside = any(".".join(above[:end]) in modules for end in range(1, len(above)))
-        return _NUMBER.sub("#", key) in here or (inside and (above[-1] == "bias" or not quantised))
+        paths = [".".join(above[:end]) for end in range(1, len(above))]
+        # A layer that is there may lack what its neighbours have: some share it.
+        one_more = any(path not in modules for path, name in zip(paths, above, strict=False) if name.isdigit())
+        inside = any(modules.get(path) for path in paths) and (above[-1] == "bias" or not quantised)
+        return (one_more and _NUMBER.sub("#", key) in here) or inside
 
     return [key for key in keys if is_left_out(key)]
 

@@ -93,6 +93,8 @@ def _send(folder: Path, to: str, private: bool) -> None:
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
     check_addresses(*PROXIES)
+    if not os.environ.get("HF_TOKEN", "").isascii():
+        raise RecipeError("HF_TOKEN: holds characters that no key has; copy it again")
     api = HfApi()
     try:
         made = api.create_repo(to, private=private, exist_ok=True)
