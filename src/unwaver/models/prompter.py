@@ -6,7 +6,7 @@ from unwaver.errors import RecipeError
 from unwaver.models.chat import Chat, family_for, template_of
 from unwaver.models.loading import load_tokenizer
 from unwaver.reasoning import named, opens_block, split
-from unwaver.reasoning.foreign import begun_with
+from unwaver.reasoning.prompts import begun_with
 from unwaver.recipe import ModelSettings
 from unwaver.records import Reply, Request
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from unwaver.reasoning.families import FAMILIES, THINK, Family, tolerant
-from unwaver.reasoning.foreign import ANSWERS, LEAD, amid, closing, elements, foreign, sounds
+from unwaver.reasoning.foreign import ANSWERS, LEAD, closing, elements, foreign
 from unwaver.reasoning.letters import alike
 from unwaver.reasoning.quoting import fenced, hugged, introduced, mentioned
+from unwaver.reasoning.spoken import amid, paired, sounds
 from unwaver.records import Block
 
 BEFORE = "text before the reasoning"
@@ -136,7 +137,7 @@ def _own(raw: str, opened: bool) -> Split:
         return _crossed(found) if found.block == "unclosed" else found
     if mark := foreign(raw):
         return _whole(raw, f"{UNKNOWN}: {mark}")
-    if mark := elements(raw):
+    if mark := elements(raw) or paired(raw):
         return _plain(raw, None, f"{ELEMENT}: {mark}")
     return _plain(raw, None, HEADING if sounds(raw) else None)
 

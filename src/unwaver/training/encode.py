@@ -27,7 +27,7 @@ from unwaver.errors import RecipeError
 from unwaver.models.chat import PROBE, Chat, template_of
 from unwaver.reasoning import FAMILIES, THINK, Family, Split, opens_block, render, split
 from unwaver.reasoning.families import in_template
-from unwaver.reasoning.foreign import Begun, begun_with
+from unwaver.reasoning.prompts import Begun, begun_with
 from unwaver.records import Example, digest
 from unwaver.training.spans import Place, Spans, in_marks, mask, under_loss, without_start
 
