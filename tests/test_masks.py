@@ -77,6 +77,7 @@ def test_what_seeks_no_harm_is_never_masked() -> None:
 
 def test_the_report_masks_by_all_judges_and_by_people() -> None:
     results = made_up.results(("default",), per_set=6)
+    results = replace(results, verdicts=[v.model_copy(update={"judge": LOCAL}) for v in results.verdicts])
     harmful = next(row for row in results.rows if row.trace.prompt.kind == "harmful" and row.trace.answer)
 
     def mask(**more: object) -> int:
