@@ -183,8 +183,8 @@ class Form:
         ]
 
     def claimed(self, given: JSONObject, text: str, material: Material) -> bool:
-        """Whether the material itself states what an object of a reply decides, so that it may be its words told anew: as
-        a verdict, or in any words where the reply says that a verdict is asked for."""
+        """Whether the material states what an object of a reply decides, so that it may be its words told anew: as a
+        verdict, or in any words where the reply says that a verdict is asked for."""
         decided = {name: _text(value) for name, value in given.fields.items() if name not in _REASONS}
         if "label" in decided:
             resists = _RESISTS.search(self._outside(text)) is not None
