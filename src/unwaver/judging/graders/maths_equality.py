@@ -182,7 +182,7 @@ def _without_name(a: _Shape, t: _Shape) -> tuple[_Shape, _Shape]:
 def _same_one(answer: str, target: str, decide: Decide) -> bool | None:
     times = clock(answer), clock(target)
     if times[0] and times[1]:
-        return same_time(*times)
+        return same_time(times[0], times[1])
     ratios = ratio(answer), ratio(target)
     if (ratios[0] and (ratios[1] or times[1])) or (times[0] and ratios[1]):
         return ratios[0] == ratios[1]  # a time of the day is no ratio

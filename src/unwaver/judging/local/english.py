@@ -13,10 +13,11 @@ from functools import cache, lru_cache
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from unwaver.judging import language
 from unwaver.judging.local.doubted import straight
-from unwaver.judging.local.features import Floats, sequences_of
+from unwaver.judging.local.features import sequences_of
 from unwaver.judging.local.reader_file import shipped
 
 COMMON_SHARE = 0.12
@@ -96,7 +97,7 @@ def _is_odd(words: list[str]) -> bool:
 
 
 @cache
-def _usual() -> Floats:
+def _usual() -> npt.NDArray[np.float32]:
     return shipped().question("refusal").ground.rarity
 
 
