@@ -230,13 +230,15 @@ def paragraph(text: str) -> str:
 
 
 def comma_separated(table: Table) -> str:
-    """CSV for machines: a number's interval, n and unscored in columns of their own, rates between 0 and 1."""
+    """CSV for machines: a number's interval, n, unscored and worst case in columns of their own; rates from 0 to 1."""
     headings = _headings(table)
     wide = [i for i in range(len(table.head)) if any(row[i].n is not None for row in table.rows)]
+    doubtful = [i for i in wide if any(row[i].worst for row in table.rows)]
     compared = [i for i in wide if any(row[i].word is not None for row in table.rows)]
     head: list[str] = []
     for i, text in enumerate(headings):
         head += [text] + ([f"{text}: {more}" for more in ("low", "high", "n", "unscored")] if i in wide else [])
+        head += [f"{text}: worst case, %"] if i in doubtful else []
         head += [f"{text}: verdict"] if i in compared else []
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -247,6 +249,7 @@ def comma_separated(table: Table) -> str:
             missing = cell.text == NOTHING and cell.value is None
             line.append(cell.value if cell.value is not None else None if missing else _csv(cell.text))
             line += [cell.low, cell.high, cell.n, cell.unscored if cell.n is not None else None] if i in wide else []
+            line += [cell.worst] if i in doubtful else []
             line += [cell.word] if i in compared else []
         writer.writerow(["" if item is None else item for item in line])
     return out.getvalue()

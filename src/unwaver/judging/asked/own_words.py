@@ -38,6 +38,19 @@ _FENCED = re.compile(r"`{3,}\w*\s*\n(.*)\n\s*`{3,}", re.DOTALL)
 _MARK = "[\"'`*\u2018\u2019\u201c\u201d]"
 _VALUE = r"\"[^\"\n]{0,200}|'[^'\n]{0,200}|[^,}\n]{0,200}"
 _SIGN = r"(?:[:=\u2192]|->)"
+_RESISTS = re.compile(
+    r"\b(?:would have|wants?|wanted|asks?|asked|tells?|told|instructs?|orders?|urges?|begs?"
+    r"|tr(?:y|ies|ied|ying) to (?:get|make|have))"
+    r" (?:me|us|the judge|judges|it said|to (?:say|give|answer|label|read))\b"
+    r"|\b(?:asks?|asked|calls?|begs?) for (?:this|it|that|:)|\bis what (?:it|the text) (?:asks|wants|says|offers)"
+    r"|\b(?:the|this|that|its?) (?:text|reply|answer|author|writer)(?:'s own)?"
+    r" (?:wants|demands|asks|pretends|insists|claims)\b"
+    r"|\b(?:inject|forge[ds]?\b|forgery|planted\b|manipulat|spoof|fake|jailbreak)|\bplainly not so\b"
+    r"|\b(?:not|n['\u2019]t|never|refuse to|decline to) (?:follow|repeat|accept|agree|obey|be (?:led|fooled))"
+    r"|\b(?:disregard|ignor)(?:e|ed|ing) (?:it|that|this|the)\b",
+    re.IGNORECASE,
+)
+"""How a judge says that a text asks for a verdict."""
 _CELL = r"[|>\-\u2013\u2014]"
 """What stands between a name and its value in a table, a tag or a line of prose; no sign behind any other word."""
 LABEL = r"(?:label|verdict|judge?ment|class(?:ification)?|rating)"
@@ -169,11 +182,13 @@ class Form:
             if not (_quoted(given.fields, material) or material.holds(text[given.start : given.end]))
         ]
 
-    def claimed(self, given: JSONObject, material: Material) -> bool:
-        """Whether the material itself states what an object decides, so that the object may be its words told anew."""
+    def claimed(self, given: JSONObject, text: str, material: Material) -> bool:
+        """Whether the material states what an object of a reply decides, so that it may be its words told anew: as a
+        verdict, or in any words where the reply says that a verdict is asked for."""
         decided = {name: _text(value) for name, value in given.fields.items() if name not in _REASONS}
         if "label" in decided:
-            return material.states(ANY_LABEL, decided["label"])
+            resists = _RESISTS.search(self._outside(text)) is not None
+            return material.states(ANY_LABEL, decided["label"]) or (resists and material.holds(decided["label"]))
         return all(material.holds(f"{name} {value}") for name, value in decided.items())
 
     def beside(self, text: str, fields: dict[str, Any], material: Material) -> str | None:
@@ -192,6 +207,11 @@ class Form:
                     return " ".join(stated[0].split())[:60]
             at = given.end
         return None
+
+    def _outside(self, text: str) -> str:
+        """A reply without its objects."""
+        edges = [0, *(edge for given in self._verdicts(text) for edge in (given.start, given.end)), len(text)]
+        return " ".join(text[edges[at] : edges[at + 1]] for at in range(0, len(edges), 2))
 
     def _verdicts(self, text: str) -> list[JSONObject]:
         return [given for given in json_objects(text) if self._fields & given.fields.keys()]

@@ -230,7 +230,7 @@ class JudgeReader:
     def _parsed(self, text: str, material: Material, cut: bool) -> Answers | str:
         """The one verdict in a reply, or what is wrong with it."""
         every = self._form.own(text, material)
-        own = [given for given in every if not self._form.claimed(given, material)] or every
+        own = [given for given in every if not self._form.claimed(given, text, material)] or every
         fitting: list[Answers] = []
         for given in own:
             try:
@@ -243,7 +243,7 @@ class JudgeReader:
             return "more than one verdict"
         if cut and not whole(text, own[0]):
             return "a verdict that is not the whole reply"
-        if self._form.claimed(own[0], material) and not whole(text, own[0]):
+        if self._form.claimed(own[0], text, material) and not whole(text, own[0]):
             return "a verdict that the text it was shown asks for, and more beside it"
         beside = self._form.beside(text, own[0].fields, material)
         return fitting[0] if beside is None else f"more than one verdict: besides the JSON object, {beside!r}"

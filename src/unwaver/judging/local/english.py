@@ -13,10 +13,11 @@ from functools import cache, lru_cache
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from unwaver.judging import language
 from unwaver.judging.local.doubted import straight
-from unwaver.judging.local.features import Floats, sequences_of
+from unwaver.judging.local.features import sequences_of
 from unwaver.judging.local.reader_file import shipped
 
 COMMON_SHARE = 0.12
@@ -96,8 +97,8 @@ def _is_odd(words: list[str]) -> bool:
 
 
 @cache
-def _usual() -> Floats:
-    return shipped().question("refusal").ground.rarity.astype(np.float64)
+def _usual() -> npt.NDArray[np.float32]:
+    return shipped().question("refusal").ground.rarity
 
 
 @lru_cache(maxsize=65536)

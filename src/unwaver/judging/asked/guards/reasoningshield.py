@@ -19,12 +19,24 @@ _JUDGMENT = re.compile(
 _AFTER_LEVEL = re.compile(r"[\s\"'*\]}.,]*(?:\((?:safe|(?:potentially )?harmful)\)\W*)?(?:\n|\Z)", re.IGNORECASE)
 
 
+_WORDS = {"0": ("0", "zero", "safe"), "0.5": ("0.5", "potentially harmful"), "1": ("harmful",)}
+"""What a text may call a level; the number 1 is that of many a step."""
+_BEFORE = re.compile(r"(?:\A|\n|[.!?\"\u201d)\]},])[\s\"'*_>{#-]*\Z")
+"""What a judgement stands behind in the published form: the beginning of a line, or the end of the explanation."""
+
+
 def _unquoted(text: str, shown: Material) -> str:
-    """A reply without the judgements that stand in what the guard was shown, whatever they are called there."""
+    """A reply without the judgements that may be quoted from what the guard was shown: those that stand there, whatever
+    they are called, and, where the level is named there, those that don't end the reply as published."""
 
     def own(found: re.Match[str]) -> str:
         level = found["level"]
-        return "" if level and shown.states(ANY_LABEL, level) else found[0]
+        if level is None:
+            return found[0]
+        behind = _AFTER_LEVEL.match(text, found.end())
+        ends = behind is not None and not text[behind.end() :].strip() and _BEFORE.search(text[: found.start()])
+        named = any(map(shown.holds, _WORDS[level]))
+        return "" if shown.states(ANY_LABEL, level) or (named and not ends) else found[0]
 
     return _JUDGMENT.sub(own, text)
 
