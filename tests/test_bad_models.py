@@ -21,10 +21,11 @@ import report_runs
 import tiny
 
 from unwaver import cli, recipe_file
-from unwaver.errors import RecipeError
+from unwaver.errors import RecipeError, RecordError
 from unwaver.kept import measured
 from unwaver.models import template
 from unwaver.models.loading import load_config, load_tokenizer, load_weights
+from unwaver.models.weights import locate
 from unwaver.store import read_manifest, sealed
 from unwaver.study.steps import plans
 
@@ -484,6 +485,8 @@ def test_a_trained_student_that_is_not_what_was_trained_is_told_before_it_is_ask
     assert cli.main(["evaluate", *words]) == 2
     assert f"unwaver evaluate: {run}/model/{name}: " in capsys.readouterr().err
     assert cli.main(["publish", str(run), "--to", "a/b", "--dry-run"]) == 2
+    with pytest.raises(RecordError, match=f"model/{name}: "):
+        locate(str(run / "model"))
 
 
 def test_a_trained_student_that_is_what_was_trained_is_asked(

@@ -118,6 +118,11 @@ def test_what_can_not_be_published_is_said(run: Path, tmp_path: Path, capsys: py
     assert "expected the directory of a finished training" in told(str(tmp_path), "--to", "me/kind", "--dry-run")
     alone = tmp_path / "alone" / run.name
     shutil.copytree(run, alone)
+    for content in (b"\xff", b"---\na: [\n---\n", b"---\n- a\n---\n", b"---\nmodel_name: x\n---\n"):
+        shutil.copytree(run.parent, tmp_path / "other", dirs_exist_ok=True)
+        (tmp_path / "other" / run.name / "model" / "README.md").write_bytes(content)
+        said = told(str(tmp_path / "other" / run.name), "--to", "me/kind", "--dry-run")
+        assert "README.md: is no model card (" in said and len(said.splitlines()) == 1
     assert "no report beside it has figures of this model" in told(str(alone), "--to", "me/kind", "--dry-run")
     with (alone / "loss.jsonl").open("a") as log:
         log.write("{}\n")

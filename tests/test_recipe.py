@@ -6,11 +6,12 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import httpx2
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unwaver import recipe_file
+from unwaver import keys, recipe_file
 from unwaver.errors import RecipeError
 from unwaver.recipe import DIVIDED, ModelSettings
 from unwaver.sources import SOURCES
@@ -279,6 +280,13 @@ def test_the_anatomy_is_read_by_models_alone(tmp_path: Path) -> None:
             "socks5://h/v1",
             "h:80/v1",
         ),
+        *(
+            "https://evil\u3002example/v1",
+            "https://h\u202e/v1",
+            "https://h\u200b/v1",
+            "https://a;b/v1",
+            "https://a,b/v1",
+        ),
         *("https://me:secret@h/v1", "https://h/v1?key=x", "https://h/v1#key", "//h/v1", "https://h\\evil/v1", ""),
     ],
 )
@@ -300,3 +308,16 @@ def test_an_address_that_is_none_is_told_when_the_recipe_is_read(address: str) -
 )
 def test_an_address_that_may_be_one_is_taken(address: str) -> None:
     assert ModelSettings(name="openai:m", base_url=address).base_url == address
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.text(alphabet="abo.:/@#?[]%\\ \t\n;\u00e9\uff0e\u3002\uff0f\u200b\u202e-1_&=", max_size=14), st.integers(0, 2)
+)
+def test_the_host_that_a_key_is_judged_by_is_the_one_that_is_asked(text: str, place: int) -> None:
+    address = (f"https://{text}", f"https://evil.example{text}.openai.com/v1", f"https://api.openai.com{text}")[place]
+    try:
+        asked = httpx2.URL(ModelSettings(name="openai:m", base_url=address).base_url or "")
+    except (ValueError, httpx2.InvalidURL):
+        return
+    assert asked.host.rstrip(".").lower() == keys.host_of(address)

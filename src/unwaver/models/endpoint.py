@@ -30,6 +30,7 @@ from unwaver.models.fields import Fields
 from unwaver.models.problems import Problem, in_a_200, problem
 from unwaver.models.streamed import whole
 from unwaver.parts import said
+from unwaver.plain import visible
 from unwaver.progress import say
 from unwaver.reasoning import split
 from unwaver.recipe import ModelSettings
@@ -249,7 +250,7 @@ def _key(settings: ModelSettings, address: str) -> str:
 def _yes(name: str, host: str, why: str) -> bool:
     """Ask whoever sits at the terminal, once; nobody there is a no."""
     if (name, host) not in _told and sys.stdin and sys.stdin.isatty() and sys.stderr.isatty():
-        print(f"{why}. Send it to {host}? [y/N] ", end="", file=sys.stderr, flush=True)
+        print(visible(f"{why}. Send it to {host}? [y/N] "), end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             _said_yes.add((name, host))
     return (name, host) in _said_yes

@@ -23,9 +23,11 @@ from unwaver.models.loading import check_whole, loading, without_bars
 from unwaver.models.portable import make_portable
 from unwaver.online import reachable
 from unwaver.progress import say
-from unwaver.store import disk_errors, read_manifest
+from unwaver.store import disk_errors, is_run, read_manifest
 
 PACKAGE = "package:"
+MODEL = "model"
+"""What a training calls the folder of its student."""
 
 _ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.A)
 """A name on the hub."""
@@ -40,6 +42,8 @@ def locate(target: str) -> str:
     found = find(target)
     if not isinstance(found, Path):
         _on_the_hub(found)
+    elif found.name == MODEL and is_run(found.parent):
+        prove_weights(found.parent)  # a student that was trained here, by its path
     return str(_converted(found)) if isinstance(found, Path) and found.suffix == ".gguf" else str(found)
 
 
@@ -153,7 +157,7 @@ def weights_there(run: Path, manifest: dict[str, Any]) -> dict[str, Any]:
 def strays(run: Path, manifest: dict[str, Any]) -> list[str]:
     """Files in a finished training's model that it did not write and that a library would read."""
     was = weights_there(run, manifest)
-    found = (str(path.relative_to(run)) for path in (run / "model").rglob("*") if path.suffix in READ) if was else ()
+    found = (str(path.relative_to(run)) for path in (run / MODEL).rglob("*") if path.suffix in READ) if was else ()
     return sorted(set(found) - set(was))
 
 

@@ -29,15 +29,19 @@ Rows = Sequence[tuple[Estimate, Estimate | None]]
 
 def card(run: Path, report: Path, rows: Rows) -> str:
     """The card of a finished training in Markdown, with a report's `figures` of it."""
+    import yaml
     from huggingface_hub import ModelCard, ModelCardData
 
     path = run / "model" / "README.md"
     if not path.is_file():
         raise RecipeError(f"{path}: there is no such file; expected the directory of a finished training")
-    text = path.read_text(encoding="utf-8")
-    made = ModelCard(text.replace(CLOSING, f"{_section(run, report, rows)}\n{CLOSING}"))
-    header: Any = made.data
-    made.data = ModelCardData(**header.to_dict(), model_name=run.parent.name, eval_results=_results(rows))
+    try:
+        text = path.read_text(encoding="utf-8")
+        made = ModelCard(text.replace(CLOSING, f"{_section(run, report, rows)}\n{CLOSING}"))
+        header: Any = made.data
+        made.data = ModelCardData(**header.to_dict(), model_name=run.parent.name, eval_results=_results(rows))
+    except (ValueError, TypeError, yaml.YAMLError) as error:  # people may write in it
+        raise RecipeError(f"{path}: is no model card ({' '.join(str(error).split())[:200]})") from None
     return str(made)
 
 
