@@ -106,6 +106,11 @@ ERRORS: list[tuple[int, Any, str | None]] = [
     (200, {"candidates": [], "promptFeedback": {"blockReason": "SAFETY"}}, "filter"),
     (200, {"id": "x", "choices": [], "prompt_filter_results": [{"prompt_index": 0, "content_filter_results": {"violence": {"filtered": True, "severity": "high"}}}]}, "filter"),
     (200, {"choices": [{"finish_reason": "stop", "message": {"content": ""}, "content_filter_results": {"violence": {"filtered": True, "severity": "high"}}}]}, "filter"),
+    (400, {"success": False, "errors": [{"code": 2016, "message": "x"}]}, "filter"),
+    (400, error("x", code="1301"), "filter"),
+    (451, error("x", type="censorship_blocked"), "filter"),
+    (400, error("x", code="OutputTextSensitiveContentDetected"), "filter"),
+    (400, error("x", code="DataInspectionFailed"), "filter"),
     # false filters
     (400, error("Invalid value for temperature. See https://platform.x.com/docs/safety-policy"), "refused"),
     (400, error("Unknown parameter: 'foo'. Docs: https://x.com/content-policy#violations"), "refused"),
