@@ -338,6 +338,22 @@ def test_a_reply_is_one_whatever_stands_beside_it(row: dict[str, Any], answer: s
     assert read(one(tmp_path, row))[2] == answer
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"message": {"content": "a line of the log"}},
+        {"result": {"text": "a safe reply"}},
+        {"outputs": {"text": "another text"}, "inputs": {"a": 1}},
+        {"request": {"model": "m"}, "body": {"x": 1}, "kwargs": {"temperature": 1}},
+        {"outputs": {"score": 2}, "inputs": {"a": 1}},
+    ],
+)
+def test_other_objects_in_a_row_make_it_no_logged_call(more: dict[str, Any], tmp_path: Path) -> None:
+    for row in (reply(), turns(content=SAID), {"question": ASKED, "answer": SAID}):
+        found = one(tmp_path, row | more)
+        assert (*read(found), found.note) == (ASKED, None, SAID, None)
+
+
 def test_what_is_told_stands_on_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [reply(reasoning="wibble"), reply(explanation=THOUGHT), reply(finish_reason="abort"), TOLD[0][0]]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
