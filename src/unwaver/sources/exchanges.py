@@ -7,10 +7,13 @@ from typing import Any
 
 from unwaver.errors import RecordError
 from unwaver.sources.files import Row
-from unwaver.sources.turns import ANSWERS
+from unwaver.sources.turns import ANSWERS, ROLES
 
-SENT, CAME = ("request", "inputs", "input", "kwargs", "body"), ("response", "outputs", "output", "result")
+SENT, CAME = ("request", "inputs", "input", "kwargs", "body"), ("response", "outputs", "output")
 """Columns in which a call and its reply are logged."""
+
+TEXTS = ("response", "completion", "answer", "output")
+"""Columns of a reply: a row that has a text in one is no logged call, unless what was sent stands apart."""
 
 TURNS = ("messages", "contents", "input", "conversation")
 ASKED = ("prompt", "inputs", "input", "message", "question", "query", "text")
@@ -26,18 +29,24 @@ def exchange(row: Row, place: str) -> Row:
     A call that came to an error or to a block has no reply. RecordError where what came back has a shape nobody knows.
     """
     sent = next((body for name in SENT if (body := _body(row.get(name)))), {})
-    came = next((row[name] for name in CAME if row.get(name)), None)
+    turns = _asked(sent)
+    logged = turns is not None
+    if not logged and any(isinstance(row.get(name), str) and row[name].strip() for name in TEXTS):
+        return row  # a reply is there, whatever stands beside it
+    turns = turns or _asked(row)
+    came = next((row[name] for name in (*CAME, *(("result",) if logged else ())) if row.get(name)), None)
+    if turns is None or ROLES.get(str(turns[-1].get("role")).lower()) == "assistant":
+        return row
     body = _body(came)
     found = _replied(body, True) or _replied(row, False)
-    if found is None and isinstance(came, str) and sent and not body:
+    if found is None and isinstance(came, str) and not body:
         found = [_turn({"content": came})], None
-    turns = _asked(sent, row)
-    if turns is None or not (found or (sent and came)):
+    if found is None and not (logged and came):
         return row
     if found is None:
         found = _none(body, place)
     reply, ending = found
-    gone = {*SENT, *CAME, "choices", "candidates", "message"}
+    gone = {*SENT, *CAME, "result", "choices", "candidates", "message"}
     rest = {name: value for name, value in row.items() if str(name).partition(".")[0] not in gone}
     return {**rest, "messages": [*turns, *reply], "finish_reason": ending or rest.get("finish_reason")}
 
@@ -57,9 +66,9 @@ def _body(value: Any) -> dict[str, Any]:
     return next((inner for name in ("body", "params") if (inner := opened(found.get(name)))), found)
 
 
-def _asked(sent: dict[str, Any], row: Row) -> list[dict[str, Any]] | None:
-    turns = next((one[name] for one in (sent, row) for name in TURNS if _is_turns(one.get(name))), None)
-    text = next((one[name] for one in (sent, row) for name in ASKED if isinstance(one.get(name), str)), None)
+def _asked(holder: dict[str, Any]) -> list[dict[str, Any]] | None:
+    turns = next((holder[name] for name in TURNS if _is_turns(holder.get(name))), None)
+    text = next((holder[name] for name in ASKED if isinstance(holder.get(name), str)), None)
     return turns or (None if text is None else [{"role": "user", "content": text}])
 
 

@@ -260,7 +260,7 @@ def _row(
         raise RecordError(f"{place}: a reply that is a stream of events; put its pieces together first")
     kind = pick(row, names["kind"], place, False)
     pieces = _pieces(reply, apart, prompt, ending, family)
-    odd = [pieces.get("note"), told, found and found.note, doubt, unknown]
+    odd = [pieces.get("note"), told, None if found is None else found.note, doubt, unknown]
     odd.append(WRITTEN if reply is not None and reply.startswith("[{'") else None)
     odd.append(UNKNOWN_KIND if kind is not None and kind not in KINDS else None)
     odd.append(_unused(seen, names, reply) if pieces["block"] == "none" and reply is not None else None)
