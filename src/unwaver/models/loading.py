@@ -178,6 +178,8 @@ def _no_numbers(model: Any) -> Iterator[str]:
 
 def check_tokens(name: str, model: Any, ids: Iterable[int]) -> None:
     """RecipeError for token ids that the model has no embedding of: its tokenizer is another model's."""
+    if _sharded():  # a process may hold none of the rows
+        return
     rows = model.get_input_embeddings().weight.shape[0]
     if (most := max(ids, default=0)) >= rows:
         raise RecipeError(
