@@ -29,7 +29,7 @@ from unwaver.intervals import ALPHA, wilson
 from unwaver.stages.label import allotted
 from unwaver.study.compare import compare_over_seeds, compare_rates, corrected
 from unwaver.study.comparison import Comparison
-from unwaver.study.correction import Item, Values, difference, rate, values
+from unwaver.study.correction import Drawable, Values, difference, rate, values
 from unwaver.study.paired import holm, mcnemar_exact, paired_bootstrap, risk_difference
 from unwaver.study.reader_error import Manners, manners
 from unwaver.study.samples import any_of
@@ -331,7 +331,7 @@ def sampled(truth_: Floats, said: Floats, labels: int) -> Values:
     wanted = {int(name): k for (_, name), k in allotted(sizes, labels).items()}
     drawn_ = {int(i) for v, k in wanted.items() for i in random.permutation(np.flatnonzero(verdict == v))[:k]}
     label = [float(t) if i in drawn_ else None for i, t in enumerate(truth_)]
-    found = values([Item(str(i), str(verdict[i]), i in drawn_, label[i]) for i in range(said.size)])
+    found = values([Drawable(str(i), str(verdict[i]), i in drawn_, label[i]) for i in range(said.size)])
     assert not isinstance(found, str), found
     return found
 

@@ -38,7 +38,7 @@ from unwaver.judging.asked.guards import guard_for
 from unwaver.judging.asked.guards.guard import Guard
 from unwaver.recipe import Recipe
 from unwaver.records import Prompt, Reply, Request, Trace
-from unwaver.stages.calls import Calls, Place
+from unwaver.stages.calls import Calls, Workplace
 from unwaver.stages.judge import by_model
 from unwaver.store import RunDir, Step
 
@@ -101,7 +101,7 @@ def in_batches(folder: Path, reader: Guard, given: list[Trace], batch: int) -> t
     recipe = Recipe.model_validate(
         {"name": "guards", "models": models, "prompts": {}, "mix": {"parts": {}}, "judge": {"harm": "guard"}}
     )
-    place = Place(folder.parent / "runs")
+    place = Workplace(folder.parent / "runs")
     seconds, labels = 0.0, []
     for part in (given[:1], given):
         with RunDir.open(Step("judge", str(len(part)), {"n": len(part)}), place.root) as run:

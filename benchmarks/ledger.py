@@ -26,7 +26,7 @@ from unwaver.ledger import Ledger
 from unwaver.models.engine import Engine
 from unwaver.recipe import ModelSettings
 from unwaver.records import Message, Reply, Request, Sampling
-from unwaver.stages.calls import Calls, Place
+from unwaver.stages.calls import Calls, Workplace
 from unwaver.store import RunDir, Step
 
 LIMIT_S, LIMIT_GB = 20.0, 1.0
@@ -55,7 +55,7 @@ def resume(root: Path, calls: int) -> None:
     """What a stage does that is given again."""
     begun = time.perf_counter()
     with RunDir.open(Step("distil", "all", {}), root) as run:
-        made = Calls(run, Place(root), max_failed=0.0)
+        made = Calls(run, Workplace(root), max_failed=0.0)
         opened = time.perf_counter() - begun
         made.ask(SETTINGS, lambda: requests(calls), calls, "distil all")
         counts = made.summary()["calls"]["m"]

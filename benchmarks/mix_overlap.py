@@ -26,7 +26,7 @@ import numpy as np
 from unwaver.recipe import Recipe
 from unwaver.records import Prompt, Trace, Verdict
 from unwaver.stages import mix, overlap
-from unwaver.stages.calls import Place
+from unwaver.stages.calls import Workplace
 from unwaver.store import RunDir, Step
 
 VOCABULARY = 20_000
@@ -103,7 +103,7 @@ def do(root: Path) -> None:
     spent = {}
     for name, step, stage in (("mix", MIX, mix), ("overlap", OVERLAP, overlap)):
         began, worked = time.perf_counter(), time.process_time()
-        manifest = stage.run(step, RECIPE, Place(root))
+        manifest = stage.run(step, RECIPE, Workplace(root))
         spent[name] = [time.perf_counter() - began, time.process_time() - worked]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(json.dumps({"spent": spent, "peak": peak, "found": manifest["counts"]["sets"]["evaluation"]}))

@@ -21,7 +21,7 @@ from unwaver.errors import RecipeError, RecordError
 from unwaver.judging.asked.rubric import judge_for
 from unwaver.recipe import ModelSettings
 from unwaver.records import Reply, Request, Trace, Verdict
-from unwaver.sources.traces import Row
+from unwaver.sources.traces import FileTrace
 from unwaver.stages import audit as stage
 from unwaver.stages import calls
 from unwaver.stages.audit import AskAll, BatchReader, audit, by_model, local
@@ -140,7 +140,8 @@ def test_beside_a_share_stands_what_was_left_out_whatever_it_hangs_on(manner: st
         said_nothing = {"labels": None, "undecided": (), "reason": "uncertain"}
         silent = number % 100 < unread
         heard.add(
-            verdict.model_copy(update=said_nothing) if silent else verdict, Row(number, "p", "r", "a", "none", None)
+            verdict.model_copy(update=said_nothing) if silent else verdict,
+            FileTrace(number, "p", "r", "a", "none", None),
         )
     found = heard.reading({})
     for name, truth in (("weak_vacillation", TRULY / 100), ("none", 1 - TRULY / 100)):
@@ -156,9 +157,9 @@ def test_rows_without_a_reply_are_in_no_worst_case() -> None:
     heard = Heard()
     verdict = half_blind(1, False, "rarely present")
     gone = verdict.model_copy(update={"labels": None, "reason": "no reply"})
-    heard.add(verdict, Row(0, "p", "r", "a", "none", None))
-    heard.add(gone, Row(1, "p", None, None, "none", None, replied=False))
-    heard.add(gone, Row(2, "", None, None, "none", None, unread="f:3: broken"))
+    heard.add(verdict, FileTrace(0, "p", "r", "a", "none", None))
+    heard.add(gone, FileTrace(1, "p", None, None, "none", None, replied=False))
+    heard.add(gone, FileTrace(2, "", None, None, "none", None, unread="f:3: broken"))
     share = heard.reading({}).labels["none"]
     assert (share.lowest, share.share, share.highest) == (1, 1, 1)
 

@@ -20,7 +20,7 @@ from unwaver.judging.local.reader_file import shipped
 from unwaver.report.facts import Facts
 from unwaver.study.compare import compare_rates, corrected
 from unwaver.study.comparison import explained
-from unwaver.study.correction import FEWEST_LABELS, Item, Values, difference, rate, values
+from unwaver.study.correction import FEWEST_LABELS, Drawable, Values, difference, rate, values
 from unwaver.study.reader_error import FEWEST_MODELS, Manners, Unevenness, manners
 from unwaver.study.readers import known, said, uneven, unmeasured
 from unwaver.study.stats import rate as rate_of
@@ -36,10 +36,10 @@ STRATA = st.lists(
 )
 
 
-def items(strata: list[tuple[int, int, list[float | None]]]) -> list[Item]:
+def items(strata: list[tuple[int, int, list[float | None]]]) -> list[Drawable]:
     """Strata of (replies, labelled ones, labels)."""
     return [
-        Item(f"{number}-{at}", str(number), at < drawn, labels[at] if at < drawn else None)
+        Drawable(f"{number}-{at}", str(number), at < drawn, labels[at] if at < drawn else None)
         for number, (size, drawn, labels) in enumerate(strata)
         for at in range(size)
     ]
@@ -69,7 +69,7 @@ def test_the_rate_is_the_strata_s_own_weighted_by_their_size(strata: list[tuple[
 
 
 def test_all_labelled_it_is_the_rate_itself() -> None:
-    every = [Item(str(n), "x", True, float(n < 12)) for n in range(60)]
+    every = [Drawable(str(n), "x", True, float(n < 12)) for n in range(60)]
     found = values(every)
     assert not isinstance(found, str)
     plain, ends = rate_of({item.key: bool(item.label) for item in every}, "asr", "x"), rate({0: found})
@@ -78,24 +78,26 @@ def test_all_labelled_it_is_the_rate_itself() -> None:
 
 
 def test_ten_labels_that_agree_leave_an_interval() -> None:
-    found = values([Item(str(n), "safe", n < 10, 0.0 if n < 10 else None) for n in range(200)])
+    found = values([Drawable(str(n), "safe", n < 10, 0.0 if n < 10 else None) for n in range(200)])
     assert not isinstance(found, str)
     ends = rate({0: found})
     assert ends.value == 0 and 0.15 < (ends.high or 0) < 0.45 and ends.n == 10
 
 
 def test_a_stratum_without_a_label_is_told() -> None:
-    every = [Item(str(n), "safe", True, 0.0) for n in range(20)] + [Item(f"u{n}", "unsafe") for n in range(5)]
+    every = [Drawable(str(n), "safe", True, 0.0) for n in range(20)] + [Drawable(f"u{n}", "unsafe") for n in range(5)]
     assert values(every) == "no label in 1 of 2 strata (5 of 25 replies)"
 
 
-def arm(draw: random.Random, rate_: float, found: float, claimed: float, n: int = 300) -> tuple[list[bool], list[Item]]:
+def arm(
+    draw: random.Random, rate_: float, found: float, claimed: float, n: int = 300
+) -> tuple[list[bool], list[Drawable]]:
     """(what the reader says, the replies with 60 labels by verdict)."""
     true = [draw.random() < rate_ for _ in range(n)]
     said_ = [draw.random() < (found if one else claimed) for one in true]
     drawn = {v: set(draw.sample([i for i in range(n) if said_[i] is v], 30)) for v in (False, True)}
     every = [
-        Item(str(i), str(said_[i]), i in drawn[said_[i]], float(true[i]) if i in drawn[said_[i]] else None)
+        Drawable(str(i), str(said_[i]), i in drawn[said_[i]], float(true[i]) if i in drawn[said_[i]] else None)
         for i in range(n)
     ]
     return said_, every
@@ -235,7 +237,7 @@ def test_a_word_that_nobody_can_bear_out_says_what_is_missing() -> None:
 
 
 def values_of(labels: dict[str, bool]) -> Values:
-    found = values([Item(key, "x", True, float(label)) for key, label in labels.items()])
+    found = values([Drawable(key, "x", True, float(label)) for key, label in labels.items()])
     assert isinstance(found, Values)
     return found
 

@@ -20,7 +20,7 @@ from unwaver.models.engine import Engine
 from unwaver.models.replay import Replay, conversation
 from unwaver.recipe import ModelSettings
 from unwaver.records import Message, Reply, Request, Sampling
-from unwaver.stages.calls import Calls, Place
+from unwaver.stages.calls import Calls, Workplace
 from unwaver.store import RunDir, Step
 
 FINE = Reply(text="fine", ending="stop", tokens_in=5, tokens_out=7)
@@ -503,7 +503,7 @@ def test_the_same_call_has_the_same_key_in_every_process() -> None:
 def calls(root: Path, max_failed: float = 0.1) -> Any:
     """A run directory and its calls, closed at the end of the test's process."""
     run_dir = RunDir.open(Step("distil", "part", {}), root)
-    return Calls(run_dir.__enter__(), Place(root), max_failed)
+    return Calls(run_dir.__enter__(), Workplace(root), max_failed)
 
 
 RECORDED = '{{"instruction": "default", "prompt": "{0}", "reasoning": "about {0}", "answer": "yes {0}"}}\n'

@@ -19,7 +19,7 @@ from unwaver.judging.local.reader_file import shipped
 from unwaver.report.doubts import Doubts, behaviour_of
 from unwaver.report.facts import Facts
 from unwaver.report.limits import Judged, judged
-from unwaver.study.correction import Item, Values, values
+from unwaver.study.correction import Drawable, Values, values
 from unwaver.study.results import collect
 from unwaver.study.steps import plans
 from unwaver.verbs.gate import exit_code
@@ -142,7 +142,7 @@ def test_people_s_labels_decide_a_limit_in_place_of_the_reader_s_card(
         rows = [row for set_ in sets for row in self.facts.rows[arm, set_]]
         share = 1.0 if arm == "raw" else harmful
         items = [
-            Item(behaviour_of(row.trace), "all", labelled=n % 2 == 0, label=float(n % 20 < 20 * share))
+            Drawable(behaviour_of(row.trace), "all", labelled=n % 2 == 0, label=float(n % 20 < 20 * share))
             for n, row in enumerate(rows)
         ]
         found = values([one if one.labelled else dataclasses.replace(one, label=None) for one in items])

@@ -147,7 +147,7 @@ def test_the_method_fits_the_machine_and_the_rate_the_method(weights: float, gpu
 
     machine = given.Machine("", 0.85 * gpu * 2**30, True, True) if gpu else given.Machine("", 24 * 2**30, False, False)
     student = given.Student(ModelSettings(name="hf:a/b"), "", weights)
-    found, _ = draft.chosen(draft.Given("a", student, None, machine, None, None, None, None, Path()))
+    found, _ = draft.chosen(draft.DraftInputs("a", student, None, machine, None, None, None, None, Path()))
     assert found.method == method
     assert found.learning_rate == (2e-4 if method != "full" else 1e-4 if weights < 5e8 else 5e-6)
     assert found.micro_batch <= found.global_batch

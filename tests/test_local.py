@@ -24,7 +24,7 @@ from unwaver.models.engine import Engine
 from unwaver.models.local import LocalModel, _HalfEnded, _SeededNoise, _Transformers
 from unwaver.recipe import ModelSettings
 from unwaver.records import Message, Reply, Request, Sampling
-from unwaver.stages.calls import Calls, Place
+from unwaver.stages.calls import Calls, Workplace
 from unwaver.store import RunDir, Step, read_manifest
 from unwaver.study.run import do
 from unwaver.study.steps import plans, reads_student
@@ -378,7 +378,7 @@ def test_vllm_is_asked_with_every_setting_and_its_replies_are_read_to_the_token(
 
 def test_hundreds_of_calls_wait_for_vllm_together(tmp_path: Path, vllm: FakeVllm, opener: Path) -> None:
     settings = ModelSettings(name=f"vllm:{opener}")
-    place = Place(tmp_path)
+    place = Workplace(tmp_path)
     with RunDir.open(Step("evaluate", "set", {}), tmp_path) as out:
         calls = Calls(out, place, 0.0)
         asked = [request(f"Question {n}", max_tokens=99) for n in range(300)]
@@ -396,7 +396,7 @@ def test_vllms_replies_are_kept_as_they_end_and_the_rest_is_given_up_when_nobody
     """Of five replies two have ended when the command is interrupted: those are in the ledger, three are asked again."""
     settings = ModelSettings(name=f"vllm:{opener}")
     asked = [request(f"Question {n}", max_tokens=99) for n in range(5)]
-    place, step = Place(tmp_path), Step("evaluate", "set", {})
+    place, step = Workplace(tmp_path), Step("evaluate", "set", {})
     vllm.holds = 2
 
     async def interrupted(engines: dict[str, Engine]) -> None:
@@ -428,7 +428,7 @@ def test_two_vllm_engines_at_once_are_refused(tmp_path: Path, vllm: FakeVllm, op
         raise AssertionError("nothing is asked")
 
     with RunDir.open(Step("evaluate", "set", {}), tmp_path) as out:
-        calls = Calls(out, Place(tmp_path), 0.0)
+        calls = Calls(out, Workplace(tmp_path), 0.0)
         with pytest.raises(RecipeError, match=r"opener and vllm:some/other .*`vllm serve MODEL`"):
             calls.drive(roles, work)
         calls.close()

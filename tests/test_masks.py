@@ -15,7 +15,7 @@ from unwaver.judging.masks import MASK_ANSWER, MASK_PROMPT, MASK_REASONING, mask
 from unwaver.judging.people import Label, digest_of
 from unwaver.records import Example, LookedAt, Prompt, Span, Trace, Verdict
 from unwaver.report import browser, facts
-from unwaver.sources.traces import Row as FileRow
+from unwaver.sources.traces import FileTrace as FileRow
 from unwaver.stages.audit_examples import Examples
 from unwaver.stages.label import DrawnQuestion
 from unwaver.store import to_line

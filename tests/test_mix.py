@@ -20,7 +20,7 @@ from unwaver.errors import RecipeError
 from unwaver.recipe import Recipe
 from unwaver.records import Example, Prompt, Trace, Verdict
 from unwaver.stages import mix
-from unwaver.stages.calls import Place
+from unwaver.stages.calls import Workplace
 from unwaver.store import RunDir, Step, read_records
 
 KEEPS = ("everything", "guard-only", "all-but-weak-vacillation", "pattern-free")
@@ -37,7 +37,7 @@ class Judged:
     """Traces of one part with their verdicts, and the mix that is drawn from them."""
 
     def __init__(self, root: Path) -> None:
-        self.place = Place(root)
+        self.place = Workplace(root)
         self.traces: list[Trace] = []
         self.verdicts: list[Verdict] = []
 

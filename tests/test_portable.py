@@ -13,7 +13,7 @@ from training_fixtures import make_recipe, make_step, many_examples, save_studen
 
 from unwaver.models.portable import make_portable, take_after
 from unwaver.stages import train
-from unwaver.stages.calls import Place
+from unwaver.stages.calls import Workplace
 
 OLDER = ("transformers==4.57.6", "tokenizers==0.22.1", "huggingface-hub==0.36.0")
 """The last transformers before 5, and what it stands on."""
@@ -140,7 +140,7 @@ def test_a_trained_model_is_the_same_in_transformers_4_and_5(tmp_path: Path, old
     write(student / "config.json", given)
     recipe = make_recipe(student, {"train.method": method, "train.learning_rate": 1e-3})
     step = make_step(tmp_path, recipe, many_examples(16))
-    train.run(step, recipe, Place(tmp_path))
+    train.run(step, recipe, Workplace(tmp_path))
     folder = step.directory(tmp_path) / "model"
     now, before = loaded(folder), loaded(folder, older)
     assert now.pop("version").startswith("5.") and before.pop("version") == "4.57.6"

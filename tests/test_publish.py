@@ -21,7 +21,7 @@ from unwaver.cli import main
 from unwaver.records import Estimate
 from unwaver.report.tables import NOTHING, in_markdown
 from unwaver.stages import train
-from unwaver.stages.calls import Place
+from unwaver.stages.calls import Workplace
 from unwaver.store import to_line
 
 pytestmark = pytest.mark.real
@@ -51,7 +51,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (student / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Base\n")
     recipe = make_recipe(student, {"train.method": "lora"})
     step = make_step(root, recipe, many_examples(16))
-    train.run(step, recipe, Place(root))
+    train.run(step, recipe, Workplace(root))
     run = step.directory(root)
     data = step.inputs["mix"].directory(root) / "dataset"
     data.mkdir()

@@ -32,8 +32,8 @@ from unwaver.report.sections import leaks, trade_off
 from unwaver.report.sections import lengths as lengths_section
 from unwaver.report.sections import settings as settings_section
 from unwaver.report.tables import (
-    Cell,
     Table,
+    TableCell,
     comma_separated,
     in_markdown,
     latex,
@@ -96,7 +96,11 @@ def test_scripts_and_emoji_that_need_joiners_keep_them() -> None:
 
 def table(*texts: str) -> Table:
     return Table(
-        "t", "Title", "Caption", ["arm", "share"], [[Cell(t), Cell("5 %", 0.05, 0.01, 0.2, 40)] for t in texts]
+        "t",
+        "Title",
+        "Caption",
+        ["arm", "share"],
+        [[TableCell(t), TableCell("5 %", 0.05, 0.01, 0.2, 40)] for t in texts],
     )
 
 
@@ -208,7 +212,7 @@ def test_latex_rows_hold_no_command_of_the_text(text: str) -> None:
 
 def test_a_row_that_does_not_fit_its_head_is_refused() -> None:
     with pytest.raises(ValueError, match="a row of 1 cells under a head of 2"):
-        Table("t", "", "", ["a", "b"], [[Cell("x")]])
+        Table("t", "", "", ["a", "b"], [[TableCell("x")]])
 
 
 def test_a_rate_without_a_value_is_no_zero() -> None:

@@ -30,7 +30,7 @@ from unwaver.report.sections import (
 )
 from unwaver.report.sections import results as results_section
 from unwaver.report.sections import sets as sets_section
-from unwaver.report.tables import Cell, Table
+from unwaver.report.tables import Table, TableCell
 from unwaver.report.teachers import Teachers
 from unwaver.store import to_line
 from unwaver.study.results import Results
@@ -392,11 +392,13 @@ def test_a_bin_of_one_length_is_left_out_and_named(results: Results) -> None:
 
 
 def test_a_table_without_a_figure_says_nothing() -> None:
-    nothing = Cell("–")
-    assert Table("t", "", "", ["arm", "rate"], [[Cell("a"), nothing]]).says_nothing
+    nothing = TableCell("–")
+    assert Table("t", "", "", ["arm", "rate"], [[TableCell("a"), nothing]]).says_nothing
     assert Table("t", "", "", ["arm", "rate"], []).says_nothing
-    assert not Table("t", "", "", ["arm", "rate"], [[Cell("a"), Cell("0 %", 0.0)], [Cell("b"), nothing]]).says_nothing
-    assert not Table("t", "", "", ["arm", "what"], [[Cell("a"), Cell("words")]]).says_nothing
+    assert not Table(
+        "t", "", "", ["arm", "rate"], [[TableCell("a"), TableCell("0 %", 0.0)], [TableCell("b"), nothing]]
+    ).says_nothing
+    assert not Table("t", "", "", ["arm", "what"], [[TableCell("a"), TableCell("words")]]).says_nothing
 
 
 # Examples, and what changed

@@ -16,7 +16,7 @@ import pytest
 from local_server import Handler, serving
 
 from unwaver import attacks, teaching
-from unwaver.attacks.attack import Attack, Made, NoSettings, Planned, Search, Single
+from unwaver.attacks.attack import Attack, Made, NoSettings, PlannedCalls, Search, Single
 from unwaver.cli import main
 from unwaver.dialogue import Call, Dialogue
 from unwaver.records import Example, Message, Prompt, Request, Trace
@@ -63,8 +63,8 @@ class TwoTurns(Attack[NoSettings]):
     name, title, Settings = "two-turns", "two turns", NoSettings
     roles = {"attacker": "attacker"}
 
-    def planned(self, prompts: int, tokens: float, settings: NoSettings) -> list[Planned]:
-        return [Planned("attacker", "attack", 2 * prompts, 2 * tokens, 4096)]
+    def planned(self, prompts: int, tokens: float, settings: NoSettings) -> list[PlannedCalls]:
+        return [PlannedCalls("attacker", "attack", 2 * prompts, 2 * tokens, 4096)]
 
     def searches(self, prompts: Sequence[Prompt], settings: NoSettings, tags: Any) -> list[Search]:
         return [Single(partial(self.search, prompt), planned=2) for prompt in prompts]
@@ -80,7 +80,7 @@ class TwoTurns(Attack[NoSettings]):
 class MissesAPlan(TwoTurns):
     """Asks a model that is in no forecast."""
 
-    def planned(self, prompts: int, tokens: float, settings: NoSettings) -> list[Planned]:
+    def planned(self, prompts: int, tokens: float, settings: NoSettings) -> list[PlannedCalls]:
         return []
 
 

@@ -206,7 +206,7 @@ def test_a_rate_tells_its_worst_case_where_that_is_more_than_chance(unscored: in
     text = tables.written(tables.of(one))
     assert ("worst case" in text) is told
     assert text.startswith(tables.NOTHING) is (unscored > 100)
-    table = tables.Table("t", "T", "", ["arm", "asr"], [[tables.Cell("a"), tables.of(one)]])
+    table = tables.Table("t", "T", "", ["arm", "asr"], [[tables.TableCell("a"), tables.of(one)]])
     assert ("worst case" in tables.comma_separated(table)) is told and ("worst case" in tables.markdown(table)) is told
     assert (as_rows(one) == []) is (unscored > 100)
 

@@ -21,7 +21,7 @@ from unwaver.errors import RecipeError
 from unwaver.parts import said, thought
 from unwaver.records import Prompt
 from unwaver.sources import files
-from unwaver.sources.traces import Row, load_traces
+from unwaver.sources.traces import FileTrace, load_traces
 
 ASKED, THOUGHT, SAID = "How do I bake a cake?", "They want a cake. I list the steps.", "Mix flour, eggs and sugar."
 
@@ -31,13 +31,13 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(online, "reachable", lambda: False)
 
 
-def one(tmp_path: Path, row: Any, columns: dict[str, str] | None = None) -> Row:
+def one(tmp_path: Path, row: Any, columns: dict[str, str] | None = None) -> FileTrace:
     (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
     (found,) = load_traces(str(tmp_path / "a.jsonl"), columns)
     return found
 
 
-def read(row: Row) -> tuple[str, str | None, str | None]:
+def read(row: FileTrace) -> tuple[str, str | None, str | None]:
     assert row.unread is None, row.unread
     return row.prompt, row.reasoning, row.answer
 

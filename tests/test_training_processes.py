@@ -17,7 +17,7 @@ from waiting import HANG
 from unwaver.errors import RecipeError, RunError
 from unwaver.recipe import TrainSettings
 from unwaver.stages import train
-from unwaver.stages.calls import Place
+from unwaver.stages.calls import Workplace
 from unwaver.training import launch
 from unwaver.training.launch import SHIPPED, command, config_file, start
 
@@ -77,7 +77,7 @@ def test_a_killed_run_goes_on_with_the_same_losses_and_ends_with_the_same_weight
     recipe = make_recipe(student, OVERRIDES)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     step = make_step(whole, recipe, many_examples(COUNT))
-    train.run(step, recipe, Place(whole))
+    train.run(step, recipe, Workplace(whole))
     folder = step.directory(killed)
     process = subprocess.Popen(program(student, killed), stderr=subprocess.DEVNULL)
     try:
@@ -132,7 +132,7 @@ def test_two_processes_have_the_losses_of_one(student: Path, tmp_path: Path, met
         recipe, root = make_recipe(student, overrides), tmp_path / str(processes)
         # 43 examples: the last step can't be shared evenly.
         step = make_step(root, recipe, many_examples(43))
-        manifest = train.run(step, recipe, Place(root))
+        manifest = train.run(step, recipe, Workplace(root))
         assert manifest["processes"] == processes and manifest["accumulation"] == 4 // processes
         found[processes] = losses(step.directory(root)), manifest["perplexity"], manifest["steps"]
     assert found[1][0] == pytest.approx(found[2][0], abs=1e-4)
@@ -146,7 +146,7 @@ def test_a_launch_that_fails_says_so_and_leaves_no_manifest(student: Path, tmp_p
     recipe = make_recipe(student, {**overrides, "train.sft": {"max_grad_norm": 0.0}})
     step = make_step(tmp_path, recipe, many_examples(COUNT))
     with pytest.raises(RunError, match="the training processes stopped"):
-        train.run(step, recipe, Place(tmp_path))
+        train.run(step, recipe, Workplace(tmp_path))
     assert step.manifest(tmp_path) is None
 
 
@@ -169,7 +169,7 @@ def test_batches_that_the_processes_can_t_share_are_told_before_anything_is_toke
     recipe = make_recipe(tmp_path / "nowhere", {"train.launch": "torchrun", "train.processes": 8, **more})
     step = make_step(tmp_path, recipe, many_examples(4))
     with pytest.raises(RecipeError, match=f"train.global_batch: {told}"):
-        train.run(step, recipe, Place(tmp_path))
+        train.run(step, recipe, Workplace(tmp_path))
     assert not step.directory(tmp_path).exists()
 
 
@@ -180,7 +180,7 @@ def test_a_training_that_another_launcher_started_is_told(
     monkeypatch.setenv("WORLD_SIZE", started)
     recipe = make_recipe(student)
     with pytest.raises(RecipeError, match=f"WORLD_SIZE={started}: another launcher's"):
-        train.run(make_step(tmp_path, recipe, many_examples(4)), recipe, Place(tmp_path))
+        train.run(make_step(tmp_path, recipe, many_examples(4)), recipe, Workplace(tmp_path))
 
 
 def test_a_launcher_that_starts_too_few_processes_is_found_out(
@@ -240,6 +240,6 @@ def test_accelerate_with_a_configuration_of_ones_own_has_the_losses_of_one_proce
     for several in ({}, launched):
         recipe, root = make_recipe(student, {"train.micro_batch": 2, **several}), tmp_path / str(len(several))
         step = make_step(root, recipe, many_examples(43))
-        assert train.run(step, recipe, Place(root))["processes"] == (2 if several else 1)
+        assert train.run(step, recipe, Workplace(root))["processes"] == (2 if several else 1)
         found[len(several)] = losses(step.directory(root))
     assert found[0] == pytest.approx(found[3], abs=1e-4)

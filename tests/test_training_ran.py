@@ -13,7 +13,7 @@ from unwaver import store
 from unwaver.errors import RecipeError
 from unwaver.recipe import TrainSettings
 from unwaver.stages import train
-from unwaver.stages.calls import Place
+from unwaver.stages.calls import Workplace
 from unwaver.training.launch import SHIPPED, command
 
 
@@ -25,7 +25,7 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(student: Path, root: Path, **overrides: Any) -> tuple[dict[str, Any], Path]:
     recipe = make_recipe(student, {"train.epochs": 1, "train.perplexity": False, **overrides})
     step = make_step(root, recipe, many_examples(16))
-    return train.run(step, recipe, Place(root)), step.directory(root)
+    return train.run(step, recipe, Workplace(root)), step.directory(root)
 
 
 def saved(path: Path) -> dict[str, Any]:

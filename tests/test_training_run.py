@@ -15,7 +15,7 @@ from training_fixtures import example, make_recipe, make_step, many_examples, sa
 from unwaver.errors import RecipeError, RecordError, RunError
 from unwaver.records import Example, Span
 from unwaver.stages import train
-from unwaver.stages.calls import Place
+from unwaver.stages.calls import Workplace
 from unwaver.training import card
 from unwaver.training.batches import plan
 from unwaver.training.fit import _logged
@@ -40,7 +40,7 @@ def run(root: Path, student: Path, examples: list[Example], overrides: dict[str,
     """The folder of a finished run."""
     recipe = make_recipe(student, overrides)
     step = make_step(root, recipe, examples)
-    train.run(step, recipe, Place(root))
+    train.run(step, recipe, Workplace(root))
     return step.directory(root)
 
 
@@ -434,7 +434,7 @@ def test_a_perplexity_that_is_torn_is_measured_again(content: str, student: Path
     folder = step.directory(tmp_path)
     folder.mkdir()
     (folder / "perplexity.json").write_text(content)
-    train.run(step, recipe, Place(tmp_path))
+    train.run(step, recipe, Workplace(tmp_path))
     assert set(json.loads((folder / "manifest.json").read_text())["perplexity"]) == {"benign", "safety"}
 
 
@@ -445,7 +445,7 @@ def test_what_a_training_left_last_and_is_torn_is_one_line(content: str, student
     step.directory(tmp_path).mkdir()
     (step.directory(tmp_path) / "trained.json").write_text(content)
     with pytest.raises(RecordError, match=r"trained\.json: .*; delete .* to train again"):
-        train.run(step, recipe, Place(tmp_path))
+        train.run(step, recipe, Workplace(tmp_path))
 
 
 def test_a_log_that_is_torn_behind_its_checkpoint_is_cut_there_and_one_torn_before_is_told(tmp_path: Path) -> None:

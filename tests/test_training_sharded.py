@@ -20,7 +20,7 @@ from training_fixtures import make_recipe, make_step, many_examples, save_studen
 
 from unwaver.errors import RunError
 from unwaver.stages import train
-from unwaver.stages.calls import Place
+from unwaver.stages.calls import Workplace
 from unwaver.training.launch import config_file
 
 pytestmark = pytest.mark.real
@@ -71,10 +71,10 @@ class Trained:
             killer = threading.Thread(target=self._kill, args=(kill_at,))
             killer.start()
             with pytest.raises(RunError, match="the same command goes on from the last checkpoint"):
-                train.run(step, recipe, Place(root))
+                train.run(step, recipe, Workplace(root))
             killer.join()
             assert not (self.folder / "manifest.json").exists()
-        self.manifest = train.run(step, recipe, Place(root))
+        self.manifest = train.run(step, recipe, Workplace(root))
 
     def _kill(self, step: int) -> None:
         """Kill the launcher and every worker once a checkpoint is whole."""

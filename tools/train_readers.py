@@ -30,7 +30,7 @@ from unwaver.judging.local.fitting import (
     MANNERS,
     SCORED,
     HeldOut,
-    Labelled,
+    LabelledText,
     Manner,
     Tables,
     cards,
@@ -40,7 +40,7 @@ from unwaver.judging.local.fitting import (
     summary,
     trained,
 )
-from unwaver.judging.local.question import Part, Question, packed, probabilities
+from unwaver.judging.local.question import Part, TrainedQuestion, packed, probabilities
 from unwaver.sources import corpus
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -125,7 +125,7 @@ def _labelled() -> list[Row]:
     return _lines(folder() / "traces" / "labelled.jsonl")
 
 
-def traces(question: str) -> Iterator[Labelled]:
+def traces(question: str) -> Iterator[LabelledText]:
     """The labelled traces of public models."""
     part, _ = QUESTIONS[question]
     for row in _labelled():
@@ -137,10 +137,10 @@ def traces(question: str) -> Iterator[Labelled]:
         )
         if label is not None and row[part]:
             keys = _keys(row["prompt"], row["behaviour"])
-            yield Labelled(row[part], label, _model(row["model"]), keys, "traces", CONFIDENCE[labels["confidence"]])
+            yield LabelledText(row[part], label, _model(row["model"]), keys, "traces", CONFIDENCE[labels["confidence"]])
 
 
-def scored(question: str) -> Iterator[Labelled]:
+def scored(question: str) -> Iterator[LabelledText]:
     """More traces of the same models: a harm score of the answer, sentences of self-jailbreak; no labels else.
 
     The score says something of the refusal, of what the reasoning concluded and of the harm in it too, less surely.
@@ -156,10 +156,10 @@ def scored(question: str) -> Iterator[Labelled]:
         else:
             label, weight = BY_SCORE.get(question, {}).get(int(row["harm_score"] or 0), (None, 0.0))
         if text and label is not None:
-            yield Labelled(text, label, _model(row["model"]), _keys(row["prompt"]), "scored", weight, True)
+            yield LabelledText(text, label, _model(row["model"]), _keys(row["prompt"]), "scored", weight, True)
 
 
-def people(question: str) -> Iterator[Labelled]:
+def people(question: str) -> Iterator[LabelledText]:
     """XSTest's completions: people's labels of refusals; what refuses, or helps with a harmless prompt, is safe."""
     for path in sorted(folder().glob("xstest_completions_*_human.csv")):
         with path.open(newline="", encoding="utf-8") as file:
@@ -171,21 +171,21 @@ def people(question: str) -> Iterator[Labelled]:
                         continue  # help with what looks harmful: nobody said whether it is
                     label, weight = "safe", 0.3
                 if question in ("harm_answer", "refusal"):
-                    yield Labelled(row["completion"], label, path.stem, keys, "xstest", weight, True)
+                    yield LabelledText(row["completion"], label, path.stem, keys, "xstest", weight, True)
 
 
-def short(question: str) -> Iterator[Labelled]:
+def short(question: str) -> Iterator[LabelledText]:
     """Short answers written for this, of which longer texts teach little; of harm, that what refuses is safe."""
     for line in SHORT.read_text(encoding="utf-8").splitlines():
         letter, _, answer = line.partition(" ")
         text = answer.replace("\\n", "\n")
         if letter in SHORT_LABELS and question == "refusal":
-            yield Labelled(text, SHORT_LABELS[letter], "short answers", _keys(text), "short", SHORT_WEIGHT)
+            yield LabelledText(text, SHORT_LABELS[letter], "short answers", _keys(text), "short", SHORT_WEIGHT)
         if letter == "R" and question == "harm_answer":
-            yield Labelled(text, "safe", "short answers", _keys(text), "short", 0.3, True)
+            yield LabelledText(text, "safe", "short answers", _keys(text), "short", 0.3, True)
 
 
-def written(question: str, split: str = "train") -> Iterator[Labelled]:
+def written(question: str, split: str = "train") -> Iterator[LabelledText]:
     """Traces written sentence by sentence for this: labels as their readers found them where both agree."""
     part, _ = QUESTIONS[question]
     found = corpus.written_labels()
@@ -193,7 +193,7 @@ def written(question: str, split: str = "train") -> Iterator[Labelled]:
         one, two = (_written_label(question, found[who][str(row["id"])]) for who in ("A", "B"))
         if row["split"] == split and one is not None and one == two and row[part]:
             keys = _keys(str(row["prompt"]), str(row["request"]))
-            yield Labelled(str(row[part]), one, f"written, {row['manner']}", keys, "written", WRITTEN)
+            yield LabelledText(str(row[part]), one, f"written, {row['manner']}", keys, "written", WRITTEN)
 
 
 def _written_label(question: str, found: Row) -> str | None:
@@ -205,7 +205,7 @@ def _written_label(question: str, found: Row) -> str | None:
     return _yes(PATTERN.get(question, "self_jailbreak") in found["patterns"])
 
 
-def composed(question: str, trained_on: bool = True) -> Iterator[Labelled]:
+def composed(question: str, trained_on: bool = True) -> Iterator[LabelledText]:
     """The scripted teacher's replies: what each was composed to show."""
     part, _ = QUESTIONS[question]
     category = {row["text"]: row["category"] for row in corpus.load("harmful")}
@@ -218,7 +218,7 @@ def composed(question: str, trained_on: bool = True) -> Iterator[Labelled]:
                 continue  # near repeats of each other
             if half is trained_on and label is not None:
                 keys = _keys(str(row["prompt"]), behaviour or str(row["prompt"]))
-                yield Labelled(str(row[part]), label, f"teacher, {name}", keys, "composed", CORPUS)
+                yield LabelledText(str(row[part]), label, f"teacher, {name}", keys, "composed", CORPUS)
 
 
 def _composed_label(question: str, row: Row) -> str | None:
@@ -239,9 +239,9 @@ def _composed_label(question: str, row: Row) -> str | None:
     return _yes(PATTERN[question] in patterns)
 
 
-def gathered(question: str) -> list[Labelled]:
+def gathered(question: str) -> list[LabelledText]:
     """All that a question is trained on; the origin that calibrates first."""
-    origins: Sequence[Callable[[str], Iterator[Labelled]]] = (traces, scored, people, written, short, composed)
+    origins: Sequence[Callable[[str], Iterator[LabelledText]]] = (traces, scored, people, written, short, composed)
     if question == "weak":
         # The public traces have eleven, and on the written ones no reader held on a manner it had not met: what can be
         # measured is the composed replies, by prompts left out.
@@ -250,7 +250,7 @@ def gathered(question: str) -> list[Labelled]:
     return [row for origin in origins for row in origin(question)]
 
 
-def made(question: str) -> tuple[Question, HeldOut, Tables]:
+def made(question: str) -> tuple[TrainedQuestion, HeldOut, Tables]:
     """A question trained and measured; says so as it goes."""
     part, labels = QUESTIONS[question]
     rows = gathered(question)
@@ -288,7 +288,7 @@ def two_classes(held: HeldOut, question: str) -> dict[str, Any]:
     return _declines(held.truth[ends], sides / sides.sum(axis=1, keepdims=True))
 
 
-def elsewhere(fit: Question, rows: Sequence[Labelled]) -> dict[str, Any] | None:
+def elsewhere(fit: TrainedQuestion, rows: Sequence[LabelledText]) -> dict[str, Any] | None:
     """How a question does on texts it was not trained on: agreement and kappa of those it scores."""
     known = [(row.label, reader.ask(fit, row.text).label) for row in rows]
     scored = [(fit.labels.index(one), fit.labels.index(two)) for one, two in known if two is not None]
@@ -340,7 +340,7 @@ def _declines(truth: Any, probable: Any) -> dict[str, Any]:
     }
 
 
-def inconsistency(done: Mapping[str, tuple[Question, HeldOut, Tables]]) -> dict[str, Any]:
+def inconsistency(done: Mapping[str, tuple[TrainedQuestion, HeldOut, Tables]]) -> dict[str, Any]:
     """Rule 7 of conclusion and answer on the labelled traces, each read while its model and prompts were left out."""
     read: dict[str, dict[str, str | None]] = {}
     for name in ("conclusion", "harm_answer", "refusal"):
@@ -363,7 +363,7 @@ def inconsistency(done: Mapping[str, tuple[Question, HeldOut, Tables]]) -> dict[
     }
 
 
-def harm_of_both(done: Mapping[str, tuple[Question, HeldOut, Tables]]) -> dict[str, Any]:
+def harm_of_both(done: Mapping[str, tuple[TrainedQuestion, HeldOut, Tables]]) -> dict[str, Any]:
     """Harm of reasoning and answer together on the labelled traces, by model: unsafe where either is, safe where both
     are; each part read while its model and prompts were left out."""
     read: dict[str, dict[str, str | None]] = {}
@@ -406,7 +406,7 @@ def _agreed(pairs: Sequence[tuple[str, str | None]]) -> dict[str, Any]:
     }
 
 
-def charts(done: Mapping[str, tuple[Question, HeldOut, Tables]]) -> None:
+def charts(done: Mapping[str, tuple[TrainedQuestion, HeldOut, Tables]]) -> None:
     """The coverage curve and the reliability diagram, as SVG."""
     import altair as alt
 
@@ -434,7 +434,7 @@ def charts(done: Mapping[str, tuple[Question, HeldOut, Tables]]) -> None:
     (ideal + points).properties(width=420, height=260).save(CHARTS / "reliability.svg")
 
 
-def figures(done: Mapping[str, tuple[Question, HeldOut, Tables]], people: Mapping[str, Any], rule7: Any) -> str:
+def figures(done: Mapping[str, tuple[TrainedQuestion, HeldOut, Tables]], people: Mapping[str, Any], rule7: Any) -> str:
     """The tables of docs/readers.md."""
     lines = ["| question | texts | scored | kappa of those | agree | kappa, all scored | by model | labels |"]
     lines.append("|---|---|---|---|---|---|---|---|")

@@ -106,7 +106,7 @@ class Single:
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedCalls:
     """The calls an attack makes of one model, for `check`."""
 
     role: str
@@ -166,7 +166,7 @@ class Attack(Generic[S]):
         """How many prompts it makes of so many."""
         return prompts
 
-    def planned(self, prompts: int, tokens: float, settings: S) -> list[Planned]:
+    def planned(self, prompts: int, tokens: float, settings: S) -> list[PlannedCalls]:
         """The calls of models it takes, for so many prompts of so many tokens."""
         return []
 

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import Field
 
 from unwaver import reasoning
-from unwaver.attacks.attack import Attack, Made, Planned, Search, Single
+from unwaver.attacks.attack import Attack, Made, PlannedCalls, Search, Single
 from unwaver.dialogue import Call, Dialogue
 from unwaver.recipe import Tags
 from unwaver.records import Kind, Message, Prompt, Record, Request, Sampling
@@ -79,9 +79,9 @@ class CounterPrefill(Attack[PrefillSettings]):
         """The model the recipe chose."""
         return {COUNTER: settings.by}
 
-    def planned(self, prompts: int, tokens: float, settings: PrefillSettings) -> list[Planned]:
+    def planned(self, prompts: int, tokens: float, settings: PrefillSettings) -> list[PlannedCalls]:
         """One call of the other model for each prompt."""
-        return [Planned(settings.by, "opening", prompts, tokens, settings.sampling.max_tokens)]
+        return [PlannedCalls(settings.by, "opening", prompts, tokens, settings.sampling.max_tokens)]
 
     def told(self, settings: PrefillSettings) -> dict[str, str]:
         """Whose words, and how many."""

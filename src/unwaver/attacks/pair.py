@@ -26,7 +26,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from unwaver import reasoning
 from unwaver.attacks import attacker
-from unwaver.attacks.attack import Attack, Made, Planned, unattacked
+from unwaver.attacks.attack import Attack, Made, PlannedCalls, unattacked
 from unwaver.attacks.attack import Search as AttackSearch
 from unwaver.attacks.rating import read_rating
 from unwaver.dialogue import Call as OwedCall
@@ -370,17 +370,17 @@ class Pair(Attack[PairSettings]):
         """With all that attacker and judge are told."""
         return {**super().identity(), "wordings": attacker.wordings()}
 
-    def planned(self, prompts: int, tokens: float, settings: PairSettings) -> list[Planned]:
+    def planned(self, prompts: int, tokens: float, settings: PairSettings) -> list[PlannedCalls]:
         """Every round of every stream, unless a search is won."""
         rounds = prompts * settings.n_streams * settings.n_iterations
         told = sum(len(settings.say(name)) for name in ("pair_attacker", "pair_judge")) / CHARACTERS
         attack, reply, rating = (s.max_tokens for s in (settings.attacker, settings.target, settings.judge))
         return [
-            Planned(
+            PlannedCalls(
                 "attacker", "attack", rounds, told + tokens + settings.keep_last_n * (attack + reply), attack, most=True
             ),
-            Planned("student", "attacked", rounds, attack, reply, most=True),
-            Planned("pair_judge", "rating", rounds, told + tokens + attack + reply, rating, most=True),
+            PlannedCalls("student", "attacked", rounds, attack, reply, most=True),
+            PlannedCalls("pair_judge", "rating", rounds, told + tokens + attack + reply, rating, most=True),
         ]
 
     def told(self, settings: PairSettings) -> dict[str, str]:

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from unwaver.attacks import attacker
-from unwaver.attacks.attack import Attack, Made, Planned, Search, Single, unattacked
+from unwaver.attacks.attack import Attack, Made, PlannedCalls, Search, Single, unattacked
 from unwaver.dialogue import Call, Dialogue
 from unwaver.errors import RecipeError
 from unwaver.recipe import Tags
@@ -152,10 +152,10 @@ class Pap(Attack[PapSettings]):
         known = len(settings.techniques) or len(techniques())
         return prompts * min(settings.per_prompt or known, known)
 
-    def planned(self, prompts: int, tokens: float, settings: PapSettings) -> list[Planned]:
+    def planned(self, prompts: int, tokens: float, settings: PapSettings) -> list[PlannedCalls]:
         """One call of the attacker for each rewrite."""
         made = self.prompts_made(prompts, settings)
-        return [Planned("attacker", "attack", made, 2 * tokens, settings.attacker.max_tokens)]
+        return [PlannedCalls("attacker", "attack", made, 2 * tokens, settings.attacker.max_tokens)]
 
     def searches(self, prompts: Sequence[Prompt], settings: PapSettings, tags: Mapping[str, Tags]) -> list[Search]:
         """One for each behaviour and technique."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from unwaver.report.facts import EvaluationFacts, Facts
-from unwaver.report.tables import Cell, of
+from unwaver.report.tables import TableCell, of
 from unwaver.report.words import against
 from unwaver.study.comparison import Comparison
 
@@ -15,7 +15,7 @@ LONG = 12
 
 def compared_cell(
     family: Mapping[tuple[str, str, str], Comparison], facts: Facts, metric: str, arm: str, one: EvaluationFacts
-) -> Cell:
+) -> TableCell:
     """A rate with its word."""
     comparison = family.get((metric, arm, one.name))
     word = comparison.verdict if comparison is not None else None

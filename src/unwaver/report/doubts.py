@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from unwaver.records import Trace
 from unwaver.study.comparison import Comparison
-from unwaver.study.correction import Item, Values, difference, values
+from unwaver.study.correction import Drawable, Values, difference, values
 from unwaver.study.labels import asked_for, items
 from unwaver.study.reader_error import Misreading
 from unwaver.study.readers import Known, known, misread, named_in, said, uneven, unmeasured
@@ -93,7 +93,7 @@ class Doubts:
             found[self.facts.seed(member, number)] = worth
         return found
 
-    def _items(self, metric: str, member: str, set_: str, key: Callable[[Trace], str]) -> list[Item]:
+    def _items(self, metric: str, member: str, set_: str, key: Callable[[Trace], str]) -> list[Drawable]:
         run = self.facts.results.evaluated_in.get((member, set_))
         rows = self.facts.rows.get((member, set_), [])
         return items(self.facts.results.labelled, metric, run, rows, key) if run and rows else []

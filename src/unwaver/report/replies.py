@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unwaver.report.facts import EvaluationFacts, Facts, titles
-from unwaver.report.tables import Cell, Table, count, of
+from unwaver.report.tables import Table, TableCell, count, of
 from unwaver.study.outcomes import ENDED, several
 
 
@@ -14,7 +14,7 @@ def samples_table(facts: Facts) -> Table | None:
         return None
     rows = [
         [
-            *(Cell(arm), Cell(one.name), Cell(titles()[one.metric]), count(one.samples)),
+            *(TableCell(arm), TableCell(one.name), TableCell(titles()[one.metric]), count(one.samples)),
             *(of(facts.estimate(metric, arm, one.name)) for metric in _of_several(one)),
         ]
         for arm in facts.arms
@@ -44,7 +44,7 @@ def ended_table(facts: Facts) -> Table | None:
             names_ = ("thinks", "ended", one.metric, f"{one.metric}{ENDED}")
             found = [facts.estimate(metric, arm, one.name) for metric in names_]
             if found[0] is not None:
-                rows.append([Cell(arm), Cell(one.name), Cell(titles()[one.metric]), *map(of, found)])
+                rows.append([TableCell(arm), TableCell(one.name), TableCell(titles()[one.metric]), *map(of, found)])
     if all(row[-3].value in (None, 1.0) for row in rows):
         return None
     return Table(

@@ -31,7 +31,7 @@ NOTHING = "–"
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One cell: a text, or a number with what belongs to it."""
 
     text: str
@@ -80,14 +80,14 @@ def percent(value: float | None, n: int | None = None) -> str:
     return NOTHING if value is None else f"{100 * value:z.{decimals(n)}f}\u00a0%"
 
 
-def of(estimate: Estimate | None, word: Word | None = None, hint: str = "") -> Cell:
+def of(estimate: Estimate | None, word: Word | None = None, hint: str = "") -> TableCell:
     """The cell of a rate; of one that more is left out of than in, its worst cases alone."""
     if estimate is None:
-        return Cell(NOTHING)
+        return TableCell(NOTHING)
     if mostly_unscored(estimate):
-        bare = Cell(NOTHING, n=estimate.n, unscored=estimate.n_unscored, word=word, hint=hint, share=True)
+        bare = TableCell(NOTHING, n=estimate.n, unscored=estimate.n_unscored, word=word, hint=hint, share=True)
         return replace(bare, worst=ends(estimate))
-    return Cell(
+    return TableCell(
         percent(estimate.value, estimate.n),
         estimate.value,
         estimate.low,
@@ -132,20 +132,20 @@ def ends(e: Estimate) -> str:
     )
 
 
-def number(value: float | None, digits: int = 0) -> Cell:
+def number(value: float | None, digits: int = 0) -> TableCell:
     """The cell of a plain number."""
-    return Cell(NOTHING) if value is None else Cell(f"{value:z,.{digits}f}", value)
+    return TableCell(NOTHING) if value is None else TableCell(f"{value:z,.{digits}f}", value)
 
 
-def unit(estimate: Estimate, digits: int, hint: str = "") -> Cell:
+def unit(estimate: Estimate, digits: int, hint: str = "") -> TableCell:
     """The cell of what was estimated and is no share."""
     e = estimate
     return replace(number(e.value, digits), low=e.low, high=e.high, n=e.n, unscored=e.n_unscored, hint=hint)
 
 
-def count(value: int) -> Cell:
+def count(value: int) -> TableCell:
     """The cell of a count."""
-    return Cell(f"{value:,}", value)
+    return TableCell(f"{value:,}", value)
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Table:
     title: str
     caption: str
     head: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[TableCell]]
     notes: Sequence[str] = ()
     groups: Sequence[tuple[str, int]] = field(default=())
     """A line over the head: (text, columns it spans)."""
@@ -188,7 +188,7 @@ def _headings(table: Table) -> list[str]:
     return [f"{group}: {text}" if group else text for group, text in zip(over, table.head, strict=True)]
 
 
-def written(cell: Cell) -> str:
+def written(cell: TableCell) -> str:
     """A cell in one line of plain text."""
     pieces = [plain(cell.text)]
     if cell.interval:

@@ -125,7 +125,7 @@ def _divided(drafts: Iterable[tuple[str, Draft]]) -> Iterator[tuple[str, Draft]]
     return ((place, replace(draft, split=half[draft.behaviour or draft.text])) for place, draft in found)
 
 
-def _rows(source: Source | None, entry: PromptSet) -> Iterator[tuple[str, files.Row]]:
+def _rows(source: Source | None, entry: PromptSet) -> Iterator[tuple[str, files.RawRow]]:
     if entry.path is not None:
         return files.rows(entry.path)
     if source is None:
@@ -135,7 +135,7 @@ def _rows(source: Source | None, entry: PromptSet) -> Iterator[tuple[str, files.
     return hub.rows(source.home, _revision(source.home, entry))
 
 
-def _corpus_rows(source: Source) -> Iterator[tuple[str, files.Row]]:
+def _corpus_rows(source: Source) -> Iterator[tuple[str, files.RawRow]]:
     from unwaver.sources import corpus
 
     for number, row in enumerate(corpus.load(source.packaged or source.name.partition("/")[2]), 1):
@@ -164,7 +164,7 @@ def _revision(home: Home, entry: PromptSet) -> str:
     return revision
 
 
-def _drafts(reader: Reader, rows: Iterable[tuple[str, files.Row]]) -> Iterator[tuple[str, Draft]]:
+def _drafts(reader: Reader, rows: Iterable[tuple[str, files.RawRow]]) -> Iterator[tuple[str, Draft]]:
     for place, row in rows:
         draft = reader(row, place)
         if draft is not None:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from unwaver.errors import RecordError
-from unwaver.sources.files import Row
+from unwaver.sources.files import RawRow
 from unwaver.sources.turns import ANSWERS, ROLES
 
 SENT, CAME = ("request", "inputs", "input", "kwargs", "body"), ("response", "outputs", "output")
@@ -23,7 +23,7 @@ Replied = tuple[list[dict[str, Any]], Any]
 """The turns of a reply, and how it ended in the words of who logged it."""
 
 
-def exchange(row: Row, place: str) -> Row:
+def exchange(row: RawRow, place: str) -> RawRow:
     """A logged call as a row with turns; any other row, or a call with several replies, as it was.
 
     A call that came to an error or to a block has no reply. RecordError where what came back has a shape nobody knows.

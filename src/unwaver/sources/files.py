@@ -25,7 +25,7 @@ from unwaver.progress import say
 from unwaver.sources.opened import PACKED, ending, opened
 from unwaver.store import parse_row
 
-Row = dict[str, Any]
+RawRow = dict[str, Any]
 
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 """File endings that are understood."""
@@ -45,7 +45,7 @@ LONGEST_FIELD = 1 << 28
 """Characters in one CSV field, bytes in one line; Python's own limit of 131,072 is less than a long trace."""
 
 
-def rows(path: Path) -> Iterator[tuple[str, Row]]:
+def rows(path: Path) -> Iterator[tuple[str, RawRow]]:
     """The rows of a file, or of every readable file under a folder by name; RecipeError where there is none."""
     for place, row in each(path):
         if isinstance(row, RecordError):
@@ -53,7 +53,7 @@ def rows(path: Path) -> Iterator[tuple[str, Row]]:
         yield place, row
 
 
-def each(path: Path) -> Iterator[tuple[str, Row | RecordError]]:
+def each(path: Path) -> Iterator[tuple[str, RawRow | RecordError]]:
     """The same, with what is wrong with a row in the place of one that can't be read.
 
     RecordError is raised all the same for a file that can't be read as a whole.
@@ -114,7 +114,7 @@ def _is_list(path: Path) -> bool:
     return False
 
 
-def _lines(path: Path) -> Iterator[tuple[str, Row | RecordError]]:
+def _lines(path: Path) -> Iterator[tuple[str, RawRow | RecordError]]:
     with opened(path) as lines:
         for number, raw in enumerate(iter(lambda: lines.readline(LONGEST_FIELD), b""), 1):
             if len(raw) == LONGEST_FIELD:
@@ -123,13 +123,13 @@ def _lines(path: Path) -> Iterator[tuple[str, Row | RecordError]]:
                 continue
             place = f"{path}:{number}"
             try:
-                row: Row | RecordError = parse_row(raw, place)
+                row: RawRow | RecordError = parse_row(raw, place)
             except RecordError as error:
                 row = error
             yield place, row
 
 
-def _json(path: Path) -> Iterator[tuple[str, Row | RecordError]]:
+def _json(path: Path) -> Iterator[tuple[str, RawRow | RecordError]]:
     try:
         with opened(path) as text:
             content = json.loads(text.read())
@@ -145,7 +145,7 @@ def _json(path: Path) -> Iterator[tuple[str, Row | RecordError]]:
             yield place, RecordError(f"{place}: expected an object, got {type(row).__name__}")
 
 
-def _csv(path: Path, delimiters: str) -> Iterator[tuple[str, Row | RecordError]]:
+def _csv(path: Path, delimiters: str) -> Iterator[tuple[str, RawRow | RecordError]]:
     csv.field_size_limit(LONGEST_FIELD)
     number = 0
     try:
@@ -195,7 +195,7 @@ def _misfit(row: Mapping[Any, Any]) -> str | None:
     return None
 
 
-def _columns(path: Path) -> Iterator[tuple[str, Row]]:
+def _columns(path: Path) -> Iterator[tuple[str, RawRow]]:
     """The rows of a Parquet file, or of an Arrow file as `datasets` saves it."""
     import pyarrow as pa  # type: ignore[import-untyped]
 

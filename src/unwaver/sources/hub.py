@@ -18,7 +18,7 @@ from typing import Any
 from unwaver.errors import RecipeError, pip_install
 from unwaver.online import PROXIES, check_addresses
 from unwaver.sources import files
-from unwaver.sources.files import Row
+from unwaver.sources.files import RawRow
 from unwaver.sources.source import Home
 
 GITHUB = "github:"
@@ -29,7 +29,7 @@ TIMEOUT = 60.0
 """Seconds without an answer after which a fetch is given up."""
 
 
-def rows(home: Home, revision: str | None = None) -> Iterator[tuple[str, Row]]:
+def rows(home: Home, revision: str | None = None) -> Iterator[tuple[str, RawRow]]:
     """(place, row) of a table; `revision` None: the pinned one, or the newest where there is none."""
     home = replace(home, revision=revision or home.revision)
     if home.file is not None:
@@ -56,7 +56,7 @@ def _table(home: Home) -> Any:
         raise _unreachable(home, error) from None
 
 
-def _github(home: Home, file: str) -> Iterator[tuple[str, Row]]:
+def _github(home: Home, file: str) -> Iterator[tuple[str, RawRow]]:
     repository = home.id.removeprefix(GITHUB)
     check_addresses(*PROXIES)
     address = RAW.format(repository=repository, revision=home.revision or "HEAD", file=file)

@@ -16,7 +16,7 @@ import zlib
 from typing import Any
 
 from unwaver.errors import RecordError
-from unwaver.sources.files import Row
+from unwaver.sources.files import RawRow
 from unwaver.sources.source import Draft, pick
 
 FIRST, LAST = "2024-10-01", "2025-01-31"
@@ -39,7 +39,7 @@ PROGRAM = (
 )
 
 
-def read(row: Row, place: str) -> Draft | None:
+def read(row: RawRow, place: str) -> Draft | None:
     """The draft of a problem in the window, else None.
 
     Its `target` is the JSON that `judging.code.Problem` reads: `{"kind": "stdin", "tests": [{"input": text, "output":

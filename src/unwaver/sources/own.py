@@ -14,7 +14,7 @@ LOOKED_AT = 200
 """Rows that are looked at to find the column."""
 
 
-def text_column(rows: list[files.Row], given: str | None, path: Path, flag: str) -> str:
+def text_column(rows: list[files.RawRow], given: str | None, path: Path, flag: str) -> str:
     """The column the prompts stand in: the one named, one of the usual names, or the only one that holds texts."""
     rows = rows[:LOOKED_AT]
     names = list(dict.fromkeys(str(name) for row in rows for name in row))

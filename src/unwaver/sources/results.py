@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unwaver.parts import thought
-from unwaver.sources.files import Row
+from unwaver.sources.files import RawRow
 
 RESULT_LONGEST, RESULT_RATIO = 60, 4
 """An `answer` of at most so many characters, beside a text so many times as long, may be a bare result."""
@@ -28,7 +28,7 @@ SENTENCE = re.compile(r"\S+\s+\S+\s+\S+\s+\S|[.!?。]\W*\Z")
 """More than three words, or the end of a sentence."""
 
 
-def longer(row: Row, names: Mapping[str, tuple[str, ...]], column: str, answer: str | None) -> str | None:
+def longer(row: RawRow, names: Mapping[str, tuple[str, ...]], column: str, answer: str | None) -> str | None:
     """The column of a text beside which an answer looks like a bare result; None where it is a reply.
 
     Beside an `answer` that is surely one any text may be the reply; a `response` is one but for a whole solution or

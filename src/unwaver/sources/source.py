@@ -9,7 +9,7 @@ from typing import Any
 
 from unwaver.errors import RecordError
 from unwaver.records import Kind
-from unwaver.sources.files import Row
+from unwaver.sources.files import RawRow
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Draft:
     """`train` or `heldout`, in sources that are split."""
 
 
-Reader = Callable[[Row, str], Draft | None]
+Reader = Callable[[RawRow, str], Draft | None]
 """(row, its place for messages) -> the draft, or None where the row is no part of the set."""
 
 
@@ -72,13 +72,13 @@ class Source:
     """How many prompts it holds, as its publisher or the study states, for `check` without a network; None: unknown."""
 
 
-def columns(kind: Kind, fields: Mapping[str, tuple[str, ...]], keep: Callable[[Row], bool] | None = None) -> Reader:
+def columns(kind: Kind, fields: Mapping[str, tuple[str, ...]], keep: Callable[[RawRow], bool] | None = None) -> Reader:
     """A reader by column names: for each field the columns it may stand in; the first that holds something counts.
 
     `text` must be there. A harmful prompt without a behaviour is its own behaviour.
     """
 
-    def read(row: Row, place: str) -> Draft | None:
+    def read(row: RawRow, place: str) -> Draft | None:
         if keep is not None and not keep(row):
             return None
         found = {name: pick(row, names, place, name == "text") for name, names in fields.items()}

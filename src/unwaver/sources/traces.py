@@ -1,6 +1,6 @@
 """Somebody else's traces: any JSON lines, JSON, CSV, Parquet or Arrow file, or a data set on the hub, row by row.
 
-Yields one `Row` for each row of the file, in its order. Columns: `messages` (or ShareGPT's `conversations`), or a
+Yields one `FileTrace` for each row of the file, in its order. Columns: `messages` (or ShareGPT's `conversations`), or a
 prompt with a reply, and the reasoning where it stands apart, in a column or beside the text of a turn (`COLUMNS`,
 `unwaver.parts`), in any capitals; a map of columns says anything else. Nothing is guessed: a row that is none of these
 says why it could not be read, an `answer` that is a bare result beside a longer text is no reply, an empty cell where a
@@ -69,7 +69,7 @@ KINDS = frozenset(typing.get_args(Kind))
 
 
 @dataclass(frozen=True)
-class Row:
+class FileTrace:
     """One trace as it stood in a file."""
 
     number: int
@@ -168,11 +168,11 @@ def load_traces(
     columns: Mapping[str, str] | None = None,
     limit: int | None = None,
     family: reasoning.Family | None = None,
-) -> Iterator[Row]:
+) -> Iterator[FileTrace]:
     """The traces of a file, of a set in `TRACES`, or of a data set on the hub; `limit`: the first so many rows;
     `family`: by whose marks alone replies are read, in place of each by its own.
 
-    A row that can't be read is a `Row` all the same, and says why. RecipeError where there is no such thing, or where
+    A row that can't be read is a `FileTrace` all the same, and says why. RecipeError where there is no such thing, or where
     `columns` names an unknown field or a column that no row has; RecordError where a whole file can't be read.
     """
     for name in columns or {}:
@@ -193,7 +193,7 @@ def load_traces(
             absent -= _names_in(wide) if absent else set()
             yield replace(_row(wide, names, place, missing, family), number=number)
         except RecordError as error:
-            yield Row(number, "", None, None, "none", None, kind="benign", unread=str(error))
+            yield FileTrace(number, "", None, None, "none", None, kind="benign", unread=str(error))
     for name, column in (columns or {}).items():
         if there and column in absent:
             raise RecipeError(f"--map {name}={column}: no row has such a column; the first has {there}")
@@ -214,14 +214,14 @@ def where_replies_are_not(where: str, columns: Mapping[str, str] | None = None) 
     )
 
 
-def prompt_of(row: files.Row, place: str) -> str:
+def prompt_of(row: files.RawRow, place: str) -> str:
     """What the model was asked in a row of traces; RecordError where that can't be told."""
     row = _lowered(exchange(row, place), COLUMNS)
     messages = next((row[name] for name in COLUMNS["messages"] if row.get(name)), None)
     return _prompt(row, COLUMNS["prompt"], place) if messages is None else conversation(messages, place).prompt
 
 
-def _rows(where: str) -> Iterator[tuple[str, files.Row | RecordError]]:
+def _rows(where: str) -> Iterator[tuple[str, files.RawRow | RecordError]]:
     if Path(where).exists():
         return files.each(Path(where))
     if where in TRACES:
@@ -242,12 +242,12 @@ def _rows(where: str) -> Iterator[tuple[str, files.Row | RecordError]]:
 
 
 def _row(
-    row: files.Row,
+    row: files.RawRow,
     names: Mapping[str, tuple[str, ...]],
     place: str,
     missing: str | None,
     family: reasoning.Family | None,
-) -> Row:
+) -> FileTrace:
     row = _lowered(exchange(row, place), names)
     prompt, found, told = _found(row, names, place)
     seen = row if found is None else {**_lowered(_widened(dict(found.fields)), names), **row}
@@ -264,7 +264,7 @@ def _row(
     odd.append(WRITTEN if reply is not None and reply.startswith("[{'") else None)
     odd.append(UNKNOWN_KIND if kind is not None and kind not in KINDS else None)
     odd.append(_unused(seen, names, reply) if pieces["block"] == "none" and reply is not None else None)
-    return Row(
+    return FileTrace(
         number=0,
         prompt=prompt,
         **{**pieces, "note": "; ".join(dict.fromkeys(filter(None, odd))) or None},
@@ -274,7 +274,7 @@ def _row(
     )
 
 
-def _found(row: files.Row, names: Mapping[str, tuple[str, ...]], place: str) -> tuple[str, Reply | None, str | None]:
+def _found(row: files.RawRow, names: Mapping[str, tuple[str, ...]], place: str) -> tuple[str, Reply | None, str | None]:
     """(the prompt, the reply, what to tell of the turns), from turns or from columns."""
     messages = next((row[name] for name in names["messages"] if row.get(name)), None)
     if messages is None:
@@ -286,7 +286,7 @@ def _found(row: files.Row, names: Mapping[str, tuple[str, ...]], place: str) -> 
     return asked.prompt, found, asked.note
 
 
-def _apart(row: files.Row, names: tuple[str, ...], reply: Reply | None) -> tuple[str | None, str | None]:
+def _apart(row: files.RawRow, names: tuple[str, ...], reply: Reply | None) -> tuple[str | None, str | None]:
     """(the reasoning beside the text of a reply, or in a column, what to tell of it)."""
     apart = None if reply is None else reply.apart
     apart = apart or next((text for name in names if (text := thought(row.get(name)))), None)
@@ -297,7 +297,7 @@ def _apart(row: files.Row, names: tuple[str, ...], reply: Reply | None) -> tuple
     return (None, f"{SETTING}: {apart[:40]!r}") if len(apart.split()) == 1 else (apart, LABEL)
 
 
-def _ending(row: files.Row, names: tuple[str, ...]) -> tuple[Ending | None, str | None]:
+def _ending(row: files.RawRow, names: tuple[str, ...]) -> tuple[Ending | None, str | None]:
     """(how the reply ended, what to tell where nobody knows the word), from a column, or a field in one."""
     inside = [name for name in row if plainly(str(name).rpartition(".")[2]) in names and name not in names]
     words = [word for name in (*names, *inside) if (word := row.get(name)) and not isinstance(word, int | float)]
@@ -308,29 +308,29 @@ def _ending(row: files.Row, names: tuple[str, ...]) -> tuple[Ending | None, str 
     return found, None if known else f"{UNENDED} `{first[:40]}`"
 
 
-def _widened(row: files.Row, depth: int = 2) -> files.Row:
+def _widened(row: files.RawRow, depth: int = 2) -> files.RawRow:
     """The row with the fields of its objects as columns too: `metadata.reasoning`."""
-    inner: files.Row = {}
+    inner: files.RawRow = {}
     for name, value in row.items():
         found = opened(value) if depth else {}
         inner |= {f"{name}.{key}": one for key, one in _widened(found, depth - 1).items()}
     return {**inner, **row}
 
 
-def _names_in(row: files.Row) -> set[str]:
+def _names_in(row: files.RawRow) -> set[str]:
     """The columns of a row, and the fields of the turns in it."""
     turns = [turn for value in row.values() if isinstance(value, list) for turn in value if isinstance(turn, dict)]
     return row.keys() | {name for turn in turns for name in _widened(turn)}
 
 
-def _lowered(row: files.Row, names: Mapping[str, tuple[str, ...]]) -> files.Row:
+def _lowered(row: files.RawRow, names: Mapping[str, tuple[str, ...]]) -> files.RawRow:
     """The row with our names for columns that are only written in another way: `Prompt`, `finishReason`."""
     known = {name for columns in names.values() for name in columns}
     plain = {one: value for name, value in row.items() for one in (plainly(name), str(name).lower()) if one in known}
     return {**plain, **row}
 
 
-def _unused(row: files.Row, names: Mapping[str, tuple[str, ...]], reply: str) -> str | None:
+def _unused(row: files.RawRow, names: Mapping[str, tuple[str, ...]], reply: str) -> str | None:
     """What to tell of a column that nothing was read from: by its name a thought, or a reply that has some."""
     known = {name for columns in names.values() for name in columns}
     for name, value in row.items():
@@ -357,7 +357,7 @@ def _pieces(
     return {**asdict(found), "note": EMPTY if reply.strip() in NOTHING else found.note}
 
 
-def _prompt(row: files.Row, names: tuple[str, ...], place: str) -> str:
+def _prompt(row: files.RawRow, names: tuple[str, ...], place: str) -> str:
     """The prompt; a list of turns gives its last user turn, an Alpaca row gets its `input` on a line of its own."""
     turns = next((row[name] for name in names if isinstance(row.get(name), list)), None)
     if turns is not None:
@@ -375,7 +375,7 @@ def _prompt(row: files.Row, names: tuple[str, ...], place: str) -> str:
     return f"{text}\n{more}" if isinstance(more, str) and more.strip() else text
 
 
-def _reply(row: files.Row, names: Mapping[str, tuple[str, ...]], place: str) -> Reply | None:
+def _reply(row: files.RawRow, names: Mapping[str, tuple[str, ...]], place: str) -> Reply | None:
     """The reply; None where its cell is empty. RecordError where no column of that name is there at all, or where what
     is there is a bare result."""
     wanted = names["response"]

@@ -61,7 +61,7 @@ class Reply(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Asked:
+class Conversation:
     """What a conversation came to."""
 
     prompt: str
@@ -72,7 +72,7 @@ class Asked:
     """What to tell of turns behind the prompt that were not read; None: nothing."""
 
 
-def conversation(content: Any, place: str) -> Asked:
+def conversation(content: Any, place: str) -> Conversation:
     """What was asked and answered in a list of turns, or in its JSON; RecordError where that can't be told."""
     if isinstance(content, str):
         try:
@@ -88,7 +88,7 @@ def conversation(content: Any, place: str) -> Asked:
     if not replies and _strangers(after):
         raise RecordError(f"{place}: messages: expected the reply in a turn of the role assistant{_strangers(after)}")
     passed = f"turns behind the prompt were not read{_strangers(after)}" if _strangers(after) else None
-    return Asked(turns[asked[-1]].text, reply_in(after), passed)
+    return Conversation(turns[asked[-1]].text, reply_in(after), passed)
 
 
 def reply_in(turns: Sequence[Turn]) -> Reply | None:

@@ -35,9 +35,9 @@ from unwaver.recipe_file import parse_value
 from unwaver.records import PATTERNS, LookedAt, Reply, Request, Trace, Verdict
 from unwaver.sources import SOURCES, files, find, load, overlap
 from unwaver.sources.own import text_column
-from unwaver.sources.traces import COLUMNS, Row, load_traces, where_replies_are_not
+from unwaver.sources.traces import COLUMNS, FileTrace, load_traces, where_replies_are_not
 from unwaver.stages.audit_examples import Examples
-from unwaver.stages.audit_page import AuditPage, Heard, Tally, show
+from unwaver.stages.audit_page import AuditPage, Heard, RowTally, show
 from unwaver.store import disk_errors
 
 RUBRICS = {"refusal": "refusal", "risky-patterns": "patterns", "harm": "harm", "anatomy": "anatomy",
@@ -84,7 +84,7 @@ def audit(
     """
     if out is not None:
         writable(out, Path(where), "--out")
-    tally = Tally()
+    tally = RowTally()
     heard = {name: Heard() for name in readers}
     with _whole(out) as lines:
         rows = load_traces(where, columns, limit, named(tags))
@@ -180,7 +180,7 @@ def by_model(reader: ModelReader, judge: str, ask_all: AskAll) -> BatchReader:
     return lambda traces: rounds([read(trace, reader, judge) for trace in traces], ask)
 
 
-def _line(row: Row, verdict: Verdict) -> str:
+def _line(row: FileTrace, verdict: Verdict) -> str:
     content = {
         "row": row.number,
         "rubric": verdict.rubric,

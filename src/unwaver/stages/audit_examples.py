@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from unwaver.judging.masks import MASK_ANSWER, MASK_PROMPT, MASK_REASONING, masks
 from unwaver.records import NO_PATTERN, LookedAt, Verdict, digest
-from unwaver.sources.traces import Row
+from unwaver.sources.traces import FileTrace
 
 EACH = 10
 """Rows of one label."""
@@ -48,7 +48,7 @@ class Examples:
     )
     _rank: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
 
-    def add(self, row: Row, verdict: Verdict, verdicts: Sequence[Verdict]) -> None:
+    def add(self, row: FileTrace, verdict: Verdict, verdicts: Sequence[Verdict]) -> None:
         """Take a row where it is among those that are kept; `verdicts`: all on this row."""
         if verdict.labels is None or row.unread is not None:
             return
@@ -70,7 +70,7 @@ _READ: dict[LookedAt, int] = {
 }
 
 
-def _example(row: Row, verdict: Verdict, mask: int) -> FoundExample:
+def _example(row: FileTrace, verdict: Verdict, mask: int) -> FoundExample:
     return FoundExample(
         row.number,
         _cut(row.prompt) or "",

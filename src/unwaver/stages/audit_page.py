@@ -20,7 +20,7 @@ from unwaver.intervals import Interval, wilson
 from unwaver.plain import plain
 from unwaver.records import NO_PATTERN, PATTERNS, LookedAt, Record, Verdict
 from unwaver.sources.overlap import SetOverlap
-from unwaver.sources.traces import Row
+from unwaver.sources.traces import FileTrace
 
 PARTS = ("reasoning", "answer", "whole reply")
 
@@ -137,7 +137,7 @@ class Heard:
     """Rows that were scored, by a name that was not decided in them."""
     evidence: dict[str, Evidence] = field(default_factory=dict)
 
-    def add(self, verdict: Verdict, row: Row) -> None:
+    def add(self, verdict: Verdict, row: FileTrace) -> None:
         """Count the verdict on one row."""
         self.rubric, self.judge, self.looked_at = verdict.rubric, verdict.judge, verdict.looked_at
         if verdict.labels is None:
@@ -173,7 +173,7 @@ class Heard:
 
 
 @dataclass
-class Tally:
+class RowTally:
     """What is counted of the rows themselves."""
 
     rows: int = 0
@@ -187,7 +187,7 @@ class Tally:
     characters: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     prompts: set[int] = field(default_factory=set)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: FileTrace) -> None:
         """Count one row."""
         self.rows += 1
         if row.unread is not None:

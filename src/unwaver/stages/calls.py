@@ -32,7 +32,7 @@ REMOTE = ("openai", "replay")
 
 
 @dataclass
-class Place:
+class Workplace:
     """Where a command works: the run's root, who makes its calls, and the local models it keeps from stage to stage."""
 
     root: Path
@@ -76,7 +76,7 @@ def _weights(settings: ModelSettings) -> str:
 class Calls:
     """The calls of one stage: one ledger, any number of models."""
 
-    def __init__(self, run: RunDir, place: Place, max_failed: float) -> None:
+    def __init__(self, run: RunDir, place: Workplace, max_failed: float) -> None:
         self._run, self._place, self._max_failed = run, place, max_failed
         self._ledger = Ledger(run.path / "replies")
         self._siblings = Siblings(run)
@@ -287,7 +287,7 @@ class Asking:
     what: str
 
 
-def ask_together(settings: ModelSettings, askings: Sequence[Asking], place: Place, what: str) -> None:
+def ask_together(settings: ModelSettings, askings: Sequence[Asking], place: Workplace, what: str) -> None:
     """Make the owed calls of several directories through one model on this machine, in common batches.
 
     Weights read from memory cost the same for one reply as for a hundred, so sets that are small alone are asked as
@@ -317,7 +317,7 @@ def ask_together(settings: ModelSettings, askings: Sequence[Asking], place: Plac
         asking.calls._refuse_failures(settings, failures, len(asking.requests), asking.what)
 
 
-def student_of(step: Step, recipe: Recipe, place: Place) -> ModelSettings:
+def student_of(step: Step, recipe: Recipe, place: Workplace) -> ModelSettings:
     """The raw student, or the one the step's training left."""
     student = recipe.models["student"]
     train = step.inputs.get("train")

@@ -27,7 +27,7 @@ from unwaver.records import Prompt, Reply, Request, Sampling, Trace
 from unwaver.sources import files, kind_of
 from unwaver.sources.traces import load_traces
 from unwaver.stages import flips
-from unwaver.stages.calls import LEARNED_FROM, Calls, Place, TraceMaker, noted
+from unwaver.stages.calls import LEARNED_FROM, Calls, TraceMaker, Workplace, noted
 from unwaver.stages.dialogues import in_rounds, results
 from unwaver.stages.usable import faults
 from unwaver.store import PROMPTS, TRACES, RunDir, Step, read_records
@@ -73,7 +73,7 @@ class _Counted:
         return {name: dict(getattr(self, name)) for name in names} | {"usable": self.usable}
 
 
-def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
+def run(step: Step, recipe: Recipe, place: Workplace) -> dict[str, Any]:
     """Make the calls that are owed, then write every trace in the prompts' order."""
     source = step.inputs["prompts"].directory(place.root) / PROMPTS
     name = str(step.settings["method"]["name"])
@@ -103,7 +103,7 @@ def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
 
         try:
             if "choice" in step.settings:
-                asking = flips.Asking(recipe, models, calls, f"distil {step.name}")
+                asking = flips.FlipSettings(recipe, models, calls, f"distil {step.name}")
                 choice = _chosen(step, read_records(source, Prompt), makers(), families, asking)
                 progress.say(f"distil {step.name}: {choice.told()}")
             in_rounds(lambda: lessons(makers()), models, calls, f"distil {step.name}")
@@ -127,7 +127,7 @@ def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
 
 
 def _chosen(
-    step: Step, prompts: Iterable[Prompt], makers: Makers, families: Mapping[str, Family], asking: flips.Asking
+    step: Step, prompts: Iterable[Prompt], makers: Makers, families: Mapping[str, Family], asking: flips.FlipSettings
 ) -> flips.Choice:
     """The wording that turns most unsafe replies safe."""
     name = str(step.settings["method"]["name"])

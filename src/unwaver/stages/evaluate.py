@@ -25,17 +25,27 @@ from unwaver.models.chat import family_of
 from unwaver.reasoning import THINK, begin, named, split
 from unwaver.recipe import EvaluationSet, ModelSettings, Recipe
 from unwaver.records import Message, Prompt, Record, Reply, Request, Trace, digest
-from unwaver.stages.calls import LEARNED_FROM, REMOTE, Asking, Calls, Place, TraceMaker, ask_together, noted, student_of
+from unwaver.stages.calls import (
+    LEARNED_FROM,
+    REMOTE,
+    Asking,
+    Calls,
+    TraceMaker,
+    Workplace,
+    ask_together,
+    noted,
+    student_of,
+)
 from unwaver.stages.dialogues import search_all
 from unwaver.store import ATTEMPTS, PROMPTS, TRACES, RunDir, Step, read_records
 
 
-def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
+def run(step: Step, recipe: Recipe, place: Workplace) -> dict[str, Any]:
     """Ask one set."""
     return run_all([(step, recipe)], place)[0]
 
 
-def run_all(owed: Sequence[tuple[Step, Recipe]], place: Place) -> list[dict[str, Any]]:
+def run_all(owed: Sequence[tuple[Step, Recipe]], place: Workplace) -> list[dict[str, Any]]:
     """Ask one model several sets: weights on this machine are loaded once, and small sets share the model's batches.
 
     Each set is finished when its replies are there. The manifests, in the order of `owed`.
@@ -48,7 +58,7 @@ def run_all(owed: Sequence[tuple[Step, Recipe]], place: Place) -> list[dict[str,
         return [one.ask() for one in sets]
 
 
-def _ask_together(sets: Sequence[_Evaluation], place: Place) -> None:
+def _ask_together(sets: Sequence[_Evaluation], place: Workplace) -> None:
     """Fill the ledgers of several sets in common batches; each set's own `ask` then finds its replies there."""
     if len(sets) < 2:
         return
@@ -71,7 +81,7 @@ def checkpoint(step: Step, recipe: Recipe) -> str:
 class _Evaluation:
     """One model on one set, while it is under way."""
 
-    def __init__(self, step: Step, recipe: Recipe, place: Place, stack: ExitStack) -> None:
+    def __init__(self, step: Step, recipe: Recipe, place: Workplace, stack: ExitStack) -> None:
         self._recipe, self.name = recipe, step.name
         self._entry = recipe.evaluate.sets[step.name]
         self._attack = attacks.find(self._entry.attack)

@@ -44,7 +44,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Asking:
+class FlipSettings:
     """How models are asked."""
 
     recipe: Recipe
@@ -53,7 +53,7 @@ class Asking:
     what: str
 
 
-def choose(method: Method, candidates: Mapping[str, str], lessons: list[Lesson], asking: Asking) -> Choice:
+def choose(method: Method, candidates: Mapping[str, str], lessons: list[Lesson], asking: FlipSettings) -> Choice:
     """Try every wording; RecipeError where no bare reply is unsafe, so that there is nothing to choose by."""
     names = [BARE, *candidates]
 

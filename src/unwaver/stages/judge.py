@@ -24,7 +24,7 @@ from unwaver.judging.tally import Counts
 from unwaver.progress import bar
 from unwaver.recipe import Recipe, is_local, reader_file
 from unwaver.records import Trace, Verdict
-from unwaver.stages.calls import Calls, Place
+from unwaver.stages.calls import Calls, Workplace
 from unwaver.stages.dialogues import in_rounds, results
 from unwaver.store import TRACES, VERDICTS, RunDir, Step, read_manifest, read_records, read_rows
 
@@ -35,7 +35,7 @@ GRADED_TOGETHER = 1024
 """Traces handed to a grader's processes at once."""
 
 
-def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
+def run(step: Step, recipe: Recipe, place: Workplace) -> dict[str, Any]:
     """Have every trace read by the step's reader, one text after the other."""
     source = step.inputs["traces"].directory(place.root) / TRACES
     asked, reader = str(step.settings["question"]), str(step.settings["by"])

@@ -21,7 +21,7 @@ from unwaver.progress import bar
 from unwaver.reasoning import THINK, render
 from unwaver.recipe import Keep, Recipe
 from unwaver.records import NO_PATTERN, Example, Kind, Prompt, Span, Trace, Verdict, digest
-from unwaver.stages.calls import Place
+from unwaver.stages.calls import Workplace
 from unwaver.stages.export import write_dataset
 from unwaver.stages.pairs import CHOSEN, REJECTED, sided
 from unwaver.stages.usable import faults
@@ -62,7 +62,7 @@ class Sides:
 
 
 @dataclass
-class Part:
+class MixedPart:
     """What became of one part's traces."""
 
     name: str
@@ -96,7 +96,7 @@ class Part:
         return found if self.sides is None else {**found, "rejected_for": self.sides.why(self.rejected)}
 
 
-def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
+def run(step: Step, recipe: Recipe, place: Workplace) -> dict[str, Any]:
     """Draw every part and write the set; RecipeError where a part has too few traces left."""
     with RunDir.open(step, place.root) as out:
         parts = [_draw(name, step, recipe, place.root) for name in recipe.parts()]
@@ -164,8 +164,8 @@ def _asked(prompt: Prompt) -> str:
     return digest([prompt.text, *((turn.role, turn.content) for turn in prompt.turns)])
 
 
-def _draw(name: str, step: Step, recipe: Recipe, root: Path) -> Part:
-    part = Part(name, step.inputs[name].directory(root) / TRACES, recipe.mix.parts[name])
+def _draw(name: str, step: Step, recipe: Recipe, root: Path) -> MixedPart:
+    part = MixedPart(name, step.inputs[name].directory(root) / TRACES, recipe.mix.parts[name])
     part.sides = _sides(name, step, recipe, root)
     labels = _labels(part, [one.directory(root) / VERDICTS for one in _readers(step, name)])
     eligible: list[tuple[str, int, str]] = []
@@ -223,7 +223,7 @@ def filtered_by(kind: Kind, keep: Keep) -> tuple[str, ...]:
     return asked.get(keep, ("guard", "patterns"))
 
 
-def _labels(part: Part, files: Iterable[Path]) -> dict[str, Labels]:
+def _labels(part: MixedPart, files: Iterable[Path]) -> dict[str, Labels]:
     """The labels by trace; the same labels are one object, however many traces bear them."""
     found: dict[str, Labels] = {}
     known: dict[tuple[tuple[str, str | None], ...], Labels] = {}
@@ -304,7 +304,7 @@ def _helpers(step: Step, recipe: Recipe) -> dict[str, list[str]]:
     return found
 
 
-def _judges(parts: list[Part]) -> dict[str, list[str]]:
+def _judges(parts: list[MixedPart]) -> dict[str, list[str]]:
     """Who read the traces of any part, by rubric."""
     found: dict[str, dict[str, None]] = {}
     for part in parts:

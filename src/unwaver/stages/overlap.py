@@ -13,11 +13,11 @@ from unwaver.progress import bar
 from unwaver.recipe import Recipe
 from unwaver.records import Example, Prompt
 from unwaver.sources import overlap
-from unwaver.stages.calls import Place
+from unwaver.stages.calls import Workplace
 from unwaver.store import EXAMPLES, PROMPTS, RunDir, Step, read_records
 
 
-def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
+def run(step: Step, recipe: Recipe, place: Workplace) -> dict[str, Any]:
     """Compare texts and write down what they share."""
     with RunDir.open(step, place.root) as out, bar("overlap, training texts", None) as progress:
 

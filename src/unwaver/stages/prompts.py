@@ -15,11 +15,11 @@ from unwaver.errors import under
 from unwaver.recipe import PromptSet, Recipe
 from unwaver.records import Prompt
 from unwaver.sources import corpus
-from unwaver.stages.calls import Place
+from unwaver.stages.calls import Workplace
 from unwaver.store import PROMPTS, RunDir, Step
 
 
-def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
+def run(step: Step, recipe: Recipe, place: Workplace) -> dict[str, Any]:
     """Write the set and say what is in it."""
     with under(f"prompts.{step.name}"):
         found = gather(recipe.prompts[step.name])

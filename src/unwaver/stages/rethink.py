@@ -26,7 +26,7 @@ from unwaver.reasoning import begin, render
 from unwaver.reasoning.families import Family
 from unwaver.recipe import ModelSettings, Recipe
 from unwaver.records import Message, Record, Request, Sampling, Trace, digest
-from unwaver.stages.calls import LEARNED_FROM, Calls, Place, TraceMaker, student_of
+from unwaver.stages.calls import LEARNED_FROM, Calls, TraceMaker, Workplace, student_of
 from unwaver.stages.evaluate import gone_on
 from unwaver.stages.judge import verdicts_on
 from unwaver.store import TRACES, VERDICTS, RunDir, Step, read_records
@@ -105,7 +105,7 @@ class _Asked:
     requests: tuple[Request, ...]
 
 
-def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
+def run(step: Step, recipe: Recipe, place: Workplace) -> dict[str, Any]:
     """Have the student go on, and its answers read; the manifest."""
     source, settings = step.inputs["traces"], step.settings
     student = student_of(source, recipe, place)

@@ -27,7 +27,7 @@ from unwaver.models.weights import locate
 from unwaver.plain import visible
 from unwaver.recipe import Recipe, TrainSettings
 from unwaver.records import Example, digest
-from unwaver.stages.calls import Place, student_of
+from unwaver.stages.calls import Workplace, student_of
 from unwaver.store import EXAMPLES, RunDir, Step, read_records
 from unwaver.training import card, launch
 from unwaver.training.encode import Encoded, Proof
@@ -39,7 +39,7 @@ SHOWN = 1500
 """Characters of the first proof that are shown when a run starts."""
 
 
-def run(step: Step, recipe: Recipe, place: Place) -> dict[str, Any]:
+def run(step: Step, recipe: Recipe, place: Workplace) -> dict[str, Any]:
     """Train the recipe's student on the step's mix; the manifest."""
     launch.check(recipe.train)  # before anything is tokenized
     source = step.inputs["mix"].directory(place.root) / EXAMPLES

@@ -22,7 +22,7 @@ from typing import Any
 
 from unwaver.errors import EXIT_BAD_INPUT, HeldError, RecipeError, RunError, UnwaverError, pip_install
 from unwaver.progress import board, say
-from unwaver.stages.calls import Place
+from unwaver.stages.calls import Workplace
 from unwaver.store import Step
 from unwaver.study.asked import gpus, local
 from unwaver.study.steps import Owed, perform, together
@@ -184,7 +184,7 @@ def work(task: Task, root: Path, folder: Path) -> UnwaverError | None:
             os.chdir(folder)  # file names relative to it mean the same here
         if not all(_seen(other, root) for step, _ in task for other in step.inputs.values()):
             return RunError(f"{root}: a node of the Ray cluster doesn't see this folder; keep runs where all nodes do")
-        place = Place(root)
+        place = Workplace(root)
         until = time.monotonic() + LOCK_SECONDS
         while left := [item for item in task if item[0].manifest(root) is None]:
             try:

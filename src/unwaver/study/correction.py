@@ -30,7 +30,7 @@ FEWEST_LABELS = 10
 
 
 @dataclass(frozen=True)
-class Item:
+class Drawable:
     """One reply that could have been drawn."""
 
     key: str
@@ -71,9 +71,9 @@ class Corrected(Record):
     n_pairs: int
 
 
-def values(items: Sequence[Item]) -> Values | str:
+def values(items: Sequence[Drawable]) -> Values | str:
     """The values of one seed's replies; a sentence where there are too few labels."""
-    strata: dict[str, list[Item]] = defaultdict(list)
+    strata: dict[str, list[Drawable]] = defaultdict(list)
     for item in items:
         strata[item.stratum].append(item)
     found = [_Stratum.of(members) for members in strata.values()]
@@ -114,7 +114,7 @@ class _Stratum:
     labels: tuple[float, ...]
 
     @classmethod
-    def of(cls, members: Sequence[Item]) -> _Stratum:
+    def of(cls, members: Sequence[Drawable]) -> _Stratum:
         """What the members of a stratum come to."""
         drawn = sum(item.labelled for item in members)
         labels = tuple(float(item.label) for item in members if item.label is not None)
@@ -126,7 +126,7 @@ class _Stratum:
         n, unseen = len(self.labels), 1 - self.drawn / self.size
         return (1 - unseen) * sum(self.labels) / max(1, n) + unseen * (sum(self.labels) + 1) / (n + 2)
 
-    def departure(self, item: Item, rate: float) -> float:
+    def departure(self, item: Drawable, rate: float) -> float:
         """By how much a reply's value departs from the rate."""
         mean = self.yes - rate * self.told
         if not item.labelled:

@@ -16,7 +16,7 @@ from unwaver.judging.people import ASKED, Label, counts_as
 from unwaver.records import PATTERNS, Trace
 from unwaver.stages.label import LABELS, DrawnQuestion, Stratum, Traces, checked, samples
 from unwaver.study.agreement import Agreement, agreement, by_pattern, chance_corrected
-from unwaver.study.correction import Item
+from unwaver.study.correction import Drawable
 from unwaver.study.measures import measures
 from unwaver.study.measures.measure import Measure
 from unwaver.study.readers import reading
@@ -69,7 +69,9 @@ def asked_for(metric: str) -> tuple[Measure, DrawnQuestion] | None:
     return (measure, match[0]) if match else None
 
 
-def items(labelled: Labelled, metric: str, run: str, rows: Sequence[Row], key: Callable[[Trace], str]) -> list[Item]:
+def items(
+    labelled: Labelled, metric: str, run: str, rows: Sequence[Row], key: Callable[[Trace], str]
+) -> list[Drawable]:
     """The replies of one run that could have been drawn, with what people found in them."""
     found = asked_for(metric)
     if found is None:
@@ -78,7 +80,7 @@ def items(labelled: Labelled, metric: str, run: str, rows: Sequence[Row], key: C
     of = {id_: f"{run}: {one.verdict}" for one in labelled.strata(question, run) for id_ in one.traces}
     given = labelled.given.get(question, {})
     return [
-        Item(
+        Drawable(
             key(row.trace),
             of[row.trace.id],
             row.trace.id in given,
@@ -145,12 +147,12 @@ def with_reader(labelled: Labelled, question: DrawnQuestion) -> WithReader:
     return WithReader(n, equal / total if total else None, chance_corrected(cells, total))
 
 
-def shares(labelled: Labelled, question: DrawnQuestion, runs: Iterable[str]) -> Mapping[str, list[Item]]:
+def shares(labelled: Labelled, question: DrawnQuestion, runs: Iterable[str]) -> Mapping[str, list[Drawable]]:
     """By answer, the replies of some runs with whether they have it: for the shares of each answer."""
     given = labelled.given.get(question, {})
     return {
         answer: [
-            Item(id_, f"{one.run}: {one.verdict}", id_ in given, _has(answer, given.get(id_, ())))
+            Drawable(id_, f"{one.run}: {one.verdict}", id_ in given, _has(answer, given.get(id_, ())))
             for run in runs
             for one in labelled.strata(question, run)
             for id_ in one.traces

@@ -11,7 +11,7 @@ from unwaver.errors import RecipeError, RunError, UnwaverError
 from unwaver.progress import say
 from unwaver.records import digest
 from unwaver.stages import usable
-from unwaver.stages.calls import Place
+from unwaver.stages.calls import Workplace
 from unwaver.stages.made import told
 from unwaver.store import Step
 from unwaver.study.plan import Plan
@@ -36,7 +36,7 @@ def do(
         from unwaver.study.cluster import do_all
 
         return do_all(todo, root, lambda step: guard(step, work, root))
-    place = Place(root)
+    place = Workplace(root)
     try:
         _do_in_turn(together(todo), work, place)
     finally:
@@ -44,7 +44,7 @@ def do(
     return len(todo)
 
 
-def _do_in_turn(groups: Iterable[list[Owed]], work: list[Plan], place: Place) -> None:
+def _do_in_turn(groups: Iterable[list[Owed]], work: list[Plan], place: Workplace) -> None:
     """One group after the other. Where a student can't be asked, what was asked before is read all the same, and then
     the error is raised.
     """

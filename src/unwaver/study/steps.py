@@ -11,13 +11,13 @@ from typing import Any
 from unwaver.recipe import LOCAL, Recipe, is_local
 from unwaver.records import digest
 from unwaver.stages import evaluate
-from unwaver.stages.calls import REMOTE, Place
+from unwaver.stages.calls import REMOTE, Workplace
 from unwaver.store import Step
 from unwaver.study.plan import Plan, plan
 
 STAGES = ("prompts", "distil", "judge", "mix", "overlap", "train", "evaluate")
 
-Stage = Callable[[Step, Recipe, Place], dict[str, Any]]
+Stage = Callable[[Step, Recipe, Workplace], dict[str, Any]]
 
 Owed = tuple[Step, Recipe]
 """A step that isn't finished, and the recipe it is done by."""
@@ -69,7 +69,7 @@ def together(todo: list[Owed]) -> list[list[Owed]]:
     return [list(group) for _, group in itertools.groupby(todo, at_once)]
 
 
-def perform(group: list[Owed], place: Place) -> None:
+def perform(group: list[Owed], place: Workplace) -> None:
     """Do one step, or all that ask the same weights, whose inputs are finished."""
     if group and group[0][0].stage == "evaluate":
         evaluate.run_all(group, place)

@@ -19,7 +19,7 @@ from unwaver.recipe_file import explain, laid_over, parse_value
 from unwaver.records import Reply, Request
 from unwaver.stages import audit
 from unwaver.stages.audit_examples import Examples
-from unwaver.stages.calls import Calls, Place
+from unwaver.stages.calls import Calls, Workplace
 from unwaver.store import RunDir, Step, disk_errors
 
 
@@ -42,7 +42,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
 
     The directory, its ledger and a local model's weights stay open from the first batch of rows to the last.
     """
-    place = Place(arguments.root)
+    place = Workplace(arguments.root)
     if arguments.max_tokens < 1:
         raise RecipeError(f"--max-tokens {arguments.max_tokens}: expected 1 or more")
     for flag in overrides:

@@ -14,7 +14,7 @@ from typing import Any
 from unwaver.judging.asked.guards import guard_for
 from unwaver.recipe import TrainSettings
 from unwaver.training.memory import Shape, estimate
-from unwaver.verbs.given import Asked, Machine, Prompts, Student
+from unwaver.verbs.given import AskedModel, Machine, Prompts, Student
 
 ADAPTER_RATE = 2e-4
 """About forty times the study's for full fine-tuning: the usual of adapters on all linear layers."""
@@ -28,16 +28,16 @@ WEIGHT_BYTES = 18
 
 
 @dataclass(frozen=True)
-class Given:
+class DraftInputs:
     """All that the recipe is made of."""
 
     name: str
     student: Student
     shape: Shape | None
     machine: Machine
-    teacher: Asked | None
+    teacher: AskedModel | None
     """None: the student itself."""
-    judge: Asked | None
+    judge: AskedModel | None
     """None: the readers without a model."""
     harmful: Prompts | None
     harmless: Prompts | None
@@ -46,7 +46,7 @@ class Given:
     """Where the recipe will stand."""
 
 
-def recipe(given: Given) -> str:
+def recipe(given: DraftInputs) -> str:
     """The recipe as TOML."""
     lines = [
         f"# Made by `unwaver init` for {given.machine.about}. Every setting: docs/recipe.md",
@@ -79,7 +79,7 @@ def recipe(given: Given) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _models(given: Given) -> Iterator[str]:
+def _models(given: DraftInputs) -> Iterator[str]:
     student = given.student
     yield f"student = {_text(_anchored(student.model.name, given.folder))} # {student.about}"
     for role, asked in (("teacher", given.teacher), ("judge", given.judge)):
@@ -87,7 +87,7 @@ def _models(given: Given) -> Iterator[str]:
             yield f"{role} = {_table(asked.table)}" + (f" # {asked.about}" if asked.about else "")
 
 
-def _prompts(given: Given) -> Iterator[str]:
+def _prompts(given: DraftInputs) -> Iterator[str]:
     framed = {"templates": "corpus", "per_prompt": 1}
     harmful, harmless = given.harmful, given.harmless
     safety = {**_source(given, harmful, "corpus/harmful", "train"), **framed}
@@ -100,7 +100,7 @@ def _prompts(given: Given) -> Iterator[str]:
     yield f"maths = {_table({'source': 'corpus/maths', 'split': 'heldout'})} # does it still think?"
 
 
-def _source(given: Given, own: Prompts | None, shipped: str, split: str) -> dict[str, Any]:
+def _source(given: DraftInputs, own: Prompts | None, shipped: str, split: str) -> dict[str, Any]:
     if own is None:
         return {"source": shipped, "split": split}
     table: dict[str, Any] = {"source": "file", "path": _beside(own.path, given.folder), "kind": own.kind}
@@ -114,13 +114,13 @@ def _half(own: Prompts | None, split: str) -> str:
     return f" # {getattr(own, split)} prompts, half of the file" if own is not None else ""
 
 
-def _distil(given: Given) -> Iterator[str]:
+def _distil(given: DraftInputs) -> Iterator[str]:
     if given.teacher is None:
         yield 'teacher = "student" # it teaches itself, instructed'
     yield f"max_tokens = {_limit(given, of_teacher=True)} # a trace that is cut can't be used"
 
 
-def _judge(given: Given) -> Iterator[str]:
+def _judge(given: DraftInputs) -> Iterator[str]:
     """A guard reads harm; any other chat model all that a judge can."""
     if given.judge is None:
         yield 'harm = "local" # readers without a model, of English (docs/readers.md); a judge or guard reads better'
@@ -130,13 +130,13 @@ def _judge(given: Given) -> Iterator[str]:
         yield f'{rubric} = "judge"'
 
 
-def _limit(given: Given, of_teacher: bool = False) -> int:
+def _limit(given: DraftInputs, of_teacher: bool = False) -> int:
     """Tokens of a reply: what a thinking model takes, or what a processor makes in a bearable time."""
     by_server = of_teacher and given.teacher is not None and given.teacher.table["name"].startswith("openai:")
     return 4096 if by_server or given.machine.gpu else 512
 
 
-def _train(given: Given) -> Iterator[str]:
+def _train(given: DraftInputs) -> Iterator[str]:
     settings, why = chosen(given)
     rate = settings.learning_rate
     yield f"method = {_text(settings.method)} # {why}"
@@ -148,7 +148,7 @@ def _train(given: Given) -> Iterator[str]:
     yield f"max_tokens = {settings.max_tokens} # longer examples are dropped, and counted"
 
 
-def chosen(given: Given) -> tuple[TrainSettings, str]:
+def chosen(given: DraftInputs) -> tuple[TrainSettings, str]:
     """(settings that fit the machine, why this method): whole where it fits, else adapters, else over 4 bits."""
     own = [one.train for one in (given.harmful, given.harmless) if one is not None]
     examples = sum(own) + 100 * (2 - len(own))
@@ -167,7 +167,7 @@ def chosen(given: Given) -> tuple[TrainSettings, str]:
     return settings, f"the least there is, and more than fits here: use a larger GPU{guessed}"
 
 
-def _memory(given: Given, settings: TrainSettings) -> float:
+def _memory(given: DraftInputs, settings: TrainSettings) -> float:
     """With the longest examples in one forward pass; by rule of thumb where the student's shape is not known."""
     if given.shape is None:
         return (given.student.weights or UNKNOWN) * {"full": WEIGHT_BYTES, "lora": 2.5, "qlora": 1.0}[settings.method]

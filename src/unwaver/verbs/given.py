@@ -82,14 +82,14 @@ def _short(weights: float) -> str:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedModel:
     """A model that is asked: as a recipe's table has it."""
 
     table: dict[str, str]
     about: str
 
 
-def model(given: str, name: str | None, key_env: str | None, flag: str) -> Asked:
+def model(given: str, name: str | None, key_env: str | None, flag: str) -> AskedModel:
     """A model as a recipe names it (`openai:NAME`, `hf:PATH`), or a server's address with one of its models.
 
     RecipeError where the server lists several and none is named, or not the one that is.
@@ -101,7 +101,7 @@ def model(given: str, name: str | None, key_env: str | None, flag: str) -> Asked
         except ValidationError as error:
             wrong = "\n".join(explain(error, Path(f"--{flag} {given}"), ModelSettings))
             raise RecipeError(f"{wrong}; or a server's address, http://...") from None
-        return Asked({"name": given, **key}, "")
+        return AskedModel({"name": given, **key}, "")
     found = listing(given)
     if name is None and found.names is None:
         why = f"does not answer ({found.problem})" if found.problem else f"has no list (status {found.status})"
@@ -112,7 +112,7 @@ def model(given: str, name: str | None, key_env: str | None, flag: str) -> Asked
     if found.names is not None and chosen not in found.names:
         raise RecipeError(f"--{flag}-model {chosen}: {given} lists {found.shown}")
     about = "its server lists it" if found.names else "its server did not say whether it has it"
-    return Asked({"name": f"openai:{chosen}", "base_url": given, **key}, about)
+    return AskedModel({"name": f"openai:{chosen}", "base_url": given, **key}, about)
 
 
 @dataclass(frozen=True)

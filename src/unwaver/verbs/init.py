@@ -119,7 +119,7 @@ def _drafted(arguments: argparse.Namespace) -> str:
     for name, kind in (("harmful", "harmful"), ("harmless", "benign")):
         path, column = getattr(arguments, name), getattr(arguments, f"{name}_column")
         own[name] = None if path is None else given.prompts(path, kind, column, name)  # type: ignore[arg-type]
-    found = draft.Given(
+    found = draft.DraftInputs(
         name=_name(arguments.recipe),
         student=student,
         shape=_shape(student),

@@ -24,7 +24,7 @@ LONGEST = 40
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedRun:
     """One run."""
 
     stage: str
@@ -40,7 +40,7 @@ class Named:
         return STAGES.index(self.stage) if self.stage in STAGES else len(STAGES)
 
 
-def named(runs: Iterable[Path]) -> dict[Path, Named]:
+def named(runs: Iterable[Path]) -> dict[Path, NamedRun]:
     """Each run directory's words."""
     configs = {run: config(run) for run in runs}
     alike: dict[tuple[str, str], list[Path]] = defaultdict(list)
@@ -54,7 +54,7 @@ def named(runs: Iterable[Path]) -> dict[Path, Named]:
         for run in group:
             told = [f"{key} {_short(flat[run][key])}" for key in apart if key in flat[run]]
             more = f" and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
-            found[run] = Named(stage, what, model(run), ", ".join(told[:SHOWN]) + more)
+            found[run] = NamedRun(stage, what, model(run), ", ".join(told[:SHOWN]) + more)
     return found
 
 

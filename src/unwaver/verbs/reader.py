@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import EXIT_DONE, RecipeError, RecordError
-from unwaver.judging.local.fitting import Labelled
+from unwaver.judging.local.fitting import LabelledText
 from unwaver.judging.local.question import Part
 from unwaver.kept import write_whole
 from unwaver.printer import console
@@ -62,7 +62,7 @@ def _train(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _english(rows: list[Labelled]) -> list[Labelled]:
+def _english(rows: list[LabelledText]) -> list[LabelledText]:
     """The rows that a reader could read; RecipeError where they are the smaller part."""
     from unwaver.judging.language import foreign
 
@@ -125,7 +125,7 @@ def _test(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def labelled(path: Path, part: Part, rubric: str) -> Iterator[Labelled]:
+def labelled(path: Path, part: Part, rubric: str) -> Iterator[LabelledText]:
     """The labelled texts of a file or a run's directory. RecordError with `path:line` where a line is no such thing."""
     if path.is_dir():
         yield from _of_run(path, part, rubric)
@@ -142,7 +142,7 @@ def labelled(path: Path, part: Part, rubric: str) -> Iterator[Labelled]:
             yield _row(line, f"{path}:{number}", part, path.stem)
 
 
-def _row(line: str, where: str, part: Part, origin: str) -> Labelled:
+def _row(line: str, where: str, part: Part, origin: str) -> LabelledText:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -154,10 +154,10 @@ def _row(line: str, where: str, part: Part, origin: str) -> Labelled:
     if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 < weight < float("inf"):
         raise RecordError(f"{where}: weight: expected a number above 0")
     keys = frozenset(text.strip().lower() for text in prompts)
-    return Labelled(row[part], row["label"], str(row.get("model") or ""), keys, origin, float(weight))
+    return LabelledText(row[part], row["label"], str(row.get("model") or ""), keys, origin, float(weight))
 
 
-def _of_run(folder: Path, part: Part, rubric: str) -> Iterator[Labelled]:
+def _of_run(folder: Path, part: Part, rubric: str) -> Iterator[LabelledText]:
     """Verdicts joined with the traces they read; those of other rubrics or texts, and unscored ones, are left."""
     from unwaver.records import Trace, Verdict
     from unwaver.store import TRACES, VERDICTS, read_records
@@ -178,4 +178,4 @@ def _of_run(folder: Path, part: Part, rubric: str) -> Iterator[Labelled]:
                 continue
             if verdict.looked_at == part:
                 keys = frozenset(x.strip().lower() for x in (trace.prompt.text, trace.prompt.behaviour) if x)
-                yield Labelled(text, verdict.label, trace.model, keys, verdict.judge)
+                yield LabelledText(text, verdict.label, trace.model, keys, verdict.judge)

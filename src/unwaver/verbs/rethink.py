@@ -50,7 +50,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     if arguments.temperature is not None and arguments.temperature <= 0:
         raise RecipeError(f"--temperature {arguments.temperature:g}: expected a number above 0, or all replies are one")
     from unwaver.stages import rethink
-    from unwaver.stages.calls import Place
+    from unwaver.stages.calls import Workplace
     from unwaver.study.rethought import MEANS, Wanted, owing
 
     work, root = open_recipe(arguments.recipe, arguments.root, overrides)
@@ -62,7 +62,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     for one in wanted:
         if one not in ready:
             say(f"{one.step.name}: not evaluated yet; left out")
-    place = Place(root)
+    place = Workplace(root)
     try:
         for one in ready:
             if one.step.manifest(root) is None:

@@ -139,7 +139,7 @@ def _train(root: Path, student: Path, examples: int = 24, **settings: Any) -> tu
     from unwaver import recipe_file
     from unwaver.records import Example, Span
     from unwaver.stages import train
-    from unwaver.stages.calls import Place
+    from unwaver.stages.calls import Workplace
     from unwaver.store import Step
 
     tree = {
@@ -170,7 +170,7 @@ def _train(root: Path, student: Path, examples: int = 24, **settings: Any) -> tu
     ]
     (folder / "examples.jsonl").write_text("".join(one.model_dump_json() + "\n" for one in made), encoding="utf-8")
     step = Step("train", "selftest", {"train": recipe.train.model_dump(mode="json")}, {"mix": mix})
-    manifest = train.run(step, recipe, Place(root))
+    manifest = train.run(step, recipe, Workplace(root))
     log = (step.directory(root) / "loss.jsonl").read_text(encoding="utf-8").splitlines()
     return manifest, [row["loss"] for row in map(json.loads, log) if "loss" in row]
 

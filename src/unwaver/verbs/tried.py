@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from unwaver.recipe import Recipe
-from unwaver.stages.calls import Place
+from unwaver.stages.calls import Workplace
 from unwaver.stages.made import told
 from unwaver.study.plan import Plan, plan
 from unwaver.study.steps import Owed, perform, rank, together
@@ -23,7 +23,7 @@ def lines(work: list[Plan], root: Path) -> Iterator[str]:
     """Ask, and tell in a line for each part and set what came back."""
     steps = {step.digest: (step, recipe) for arm in work for step, recipe in _steps(_short(arm))}
     todo = sorted(steps.values(), key=lambda item: rank(item[0]))
-    place = Place(root)
+    place = Workplace(root)
     try:
         for group in together([item for item in todo if item[0].manifest(root) is None]):
             perform(group, place)

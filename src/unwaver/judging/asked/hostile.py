@@ -39,7 +39,7 @@ _DECLINES = re.compile(
 
 
 @dataclass(frozen=True)
-class Reading:
+class JudgeReading:
     """What was read out of one reply: labels with their evidence, or none and why."""
 
     labels: tuple[str, ...] | None

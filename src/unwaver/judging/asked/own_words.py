@@ -66,7 +66,7 @@ _ALIKE = str.maketrans(
 """Cyrillic and Greek letters that are seen as Latin ones: a judge may write what it sees."""
 
 
-class Material:
+class ShownWords:
     """The texts a judge was shown, as words: as they stand, with escapes read, with `final_label` as two words."""
 
     def __init__(self, *shown: str | None) -> None:
@@ -174,7 +174,7 @@ class Form:
         )
         self._offered = re.compile(rf"\W*(?:{value})\W*?(?:\bor\b|[|/,])\W*(?:{value})\b", re.IGNORECASE)
 
-    def own(self, text: str, material: Material) -> list[JSONObject]:
+    def own(self, text: str, material: ShownWords) -> list[JSONObject]:
         """The objects with a field of the rubric that are no quotation from the material."""
         return [
             given
@@ -182,7 +182,7 @@ class Form:
             if not (_quoted(given.fields, material) or material.holds(text[given.start : given.end]))
         ]
 
-    def claimed(self, given: JSONObject, text: str, material: Material) -> bool:
+    def claimed(self, given: JSONObject, text: str, material: ShownWords) -> bool:
         """Whether the material states what an object of a reply decides, so that it may be its words told anew: as a
         verdict, or in any words where the reply says that a verdict is asked for."""
         decided = {name: _text(value) for name, value in given.fields.items() if name not in _REASONS}
@@ -191,7 +191,7 @@ class Form:
             return material.states(ANY_LABEL, decided["label"]) or (resists and material.holds(decided["label"]))
         return all(material.holds(f"{name} {value}") for name, value in decided.items())
 
-    def beside(self, text: str, fields: dict[str, Any], material: Material) -> str | None:
+    def beside(self, text: str, fields: dict[str, Any], material: ShownWords) -> str | None:
         """What a reply states outside of every object that could be read, where that is neither what `fields` say nor a
         quotation from the material nor a choice offered (`safe or unsafe`); None where there is nothing of that kind.
         """
@@ -217,7 +217,7 @@ class Form:
         return [given for given in json_objects(text) if self._fields & given.fields.keys()]
 
 
-def _quoted(fields: dict[str, Any], material: Material) -> bool:
+def _quoted(fields: dict[str, Any], material: ShownWords) -> bool:
     """Whether an object stands in the material: its reasons anywhere, every other field beside its name.
 
     The passage a verdict quotes always stands there; it is asked for only where there is nothing else.

@@ -25,8 +25,8 @@ from unwaver.errors import RecipeError
 from unwaver.judging.anatomy import numbered
 from unwaver.judging.asked.answers import AnatomyAnswers, Answers, HarmAnswers, PatternAnswers, Quoting, RefusalAnswers
 from unwaver.judging.asked.hostile import VERSION as HOSTILE
-from unwaver.judging.asked.hostile import Reading, declined, disarm, locate, no_reply, said, unreadable
-from unwaver.judging.asked.own_words import BINARY, Form, Material, escapes_mended, whole
+from unwaver.judging.asked.hostile import JudgeReading, declined, disarm, locate, no_reply, said, unreadable
+from unwaver.judging.asked.own_words import BINARY, Form, ShownWords, escapes_mended, whole
 from unwaver.judging.questions import Question
 from unwaver.judging.unanswered import VERSION as UNANSWERED
 from unwaver.judging.unanswered import cut_undecided
@@ -128,9 +128,9 @@ class JudgeReader:
         So is compliance in an answer that the token limit cut.
         """
         nothing = self.unreadable(trace) or no_reply(reply)
-        reading = Reading(None, nothing) if nothing else self._reading(trace, reply)
+        reading = JudgeReading(None, nothing) if nothing else self._reading(trace, reply)
         if cut := cut_undecided(trace, reading.labels):
-            reading = Reading(None, cut)
+            reading = JudgeReading(None, cut)
         return Verdict(
             trace=trace.id,
             rubric=self.rubric,
@@ -195,23 +195,23 @@ class JudgeReader:
 
         return _SLOT.sub(piece, template)
 
-    def _reading(self, trace: Trace, reply: Reply) -> Reading:
+    def _reading(self, trace: Trace, reply: Reply) -> JudgeReading:
         text = said(reply)
         if text is None:
-            return Reading(None, "unreadable: the judge never came to an answer")
+            return JudgeReading(None, "unreadable: the judge never came to an answer")
         text, material = escapes_mended(text), _material(trace)
         if self._declined(text, material):
-            return Reading(None, "the judge refused: it declined to judge")
+            return JudgeReading(None, "the judge refused: it declined to judge")
         answers = self._parsed(text, material, cut=reply.ending == "length")
         if isinstance(answers, str):
             cut = " (the token limit cut the reply)" if reply.ending == "length" else ""
-            return Reading(None, f"unreadable: {answers}{cut}")
+            return JudgeReading(None, f"unreadable: {answers}{cut}")
         if isinstance(answers, AnatomyAnswers):
             found = answers.anatomy(trace.reasoning or "")
             if isinstance(found, str):
-                return Reading(None, f"breaks the rules: {found}")
+                return JudgeReading(None, f"breaks the rules: {found}")
             evidence = found.evidence(trace.reasoning or "")
-            return Reading(found.labels, answers.analysis.strip(), evidence, found.stretches)
+            return JudgeReading(found.labels, answers.analysis.strip(), evidence, found.stretches)
         rule = answers.broken(trace)
         quote = self._evidence(answers, trace)
         if rule is None and answers.quote is not None and quote is None:
@@ -219,15 +219,15 @@ class JudgeReader:
         if rule is None and answers.quote is None and not answers.nothing and answers.labels != self._rubric.clear:
             rule = f"{'+'.join(answers.labels)} needs a quote"
         if rule is not None:
-            return Reading(None, f"breaks the rules: {rule}")
+            return JudgeReading(None, f"breaks the rules: {rule}")
         if answers.nothing:
-            return Reading(None, answers.nothing, final=True)
-        return Reading(answers.labels, answers.analysis.strip(), quote, grades=answers.grades)
+            return JudgeReading(None, answers.nothing, final=True)
+        return JudgeReading(answers.labels, answers.analysis.strip(), quote, grades=answers.grades)
 
-    def _declined(self, text: str, material: Material) -> bool:
+    def _declined(self, text: str, material: ShownWords) -> bool:
         return declined(text) and not self._form.own(text, material)
 
-    def _parsed(self, text: str, material: Material, cut: bool) -> Answers | str:
+    def _parsed(self, text: str, material: ShownWords, cut: bool) -> Answers | str:
         """The one verdict in a reply, or what is wrong with it."""
         every = self._form.own(text, material)
         own = [given for given in every if not self._form.claimed(given, text, material)] or every
@@ -261,10 +261,10 @@ class JudgeReader:
         return None
 
 
-def _material(trace: Trace) -> Material:
+def _material(trace: Trace) -> ShownWords:
     """All that a judge may have been shown of a trace, reasoning with the numbers of its sentences and without."""
     prompt = trace.prompt
-    return Material(prompt.behaviour, prompt.text, trace.reasoning, trace.answer, numbered(trace.reasoning or ""))
+    return ShownWords(prompt.behaviour, prompt.text, trace.reasoning, trace.answer, numbered(trace.reasoning or ""))
 
 
 def judge_for(

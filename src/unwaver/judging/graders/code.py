@@ -85,7 +85,7 @@ class Case(BaseModel):
     output: str
 
 
-class Problem(BaseModel):
+class CodeProblem(BaseModel):
     """The tests of one problem, as `Prompt.target` holds them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,7 +96,7 @@ class Problem(BaseModel):
     tests: tuple[Case, ...]
 
     @model_validator(mode="after")
-    def _complete(self) -> Problem:
+    def _complete(self) -> CodeProblem:
         if not self.tests:
             raise ValueError("no tests")
         if (self.kind == "functional") != bool(self.function):
@@ -165,7 +165,7 @@ class CodeGrader:
         if missing is not None:
             return "failed" if missing.counts else None, missing.reason
         try:
-            problem = Problem.model_validate_json(trace.prompt.target or "")
+            problem = CodeProblem.model_validate_json(trace.prompt.target or "")
         except (ValidationError, RecursionError) as error:
             return None, f"the prompt's tests can't be read: {_first_problem(error)}"
         program = last_block(trace.answer or "", problem.function)
@@ -173,7 +173,7 @@ class CodeGrader:
             return "failed", "the answer holds no complete block of Python"
         return self._run(program, problem)
 
-    def _run(self, program: str, problem: Problem) -> Grade:
+    def _run(self, program: str, problem: CodeProblem) -> Grade:
         begun = time.monotonic()
         for number, test in enumerate(problem.tests, 1):
             place = f"test {number} of {len(problem.tests)}"

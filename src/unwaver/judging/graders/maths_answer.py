@@ -29,7 +29,7 @@ class Answer(NamedTuple):
     """Where it was found; all but `boxed` are lenient."""
 
 
-class Span(NamedTuple):
+class TextSpan(NamedTuple):
     """A stretch of a text and what it holds."""
 
     start: int
@@ -163,17 +163,17 @@ def _spoken(text: str) -> str:
 # ---- boxes
 
 
-def _boxes(text: str) -> list[Span]:
+def _boxes(text: str) -> list[TextSpan]:
     """Every complete box, in the order in which they end."""
     starts = list(_BOX.finditer(text))
     closings = _closings(text) if starts else {}
-    found = [Span(box.start(), box.end(), box[1].strip()) for box in _GLM_BOX.finditer(text)]
+    found = [TextSpan(box.start(), box.end(), box[1].strip()) for box in _GLM_BOX.finditer(text)]
     for box in starts:
         at = box.end()
         if at in closings:
-            found.append(Span(box.start(), closings[at] + 1, text[at + 1 : closings[at]].strip()))
+            found.append(TextSpan(box.start(), closings[at] + 1, text[at + 1 : closings[at]].strip()))
         elif not text.startswith("{", at) and (bare := re.compile(r"[^\s$.,]+").match(text, at)):
-            found.append(Span(box.start(), bare.end(), bare[0]))
+            found.append(TextSpan(box.start(), bare.end(), bare[0]))
     return sorted(found)
 
 
@@ -189,7 +189,7 @@ def _closings(text: str) -> dict[int, int]:
     return closings
 
 
-def _boxed(text: str, boxes: list[Span]) -> list[Answer]:
+def _boxed(text: str, boxes: list[TextSpan]) -> list[Answer]:
     last = boxes[-1]
     readings = [Answer(last.inner, last.inner, BOXED)]
     row = [last]
@@ -270,7 +270,7 @@ def _said(sentence: str) -> list[Answer]:
 # ---- the last value
 
 
-def _in_words(text: str) -> Span | None:
+def _in_words(text: str) -> TextSpan | None:
     """The last expression of which words are a part, as a formula."""
     found = next(reversed(list(_IN_WORDS.finditer(text))), None)
     if found is None:
@@ -285,10 +285,10 @@ def _in_words(text: str) -> Span | None:
         inner = f"({amount})^{2 if found['power'].lower() == 'squared' else 3}"
     else:
         inner = rf"\frac{{{found['share']}}}{{100}} \cdot ({amount})"
-    return Span(found.start(), found.end(), inner)
+    return TextSpan(found.start(), found.end(), inner)
 
 
-def _maths(text: str) -> Iterator[Span]:
+def _maths(text: str) -> Iterator[TextSpan]:
     r"""The formulas between `$`, `$$`, `\(` or `\[`. Between two amounts of money stand words, which are none."""
     at = 0
     displayed = {found.start(): found for found in _DISPLAYED.finditer(text)}
@@ -300,17 +300,17 @@ def _maths(text: str) -> Iterator[Span]:
             continue
         if found := displayed.get(start):
             at = found.end()
-            yield Span(start, at, next(group for group in found.groups() if group).strip())
+            yield TextSpan(start, at, next(group for group in found.groups() if group).strip())
         elif start in following and _formula(inner := text[start + 1 : following[start]]):
             at = following[start] + 1
-            yield Span(start, at, inner.strip())
+            yield TextSpan(start, at, inner.strip())
 
 
 def _formula(inner: str) -> bool:
     return bool(inner.strip()) and not any(word[1] for word in _PLAIN_WORD.finditer(inner))
 
 
-def _blanked(text: str, spans: list[Span]) -> str:
+def _blanked(text: str, spans: list[TextSpan]) -> str:
     edges = [0, *(edge for span in spans for edge in span[:2]), len(text)]
     return "".join(text[x:y] if place % 2 == 0 else " " * (y - x) for place, (x, y) in enumerate(pairwise(edges)))
 
@@ -340,7 +340,7 @@ def _last(text: str) -> list[Answer]:
     return [Answer(value.inner, value.inner, where)]
 
 
-def _last_value(text: str) -> Span | None:
+def _last_value(text: str) -> TextSpan | None:
     """The last number outside of formulas, with all that makes it an expression."""
     chunks = [_trimmed(text, chunk.start(), chunk.end()) for chunk in _CHUNK.finditer(text)]
     for number in range(len(chunks) - 1, -1, -1):
@@ -358,11 +358,11 @@ def _last_value(text: str) -> Span | None:
                 last -= 1
             start, end = chunks[first].start, chunks[last].end
             money = start < end and text[start] in "$€£" and last == first
-            return Span(start + money, end, text[start + money : end].rstrip("$€£" if first == last else ""))
+            return TextSpan(start + money, end, text[start + money : end].rstrip("$€£" if first == last else ""))
     return None
 
 
-def _taken_away(text: str, before: list[Span]) -> bool:
+def _taken_away(text: str, before: list[TextSpan]) -> bool:
     """Whether what comes next is taken from a number: a lone minus stands before it, and a number before that on its
     line. At the beginning of a line, or behind words, it is a dash."""
     if len(before) < 2 or before[-1].inner != "-" or "\n" in text[before[-2].end : before[-1].start]:
@@ -381,7 +381,7 @@ def _joins(left: str, right: str) -> bool:
     return bool(ends or begins) and not any(re.search(r"[A-Za-z]{2,}", side) for side in plain)
 
 
-def _trimmed(text: str, start: int, end: int) -> Span:
+def _trimmed(text: str, start: int, end: int) -> TextSpan:
     """A word without the marks of sentences and of print round it, and without brackets that it does not pair."""
     while start < end and text[start] in "*_\"'`,;:!?\u201c\u201d":
         start += 1
@@ -396,4 +396,4 @@ def _trimmed(text: str, start: int, end: int) -> Span:
             start, surplus = start + 1, surplus - 1
         while surplus < 0 and text.endswith(closing, start, end):
             end, surplus = end - 1, surplus + 1
-    return Span(start, end, text[start:end])
+    return TextSpan(start, end, text[start:end])

@@ -42,7 +42,7 @@ _OPENED = re.compile(r"\W*([A-J])(?:\s*(?:[:.,)]|--?|[\u2013\u2014])\s|\s+(?:bec
 """How a reply begins that names its letter first: `E: because ...`."""
 
 
-class Choice(BaseModel):
+class ChoiceTarget(BaseModel):
     """A target that is one of several."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,7 +53,7 @@ class Choice(BaseModel):
     """What the letters stand for, from A on; empty: not known."""
 
     @model_validator(mode="after")
-    def _is_one_of_them(self) -> Choice:
+    def _is_one_of_them(self) -> ChoiceTarget:
         if self.choices and _LETTERS.index(self.answer) >= len(self.choices):
             raise ValueError(f"no choice {self.answer}: there are {len(self.choices)}")
         return self
@@ -64,7 +64,7 @@ class Choice(BaseModel):
         return self.choices[_LETTERS.index(self.answer)] if self.choices else None
 
 
-def declared(target: str) -> Choice | str | None:
+def declared(target: str) -> ChoiceTarget | str | None:
     """The choice that a target declares as JSON, or why it can't be read; None where the target declares none."""
     try:
         fields = json.loads(target) if target.lstrip().startswith("{") else None
@@ -73,7 +73,7 @@ def declared(target: str) -> Choice | str | None:
     if not isinstance(fields, dict) or fields.get("kind") != "choice":
         return None
     try:
-        return Choice.model_validate(fields)
+        return ChoiceTarget.model_validate(fields)
     except ValidationError as error:
         return f"the prompt's choices can't be read: {error.errors()[0]['msg']}"
 

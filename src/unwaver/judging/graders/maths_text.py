@@ -313,7 +313,7 @@ _WORD = re.compile(r"[A-Za-z][A-Za-z .'-]*")
 
 
 @dataclass(frozen=True)
-class Measure:
+class Quantity:
     """A value with what stands after it."""
 
     value: str
@@ -323,18 +323,18 @@ class Measure:
     """`%` or `°`: changes the value by a known factor, and may be left out."""
 
 
-def measure(text: str, target: bool = False) -> Measure:
+def measure(text: str, target: bool = False) -> Quantity:
     """Split a value from its unit, its percent or degree sign, its dollar sign, or the base it is written in.
 
     In a target a bare letter (`3s^2`) is a letter, as targets set units in `\\text`. In an answer it may be a unit.
     """
     if text.startswith(r"\$"):
-        return Measure(text[2:].strip(), "dollar")
+        return Quantity(text[2:].strip(), "dollar")
     base = _BASE.fullmatch(text)
     if base:
-        return Measure(base.group(1), f"base {base.group(2)}")
+        return Quantity(base.group(1), f"base {base.group(2)}")
     if len(text) > 1 and text[-1] in "%°" and not _FUNCTION.search(text):
-        return Measure(text[:-1].strip(), mark=text[-1])
+        return Quantity(text[:-1].strip(), mark=text[-1])
     for pattern in (_SPELT_UNIT, _BARE_UNIT):
         found = pattern.fullmatch(text)
         unit = _unit(found.group(2), found.group(3)) if found else ""
@@ -342,8 +342,8 @@ def measure(text: str, target: bool = False) -> Measure:
         known = known and not (target and found and len(found.group(2).strip()) == 1)
         if found and unit and (pattern is _SPELT_UNIT or known):
             mark = unit if unit in "%°" else ""
-            return Measure(found.group(1).strip(), "" if mark else unit, mark)
-    return Measure(text)
+            return Quantity(found.group(1).strip(), "" if mark else unit, mark)
+    return Quantity(text)
 
 
 def degrees_worked_out(text: str) -> str:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from unwaver.errors import RecipeError
 from unwaver.judging.local.features import BUCKETS, DENSE, Floats, features
-from unwaver.judging.local.question import Ground, Part, Question, probabilities
+from unwaver.judging.local.question import Ground, Part, TrainedQuestion, probabilities
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledText:
     """A text and what somebody found in it."""
 
     text: str
@@ -100,11 +100,11 @@ class HeldOut:
 class Tables:
     """Labelled texts as matrices; texts without two letters are left out."""
 
-    def __init__(self, rows: Sequence[Labelled], labels: Sequence[str], manner: Manner) -> None:
+    def __init__(self, rows: Sequence[LabelledText], labels: Sequence[str], manner: Manner) -> None:
         from scipy import sparse
 
         self.manner = manner
-        self.rows: list[Labelled] = []
+        self.rows: list[LabelledText] = []
         buckets, counts, dense = [], [], []
         for row in rows:
             read = features(row.text)
@@ -156,11 +156,11 @@ class Tables:
 
 
 def trained(
-    rows: Sequence[Labelled],
+    rows: Sequence[LabelledText],
     labels: Sequence[str],
     part: Part,
     manner: Manner | None = None,
-) -> tuple[Question, HeldOut, Tables]:
+) -> tuple[TrainedQuestion, HeldOut, Tables]:
     """A question trained on everything, and what it said of texts whose model and prompts were left out.
 
     RecipeError where the labels are too few, or all the same.
@@ -192,7 +192,7 @@ def _group_numbers(tables: Tables, rows: Ints) -> Ints:
     return np.array([models.index(tables.rows[row].model) for row in rows], dtype=np.int64)
 
 
-def splits(rows: Sequence[Labelled], origin: Ints) -> Iterator[tuple[Ints, Ints]]:
+def splits(rows: Sequence[LabelledText], origin: Ints) -> Iterator[tuple[Ints, Ints]]:
     """(trained on, left out): each model of the first origin with all its prompts; prompts where models are few."""
     first = np.flatnonzero(origin == 0).tolist()
     models = sorted({rows[row].model for row in first})
@@ -239,10 +239,10 @@ def _said(tables: Tables, rows: Ints, weights: Floats, offset: Floats, ground: G
     return np.asarray(own @ weights[:, : BUCKETS + len(DENSE)].T + offset)
 
 
-def _fitted(tables: Tables, rows: Ints, labels: Sequence[str], part: Part) -> Question:
+def _fitted(tables: Tables, rows: Ints, labels: Sequence[str], part: Part) -> TrainedQuestion:
     weights, offset, ground = _regressed(tables, rows, len(labels))
     kept = weights[:, : BUCKETS + len(DENSE)].astype(np.float16).astype(np.float32)
-    return Question(part, tuple(labels), kept, offset, ground)
+    return TrainedQuestion(part, tuple(labels), kept, offset, ground)
 
 
 def _regressed(tables: Tables, rows: Ints, n_labels: int) -> tuple[Floats, Floats, Ground]:
@@ -298,7 +298,7 @@ def calibrated(logits: Floats, truth: Ints, weight: Floats) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
 
 
-def summary(held: HeldOut, rows: Sequence[Labelled], labels: Sequence[str]) -> dict[str, Any]:
+def summary(held: HeldOut, rows: Sequence[LabelledText], labels: Sequence[str]) -> dict[str, Any]:
     """How well a question did on what was left out, in all and by model: for its card."""
     by_model: dict[str, list[int]] = {}
     for number, row in enumerate(held.rows):
@@ -340,7 +340,7 @@ def kappa(first: Ints, second: Ints, n_labels: int) -> float | None:
     return None if expected >= 1 else round((observed - expected) / (1 - expected), 3)
 
 
-def cards(origins: Sequence[Labelled]) -> Mapping[str, Any]:
+def cards(origins: Sequence[LabelledText]) -> Mapping[str, Any]:
     """How many texts of which origin and label: for a card."""
     told: dict[str, dict[str, int]] = {}
     for row in origins:

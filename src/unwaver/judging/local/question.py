@@ -82,7 +82,7 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class Question:
+class TrainedQuestion:
     """A trained question."""
 
     part: Part
@@ -144,7 +144,7 @@ def probabilities(logits: Floats, sharpness: float) -> Floats:
     return np.asarray(power / power.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def packed(questions: Mapping[str, Question], about: Mapping[str, Any]) -> bytes:
+def packed(questions: Mapping[str, TrainedQuestion], about: Mapping[str, Any]) -> bytes:
     """The bytes of a reader's file: equal questions, equal bytes."""
     arrays: dict[str, npt.NDArray[Any]] = {}
     told: dict[str, Any] = {"features": VERSION, "about": dict(about), "questions": {}}
@@ -170,7 +170,7 @@ def packed(questions: Mapping[str, Question], about: Mapping[str, Any]) -> bytes
     return out.getvalue()
 
 
-def unpacked(content: bytes, where: str) -> tuple[dict[str, Question], dict[str, Any]]:
+def unpacked(content: bytes, where: str) -> tuple[dict[str, TrainedQuestion], dict[str, Any]]:
     """(questions by name, what is told of the file). RecordError where it is no reader, or one of another version."""
     if not content.startswith(b"PK"):  # numpy would advise to allow pickles
         raise RecordError(f"{where}: not a reader's file, which `unwaver reader train` writes")
@@ -191,7 +191,7 @@ UNREADABLE = (
 """What numpy, zip and JSON say of a file that is none of theirs, or is torn."""
 
 
-def _question(name: str, one: dict[str, Any], arrays: Any) -> Question:
+def _question(name: str, one: dict[str, Any], arrays: Any) -> TrainedQuestion:
     rarity, (mean, spread) = arrays[f"{name}/rarity"].astype(np.float32), arrays[f"{name}/usual"]
     weights = arrays[f"{name}/weights"].astype(np.float32)
     labels = tuple(one["labels"])
@@ -203,7 +203,7 @@ def _question(name: str, one: dict[str, Any], arrays: Any) -> Question:
     numbers = [*one["offset"], *(one[key] for key in ("cue_strength", "length_free", "sharpness", "doubt"))]
     if not all(np.isfinite(table).all() for table in (weights, rarity, mean, spread, np.array(numbers, dtype=float))):
         raise ValueError(f"question {name}: holds what is no number (NaN or infinity)")
-    return Question(
+    return TrainedQuestion(
         part=one["part"],
         labels=labels,
         weights=weights,

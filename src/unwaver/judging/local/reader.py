@@ -22,7 +22,7 @@ from unwaver.judging.local.concepts import PHRASES, WORDS
 from unwaver.judging.local.doubted import doubted, straight
 from unwaver.judging.local.english import COMMON, is_prose
 from unwaver.judging.local.features import Features, features
-from unwaver.judging.local.question import Judgement, Question
+from unwaver.judging.local.question import Judgement, TrainedQuestion
 from unwaver.judging.local.reader_file import READINGS, ReaderFile
 from unwaver.judging.local.seen import seen
 from unwaver.judging.unanswered import unsplit
@@ -60,7 +60,7 @@ class Read:
     """Every label's probability, calibrated, where the text could be read; uncertain or not."""
 
 
-def ask(question: Question, text: str | None) -> Read:
+def ask(question: TrainedQuestion, text: str | None) -> Read:
     """Ask a text a question: a label with its sentence, or none and why."""
     found = features(text or "")
     if found is None:
@@ -78,7 +78,7 @@ def _said(judged: Judgement) -> str:
     return f"{judged.label} ({judged.probability:.2f})"
 
 
-def _unlike(text: str, found: Features, question: Question) -> str | None:
+def _unlike(text: str, found: Features, question: TrainedQuestion) -> str | None:
     """Why a text is too unlike what the question was trained on; None where it is not."""
     if tongue := _tongue(text):
         return f"language: the {question.part} is in another one ({tongue}), and this reader was trained on English"
@@ -263,7 +263,7 @@ class HarmReader(_Reader):
             return self._verdict(trace, said)
         return self._verdict(trace, self._both(trace, thought, said))
 
-    def _of(self, question: Question, trace: Trace, missing: str | None) -> Read:
+    def _of(self, question: TrainedQuestion, trace: Trace, missing: str | None) -> Read:
         if missing or (self.looked_at not in (question.part, "both")):
             return Read(None, reason=missing or "not looked at")
         read = ask(question, trace.reasoning if question.part == "reasoning" else trace.answer)

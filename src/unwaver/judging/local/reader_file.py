@@ -16,7 +16,7 @@ from typing import Any
 
 from unwaver.errors import RecipeError
 from unwaver.judging import language
-from unwaver.judging.local.question import Question, unpacked
+from unwaver.judging.local.question import TrainedQuestion, unpacked
 from unwaver.judging.unanswered import VERSION as UNANSWERED
 from unwaver.records import digest
 
@@ -39,7 +39,7 @@ READINGS = {
 class ReaderFile:
     """The questions of one file."""
 
-    questions: dict[str, Question]
+    questions: dict[str, TrainedQuestion]
     about: dict[str, Any]
     digest: str
     name: str
@@ -59,7 +59,7 @@ class ReaderFile:
         """`local@` and a hash."""
         return f"local@{digest(self.identity(), size=8)}"
 
-    def question(self, rubric: str) -> Question:
+    def question(self, rubric: str) -> TrainedQuestion:
         """The question of a rubric; RecipeError where the file has none."""
         if rubric not in self.questions:
             has = ", ".join(sorted(self.questions))

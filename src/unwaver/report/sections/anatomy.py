@@ -15,7 +15,7 @@ from unwaver.report.facts import Facts
 from unwaver.report.figures import LABELLED, ROW, colours, names
 from unwaver.report.reasonings import CUE_WORDS, Apart
 from unwaver.report.section import Material, Section, made
-from unwaver.report.tables import Cell, Table, count, of, unit
+from unwaver.report.tables import Table, TableCell, count, of, unit
 from unwaver.study.stats import mean
 
 SIDES = (
@@ -48,7 +48,7 @@ def anatomy_table(made: Sequence[Apart]) -> Table | None:
     rows = []
     for one in made:
         found = {e.metric: e for e in one.estimates}
-        rows.append([Cell(one.author), Cell(one.reader), *(of(found.get(metric)) for metric in metrics)])
+        rows.append([TableCell(one.author), TableCell(one.reader), *(of(found.get(metric)) for metric in metrics)])
     return Table(
         "anatomy",
         "What the reasonings are made of, in figures",
@@ -184,7 +184,7 @@ def snowball_table(material: Material) -> Table | None:
     for one in material.snowballs:
         e = one.estimate
         why = ", ".join(f"{n} ({reason})" for reason, n in one.unscored.items())
-        rows.append([Cell(e.arm), unit(e, 2), count(e.n), Cell(why)])
+        rows.append([TableCell(e.arm), unit(e, 2), count(e.n), TableCell(why)])
     if all(one.estimate.value is None for one in material.snowballs):
         return None
     return Table(

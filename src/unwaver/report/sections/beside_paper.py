@@ -19,7 +19,7 @@ from unwaver.report.setting import (
     published,
     student_name,
 )
-from unwaver.report.tables import NOTHING, Cell, Table, of
+from unwaver.report.tables import NOTHING, Table, TableCell, of
 
 COLUMNS = {
     "none": "None",
@@ -42,15 +42,15 @@ def table_1(facts: Facts) -> Table | None:
         return None
     values = published()["table1"]
     known = {name: one for one in facts.sets if (name := evaluation(facts, one)) is not None}
-    rows: list[list[Cell]] = []
+    rows: list[list[TableCell]] = []
     for row, arm in chosen.items():
         differs = of_training(facts, arm, [values["student"]])
         same = [name for name, one in known.items() if not differs and not of_evaluation(facts, one)]
         word = DIRECTIONS if not same else NUMBERS if len(same) == len(known) else f"numbers: {', '.join(same)}"
         ours = [_ours(facts, arm, name) for name in COLUMNS]
         rows += [
-            [Cell(arm), Cell("here"), *ours, Cell(word)],
-            [Cell(""), Cell(f"paper: {row}"), *_theirs(row), Cell("")],
+            [TableCell(arm), TableCell("here"), *ours, TableCell(word)],
+            [TableCell(""), TableCell(f"paper: {row}"), *_theirs(row), TableCell("")],
         ]
     return Table(
         "paper-table-1",
@@ -65,7 +65,7 @@ def table_1(facts: Facts) -> Table | None:
     )
 
 
-def _theirs(row: str) -> list[Cell]:
+def _theirs(row: str) -> list[TableCell]:
     values = published()["table1"]
     theirs = dict(zip(values["columns"], values[row], strict=True))
     theirs["asr"] = sum(theirs[name] for name in ATTACKS) / len(ATTACKS)
@@ -73,22 +73,22 @@ def _theirs(row: str) -> list[Cell]:
     return [_paper(theirs[name]) for name in COLUMNS]
 
 
-def _paper(value: float | None) -> Cell:
+def _paper(value: float | None) -> TableCell:
     return (
-        Cell(NOTHING)
+        TableCell(NOTHING)
         if value is None
-        else Cell(f"{value} %" if isinstance(value, int) else f"{value:.1f} %", value / 100)
+        else TableCell(f"{value} %" if isinstance(value, int) else f"{value:.1f} %", value / 100)
     )
 
 
-def _ours(facts: Facts, arm: str, name: str) -> Cell:
+def _ours(facts: Facts, arm: str, name: str) -> TableCell:
     pooled = {"asr": ("harmful",), "accuracy": ("maths", "code")}
     if name in pooled:
         return of(facts.pooled(name, arm, facts.of_kind(*pooled[name])))  # type: ignore[arg-type]
     one = next((one for one in facts.sets if evaluation(facts, one) == name), None)
     if one is not None:
         return of(facts.estimate(one.metric, arm, one.name))
-    return of(facts.pooled("over_refusal", arm, facts.harmless)) if name == "xstest" else Cell(NOTHING)
+    return of(facts.pooled("over_refusal", arm, facts.harmless)) if name == "xstest" else TableCell(NOTHING)
 
 
 def table_3(facts: Facts) -> Table | None:
@@ -105,9 +105,11 @@ def table_3(facts: Facts) -> Table | None:
     for entry in [*entries, {"model": "improved", "asr": mean, "over_refusal": improved["xstest"]}]:
         arm = beside(facts).get("improved") if entry["model"] == "improved" else by_name.get(entry["model"].lower())
         ours = (
-            [Cell(NOTHING), Cell(NOTHING)] if arm is None else [_ours(facts, arm, name) for name in ("asr", "xstest")]
+            [TableCell(NOTHING), TableCell(NOTHING)]
+            if arm is None
+            else [_ours(facts, arm, name) for name in ("asr", "xstest")]
         )
-        rows.append([Cell(entry["model"]), *ours, _paper(entry["asr"]), _paper(entry["over_refusal"])])
+        rows.append([TableCell(entry["model"]), *ours, _paper(entry["asr"]), _paper(entry["over_refusal"])])
     return Table(
         "paper-table-3",
         "Table 3: published safe checkpoints, beside the paper's",
@@ -124,12 +126,14 @@ def table_2(facts: Facts) -> Table | None:
     rows = []
     for entry in published()["table2"]:
         arm = next((arm for arm in facts.arms if _from(facts, arm, entry["recipe"], entry["holds"])), None)
-        ours = Cell(NOTHING) if arm is None else _ours(facts, arm, "asr")
-        rows.append([Cell("Table 2"), Cell(f"{entry['recipe']}, from {entry['teacher']}"), ours, _paper(entry["asr"])])
+        ours = TableCell(NOTHING) if arm is None else _ours(facts, arm, "asr")
+        rows.append(
+            [TableCell("Table 2"), TableCell(f"{entry['recipe']}, from {entry['teacher']}"), ours, _paper(entry["asr"])]
+        )
     for recipe, value in published()["pair"].items():
-        rows.append([Cell("PAIR, mean of four students"), Cell(recipe), _pair(facts, recipe), _paper(value)])
+        rows.append([TableCell("PAIR, mean of four students"), TableCell(recipe), _pair(facts, recipe), _paper(value)])
     for entry in published()["table3"]:
-        rows.append([Cell("Table 3"), Cell(entry["model"]), Cell(NOTHING), _paper(entry["asr"])])
+        rows.append([TableCell("Table 3"), TableCell(entry["model"]), TableCell(NOTHING), _paper(entry["asr"])])
     if all(row[2].value is None for row in rows):
         return None
     return Table(
@@ -148,7 +152,7 @@ def _from(facts: Facts, arm: str, recipe: str, holds: Sequence[str]) -> bool:
     return method(facts, arm) == recipe and any(name in teacher for name in holds)
 
 
-def _pair(facts: Facts, recipe: str) -> Cell:
+def _pair(facts: Facts, recipe: str) -> TableCell:
     """The mean over the paper's students that are all here; nothing else has that name."""
     one = next((one for one in facts.sets if evaluation(facts, one) == "pair"), None)
     found: dict[str, float] = {}
@@ -158,9 +162,9 @@ def _pair(facts: Facts, recipe: str) -> Cell:
             found.setdefault(student_name(str(facts.cell(arm).get("student"))).lower(), e.value)
     wanted = [name.lower() for name in published()["students"]]
     if not all(name in found for name in wanted):
-        return Cell(NOTHING)
+        return TableCell(NOTHING)
     mean = sum(found[name] for name in wanted) / len(wanted)
-    return Cell(f"{100 * mean:.1f} %", mean)
+    return TableCell(f"{100 * mean:.1f} %", mean)
 
 
 def section(material: Material) -> Section:

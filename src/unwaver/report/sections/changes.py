@@ -9,7 +9,7 @@ from unwaver.report.before import Before
 from unwaver.report.cells import LONG
 from unwaver.report.facts import titles
 from unwaver.report.section import Material, Section, made
-from unwaver.report.tables import Cell, Table, of
+from unwaver.report.tables import Table, TableCell, of
 from unwaver.study.measures import of_table
 
 Key = tuple[str, str, str]
@@ -43,8 +43,8 @@ def changed_table(before: Before, now: Sequence[Estimate]) -> Table | None:
             arm, set_, metric = key
             fields = _otherwise(old[key], estimate)
             word = f"measured otherwise: another {', '.join(fields)}" if fields else ""
-            named = (Cell(arm), Cell(set_), Cell(titles().get(metric, metric)))
-            rows.append([*named, of(old[key]), of(estimate), Cell(word)])
+            named = (TableCell(arm), TableCell(set_), TableCell(titles().get(metric, metric)))
+            rows.append([*named, of(old[key]), of(estimate), TableCell(word)])
     if not rows:
         return None
     return Table(

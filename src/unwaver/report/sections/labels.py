@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from unwaver.report.facts import ALL, Facts, split, titles
 from unwaver.report.section import Material, Section, made
 from unwaver.report.summed import changes
-from unwaver.report.tables import NOTHING, Cell, Table, count, of, percent
+from unwaver.report.tables import NOTHING, Table, TableCell, count, of, percent
 from unwaver.report.words import p_value, points
 from unwaver.study.comparison import Comparison
 from unwaver.study.correction import rate
@@ -52,8 +52,8 @@ def corrected_table(facts: Facts) -> Table | None:
         if not isinstance(worth, dict):
             continue
         found = rate(worth)
-        head = (Cell(one.arm), Cell(titles()[one.metric]), Cell(where), count(found.n))
-        fixed = Cell(percent(found.value), found.value, found.low, found.high, found.n, share=True)
+        head = (TableCell(one.arm), TableCell(titles()[one.metric]), TableCell(where), count(found.n))
+        fixed = TableCell(percent(found.value), found.value, found.low, found.high, found.n, share=True)
         rows.append([*head, _as_read(facts, one), fixed, *_difference(one.against)])
     if not rows and not few:
         return None
@@ -74,24 +74,24 @@ def corrected_table(facts: Facts) -> Table | None:
     )  # fmt: skip
 
 
-def _as_read(facts: Facts, one: _Figure) -> Cell:
+def _as_read(facts: Facts, one: _Figure) -> TableCell:
     if len(one.sets) == 1:
         return of(facts.estimate(one.metric, one.arm, one.sets[0]))
     return of(facts.pooled(one.metric, one.arm, [set_ for set_ in facts.sets if set_.name in one.sets]))
 
 
-def _difference(c: Comparison | None) -> list[Cell]:
+def _difference(c: Comparison | None) -> list[TableCell]:
     """As read, corrected, its interval, p and the word; empty cells for the reference."""
     if c is None or c.by_people is None:
-        return [Cell(NOTHING)] * 5
+        return [TableCell(NOTHING)] * 5
     fixed = c.by_people
     ends = NOTHING if fixed.low is None or fixed.high is None else f"{points(fixed.low)} to {points(fixed.high)}"
     return [
-        Cell(points(c.difference), c.difference),
-        Cell(points(fixed.difference), fixed.difference),
-        Cell(ends),
-        Cell(p_value(fixed.p_holm), fixed.p_holm),
-        Cell(c.verdict, word=c.verdict),
+        TableCell(points(c.difference), c.difference),
+        TableCell(points(fixed.difference), fixed.difference),
+        TableCell(ends),
+        TableCell(p_value(fixed.p_holm), fixed.p_holm),
+        TableCell(c.verdict, word=c.verdict),
     ]
 
 
@@ -102,29 +102,29 @@ def readers_table(facts: Facts) -> Table | None:
         where = f"{question.rubric} ({question.part})"
         for what, one, two, found in between_people(labelled, question):
             name = where if what == question.rubric else what.replace("_", " ")
-            kappa = Cell(
+            kappa = TableCell(
                 NOTHING if found.kappa is None else f"{found.kappa:.2f}", found.kappa, found.kappa_low, found.kappa_high
             )
             rows.append(
                 [
-                    Cell(name),
-                    Cell(f"{one} (a person)"),
-                    Cell(f"{two} (a person)"),
+                    TableCell(name),
+                    TableCell(f"{one} (a person)"),
+                    TableCell(f"{two} (a person)"),
                     count(found.n),
-                    Cell(percent(found.share), found.share),
+                    TableCell(percent(found.share), found.share),
                     kappa,
                 ]
             )
         by = with_reader(labelled, question)
         if by.n:
-            kappa = Cell(NOTHING if by.kappa is None else f"{by.kappa:.2f}", by.kappa)
+            kappa = TableCell(NOTHING if by.kappa is None else f"{by.kappa:.2f}", by.kappa)
             rows.append(
                 [
-                    Cell(where),
-                    Cell("people"),
-                    Cell("who read the replies"),
+                    TableCell(where),
+                    TableCell("people"),
+                    TableCell("who read the replies"),
                     count(by.n),
-                    Cell(percent(by.share), by.share),
+                    TableCell(percent(by.share), by.share),
                     kappa,
                 ]
             )

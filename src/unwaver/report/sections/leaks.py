@@ -5,7 +5,7 @@ from __future__ import annotations
 from unwaver.report.arms import spoken
 from unwaver.report.facts import Facts
 from unwaver.report.section import Material, Section, made
-from unwaver.report.tables import Cell, Table, count
+from unwaver.report.tables import Table, TableCell, count
 
 
 def overlap_table(facts: Facts) -> Table | None:
@@ -22,7 +22,9 @@ def overlap_table(facts: Facts) -> Table | None:
             found.setdefault((name, most), []).append(arm)
     if not found:
         return None
-    rows = [[Cell(name), Cell(spoken(arms, checked)), *map(count, most)] for (name, most), arms in found.items()]
+    rows = [
+        [TableCell(name), TableCell(spoken(arms, checked)), *map(count, most)] for (name, most), arms in found.items()
+    ]
     return Table(
         "overlap",
         "Leak check: evaluation prompts that stand in the training set",

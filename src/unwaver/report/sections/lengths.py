@@ -13,7 +13,7 @@ from unwaver.report.facts import Facts
 from unwaver.report.figures import LABELLED, ROW, colours, comparable, names, numbered, rows_of
 from unwaver.report.paper import note
 from unwaver.report.section import Material, Section, made
-from unwaver.report.tables import NOTHING, Cell, Table, number
+from unwaver.report.tables import NOTHING, Table, TableCell, number
 from unwaver.report.teachers import Teachers, teacher_of
 from unwaver.study.controls import PARTS
 
@@ -102,14 +102,14 @@ def length_table(facts: Facts, teachers: Teachers) -> Table:
         if not any(lengths):
             continue
         cells = [_mean_and_tail(one) for one in lengths]
-        rows.append([Cell(arm), Cell("all replies"), *cells[0], *cells[1]])
+        rows.append([TableCell(arm), TableCell("all replies"), *cells[0], *cells[1]])
     for taught in teachers.rows.values():
         drawn = [row for row in taught if teachers.trained_on[row.trace.id]]
         for words, kept in (("all traces", taught), ("those an arm was trained on", drawn)):
             if kept:
                 parts = [[facts.length(row.trace, part) for row in kept] for part in PARTS]
                 cells = [_mean_and_tail([n for n in one if n is not None]) for one in parts]
-                rows.append([Cell(teacher_of(taught[0])), Cell(words), *cells[0], *cells[1]])
+                rows.append([TableCell(teacher_of(taught[0])), TableCell(words), *cells[0], *cells[1]])
     return Table(
         "lengths",
         "Lengths in figures",
@@ -122,9 +122,9 @@ def length_table(facts: Facts, teachers: Teachers) -> Table:
     )
 
 
-def _mean_and_tail(lengths: list[int]) -> list[Cell]:
+def _mean_and_tail(lengths: list[int]) -> list[TableCell]:
     if not lengths:
-        return [Cell(NOTHING), Cell(NOTHING)]
+        return [TableCell(NOTHING), TableCell(NOTHING)]
     return [number(float(np.mean(lengths))), number(float(np.quantile(lengths, 0.9)))]
 
 

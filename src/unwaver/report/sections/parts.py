@@ -12,7 +12,7 @@ from unwaver.report.comparable import together
 from unwaver.report.facts import Facts, split, titles
 from unwaver.report.figures import LABELLED, PER_CENT, ROW, as_rows, names
 from unwaver.report.section import Material, Section, made
-from unwaver.report.tables import Cell, Table, of
+from unwaver.report.tables import Table, TableCell, of
 
 
 def split_table(facts: Facts) -> Table | None:
@@ -26,7 +26,7 @@ def split_table(facts: Facts) -> Table | None:
             whole = compared_cell(facts.main, facts, "asr", arm, one)
             parts = [compared_cell(facts.split, facts, metric, arm, one) for metric in split()]
             refusal = of(facts.estimate("refusal", arm, one.name))
-            rows.append([Cell(arm), Cell(one.name), whole, *parts, refusal])
+            rows.append([TableCell(arm), TableCell(one.name), whole, *parts, refusal])
     head = ["arm", "set", "whole reply", *(titles()[metric] for metric in split()), "refused"]
     return Table(
         "reasoning-and-answer",

@@ -12,7 +12,7 @@ from unwaver.report.charts import Figure, data, light, titled
 from unwaver.report.figures import PANELS, PER_CENT, as_rows, comparable, first, numbered, rows_of
 from unwaver.report.paper import note
 from unwaver.report.section import Material, Section, made
-from unwaver.report.tables import Cell, Table, count, of
+from unwaver.report.tables import Table, TableCell, count, of
 from unwaver.report.teachers import GROUPS, Teachers
 
 
@@ -23,7 +23,7 @@ def pattern_table(teachers: Teachers) -> Table | None:
         for group, found in shares.items():
             if any(e is not None and e.n for e in found):
                 n = max(e.n + e.n_unscored for e in found if e is not None)
-                rows.append([Cell(arm), Cell(group), count(n), *(of(e) for e in found)])
+                rows.append([TableCell(arm), TableCell(group), count(n), *(of(e) for e in found)])
     if not rows:
         return None
     return Table(

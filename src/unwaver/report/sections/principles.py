@@ -7,7 +7,7 @@ from unwaver.records import Estimate
 from unwaver.report.cells import LONG
 from unwaver.report.facts import Facts
 from unwaver.report.section import Material, Section, made
-from unwaver.report.tables import NOTHING, Cell, Table, of
+from unwaver.report.tables import NOTHING, Table, TableCell, of
 from unwaver.study.principles import GAP, RATES
 
 ALL = "all principles"
@@ -21,12 +21,14 @@ def principle_table(facts: Facts) -> Table | None:
             if (gap := facts.results.find(GAP, arm, one.name)) is None:
                 continue
             rates = [of(facts.results.find(metric, arm, one.name)) for metric in RATES]
-            rows.append([Cell(arm), Cell(one.name), Cell(ALL), *rates, _grades(gap)])
+            rows.append([TableCell(arm), TableCell(one.name), TableCell(ALL), *rates, _grades(gap)])
             for name in PRINCIPLES:
                 found = [facts.results.find(f"{metric}:{name}", arm, one.name) for metric in RATES]
                 if any(each is not None and each.value for each in found):
                     apart = _grades(facts.results.find(f"{GAP}:{name}", arm, one.name))
-                    rows.append([Cell(arm), Cell(one.name), Cell(name.replace("_", " ")), *map(of, found), apart])
+                    rows.append(
+                        [TableCell(arm), TableCell(one.name), TableCell(name.replace("_", " ")), *map(of, found), apart]
+                    )
     if not rows:
         return None
     return Table(
@@ -54,17 +56,17 @@ def kept_table(facts: Facts) -> Table | None:
         "Accuracy kept",
         "An arm's accuracy over the raw student's on the same problems, in per cent: 100 is all of it.",
         ["arm", "set", "kept"],
-        [[Cell(one.arm), Cell(one.slice), of(one)] for one in found],
+        [[TableCell(one.arm), TableCell(one.slice), of(one)] for one in found],
         ("Intervals are percentiles of 2,000 paired draws of problems.",),
         folded=len(found) > LONG,
     )
 
 
-def _grades(found: Estimate | None) -> Cell:
+def _grades(found: Estimate | None) -> TableCell:
     """The cell of a difference of grades."""
     if found is None or found.value is None:
-        return Cell(NOTHING)
-    return Cell(f"{found.value:+z.2f}", found.value, found.low, found.high, found.n, found.n_unscored)
+        return TableCell(NOTHING)
+    return TableCell(f"{found.value:+z.2f}", found.value, found.low, found.high, found.n, found.n_unscored)
 
 
 def section(material: Material) -> Section:

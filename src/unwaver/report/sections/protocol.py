@@ -21,7 +21,7 @@ from unwaver.report.charts import Figure, data, light, titled
 from unwaver.report.facts import Facts
 from unwaver.report.readers import Compared, measured
 from unwaver.report.section import Material, Section, made
-from unwaver.report.tables import NOTHING, Cell, Table, count, percent
+from unwaver.report.tables import NOTHING, Table, TableCell, count, percent
 from unwaver.store import Step
 
 FILTER = "the teachers' traces"
@@ -48,9 +48,9 @@ def asked_table(facts: Facts) -> Table | None:
     order = list(sizes)
     rows = [
         [
-            *(Cell(text) for text in row[:3]),
-            *(count(sizes[row[0]]) if row[0] in sizes else Cell(NOTHING), *(Cell(text) for text in row[3:])),
-            *(Cell(", ".join(sorted(seeds))), count(len(students))),
+            *(TableCell(text) for text in row[:3]),
+            *(count(sizes[row[0]]) if row[0] in sizes else TableCell(NOTHING), *(TableCell(text) for text in row[3:])),
+            *(TableCell(", ".join(sorted(seeds))), count(len(students))),
         ]
         for row, (students, seeds) in sorted(
             found.items(), key=lambda item: order.index(item[0][0]) if item[0][0] in order else len(order)
@@ -82,7 +82,7 @@ def taught_table(facts: Facts) -> Table | None:
         budget, samples = (f"{settings[key]:,}" if models else NOTHING for key in ("max_tokens", "samples"))
         written = facts.results.manifests[name].get("counts", {}).get("written")
         told = (step.name, str(settings["method"]["name"]), "; ".join(models) or "nobody", *drawn, budget, samples)
-        rows.append([*(Cell(text) for text in told), Cell(NOTHING) if written is None else count(written)])
+        rows.append([*(TableCell(text) for text in told), TableCell(NOTHING) if written is None else count(written)])
     return Table(
         "taught",
         "Protocol: how the traces to learn from were made",
@@ -165,10 +165,10 @@ def reader_table(facts: Facts) -> Table | None:
         said = ", ".join(f"{label.replace('_', ' ')} {n:,}" for label, n in labels.most_common())
         rows.append(
             [
-                *(Cell(rubric), Cell("reasoning and answer" if looked_at == "both" else looked_at)),
-                *(Cell(judge), Cell(_form(rubric, judge))),
-                Cell(", ".join(sorted(sets, key=lambda name: order.index(name) if name in order else len(order)))),
-                *(count(len(verdicts)), count(sum(verdict.label is None for verdict in verdicts)), Cell(said)),
+                *(TableCell(rubric), TableCell("reasoning and answer" if looked_at == "both" else looked_at)),
+                *(TableCell(judge), TableCell(_form(rubric, judge))),
+                TableCell(", ".join(sorted(sets, key=lambda name: order.index(name) if name in order else len(order)))),
+                *(count(len(verdicts)), count(sum(verdict.label is None for verdict in verdicts)), TableCell(said)),
             ]
         )
     return Table(
@@ -220,9 +220,11 @@ def agreement_table(compared: list[Compared]) -> Table | None:
     rows = []
     for c in compared:
         f = c.found
-        share = Cell(percent(f.share, f.n), f.share, f.low, f.high, f.n, f.n_unscored, share=True)
-        chance = [Cell(NOTHING) if value is None else Cell(f"{value:.2f}", value) for value in (f.kappa, f.ac1)]
-        rows.append([Cell(c.question), Cell(c.first), Cell(c.second), count(f.n), share, *chance])
+        share = TableCell(percent(f.share, f.n), f.share, f.low, f.high, f.n, f.n_unscored, share=True)
+        chance = [
+            TableCell(NOTHING) if value is None else TableCell(f"{value:.2f}", value) for value in (f.kappa, f.ac1)
+        ]
+        rows.append([TableCell(c.question), TableCell(c.first), TableCell(c.second), count(f.n), share, *chance])
     return Table(
         "agreement",
         "How far readers agree",

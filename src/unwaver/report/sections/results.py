@@ -10,7 +10,7 @@ from unwaver.report.cells import compared_cell
 from unwaver.report.facts import EvaluationFacts, Facts
 from unwaver.report.paper import is_table_1
 from unwaver.report.section import Material, Section, made
-from unwaver.report.tables import Cell, Table, count
+from unwaver.report.tables import Table, TableCell, count
 from unwaver.report.words import least, to_be_found
 from unwaver.study.comparison import Comparison, explained
 from unwaver.study.measures import main_measure
@@ -34,7 +34,7 @@ def main_table(facts: Facts) -> Table | None:
         cells = [_held_out(compared_cell(facts.main, facts, one.metric, arm, one), facts, arm, one) for one in sets]
         unscored = sum(e.n_unscored for e in found.values() if e is not None)
         truncated = sum(e.n_truncated for e in found.values() if e is not None)
-        rows.append([Cell(arm), *cells, count(unscored), count(truncated)])
+        rows.append([TableCell(arm), *cells, count(unscored), count(truncated)])
     return Table(
         "main",
         f"{'Table 1' if is_table_1(facts) else 'Main table'}: every arm on every evaluation set",
@@ -52,7 +52,7 @@ def _set_head(facts: Facts, one: EvaluationFacts) -> str:
     return f"{one.name}{mark} (n={one.prompts})"
 
 
-def _held_out(cell: Cell, facts: Facts, arm: str, one: EvaluationFacts) -> Cell:
+def _held_out(cell: TableCell, facts: Facts, arm: str, one: EvaluationFacts) -> TableCell:
     """The cell, marked where the arm was trained on prompts of the set."""
     shared = facts.shared(arm, one)
     if not shared:

@@ -7,7 +7,7 @@ from collections import Counter
 from unwaver.report.facts import Facts
 from unwaver.report.section import Material, Section, made
 from unwaver.report.sections.training import _float
-from unwaver.report.tables import NOTHING, Cell, Table, count, number
+from unwaver.report.tables import NOTHING, Table, TableCell, count, number
 
 
 def cost_table(facts: Facts) -> Table:
@@ -20,18 +20,18 @@ def cost_table(facts: Facts) -> Table:
         cost = manifest.get("cost")
         rows.append(
             (
-                *(Cell(str(manifest.get("stage", ""))), Cell(str(manifest.get("name", ""))), count(asked)),
+                *(TableCell(str(manifest.get("stage", ""))), TableCell(str(manifest.get("name", ""))), count(asked)),
                 *(count(n) for n in tokens),
                 *(number(_float(manifest.get("seconds")), 1), number(_float(cost), 4)),
-                *(Cell(str(manifest.get("finished", NOTHING))), Cell(name)),
+                *(TableCell(str(manifest.get("finished", NOTHING))), TableCell(name)),
             )
         )
     totals = [sum(row[i].value or 0 for row in rows) for i in (2, 3, 4, 5)]
     costs = [row[6].value for row in rows if row[6].value is not None]
     rows.append(
         (
-            *(Cell("all"), Cell(""), *(number(total) for total in totals[:3]), number(totals[3], 1)),
-            *(number(sum(costs), 4) if costs else Cell(NOTHING), Cell(""), Cell("")),
+            *(TableCell("all"), TableCell(""), *(number(total) for total in totals[:3]), number(totals[3], 1)),
+            *(number(sum(costs), 4) if costs else TableCell(NOTHING), TableCell(""), TableCell("")),
         )
     )
     return Table(
@@ -47,13 +47,19 @@ def cost_table(facts: Facts) -> Table:
 def told_table(facts: Facts) -> Table | None:
     """What servers did otherwise than they were asked, or said that can't be; odd replies. None: nothing to tell."""
     rows = [
-        [Cell(label), Cell(note), count(int(n)), Cell(str(manifest.get("stage", ""))), Cell(name)]
+        [TableCell(label), TableCell(note), count(int(n)), TableCell(str(manifest.get("stage", ""))), TableCell(name)]
         for name, manifest in facts.results.manifests.items()
         for label, made in (manifest.get("calls") or {}).items()
         for note, n in (made.get("notes") or {}).items()
     ]
     rows += [
-        [Cell(str(found.get("model", ""))), Cell(note), count(int(n)), Cell(str(found.get("stage", ""))), Cell(name)]
+        [
+            TableCell(str(found.get("model", ""))),
+            TableCell(note),
+            count(int(n)),
+            TableCell(str(found.get("stage", ""))),
+            TableCell(name),
+        ]
         for name, found in facts.results.manifests.items()
         for note, n in ((found.get("counts") or {}).get("notes") or {}).items()
     ]
@@ -72,7 +78,8 @@ def version_table(facts: Facts) -> Table:
         for what, version in (manifest.get("versions") or {}).items():
             found.setdefault(str(what), Counter())[str(version)] += 1
     rows = [
-        [Cell(what), Cell(", ".join(versions)), count(versions.total())] for what, versions in sorted(found.items())
+        [TableCell(what), TableCell(", ".join(versions)), count(versions.total())]
+        for what, versions in sorted(found.items())
     ]
     return Table(
         "versions",

@@ -13,7 +13,7 @@ from unwaver.report.facts import Facts, titles
 from unwaver.report.figures import LABELLED, PER_CENT, ROW, as_rows, colours, names
 from unwaver.report.replies import ended_table, samples_table
 from unwaver.report.section import Material, Section, made
-from unwaver.report.tables import NOTHING, Cell, Table, count, of, percent
+from unwaver.report.tables import NOTHING, Table, TableCell, count, of, percent
 from unwaver.report.words import p_value, points
 from unwaver.study.comparison import Comparison, explained
 from unwaver.study.measures import of_table
@@ -85,7 +85,7 @@ def scored_table(facts: Facts) -> Table | None:
                 numbers = (found.n, found.n_unscored, found.n_truncated)
                 rows.append(
                     [
-                        *(Cell(arm), Cell(one.name), Cell(titles()[one.metric])),
+                        *(TableCell(arm), TableCell(one.name), TableCell(titles()[one.metric])),
                         *(count(number) for number in numbers),
                         *(number_of(found.lowest, found.n), number_of(found.highest, found.n)),
                     ]
@@ -107,9 +107,9 @@ def scored_table(facts: Facts) -> Table | None:
     )
 
 
-def number_of(value: float | None, n: int) -> Cell:
+def number_of(value: float | None, n: int) -> TableCell:
     """A bound of a rate."""
-    return Cell(percent(value, n), value)
+    return TableCell(percent(value, n), value)
 
 
 def both_ways_table(facts: Facts) -> Table | None:
@@ -118,7 +118,7 @@ def both_ways_table(facts: Facts) -> Table | None:
     if not sets:
         return None
     rows = [
-        [Cell(arm), Cell(one.name), *(of(facts.estimate(metric, arm, one.name)) for metric in HARMLESS)]
+        [TableCell(arm), TableCell(one.name), *(of(facts.estimate(metric, arm, one.name)) for metric in HARMLESS)]
         for arm in facts.arms
         for one in sets
     ]
@@ -139,7 +139,7 @@ def further_table(facts: Facts) -> Table | None:
     """The measures that stand in no other table; None where nothing was read for any."""
     found = [one for one in of_table("further") if one.name not in (*HARMLESS, "refusal")]
     rows = [
-        [Cell(arm), Cell(one.title), Cell(each.name), of(estimate)]
+        [TableCell(arm), TableCell(one.title), TableCell(each.name), of(estimate)]
         for one in found
         for arm in facts.arms
         for each in facts.of_kind(*one.kinds)
@@ -181,9 +181,13 @@ def prefilled_table(facts: Facts) -> Table | None:
         shift = NOTHING if e.value is None else points(e.value)
         rows.append(
             [
-                *(Cell(e.arm), Cell(titles()[metric]), Cell(beside or NOTHING)),
-                *(of(before) if before else Cell(NOTHING), Cell(e.slice), of(after) if after else Cell(NOTHING)),
-                *(Cell(shift, e.value), Cell(ends), count(e.n), count(e.n_unscored)),
+                *(TableCell(e.arm), TableCell(titles()[metric]), TableCell(beside or NOTHING)),
+                *(
+                    of(before) if before else TableCell(NOTHING),
+                    TableCell(e.slice),
+                    of(after) if after else TableCell(NOTHING),
+                ),
+                *(TableCell(shift, e.value), TableCell(ends), count(e.n), count(e.n_unscored)),
             ]
         )
         left += beside is None
@@ -216,14 +220,20 @@ def comparison_table(facts: Facts) -> Table | None:
             least = NOTHING if c.smallest_detectable is None else f"{100 * c.smallest_detectable:.0f}"
             rows.append(
                 (
-                    *(Cell(arm), Cell(titles().get(metric, metric)), Cell(set_), count(c.n_pairs), count(c.n_left_out)),
-                    Cell(points(c.difference), c.difference),
-                    Cell(ends),
-                    Cell(NOTHING if c.h is None else f"{c.h:+z.2f}", c.h),
-                    *(Cell(p_value(c.p), c.p), Cell(p_value(c.p_holm), c.p_holm)),
-                    Cell(c.verdict, word=c.verdict, hint=explained(c)),
-                    Cell(least, c.smallest_detectable),
-                    Cell(_worst(c)),
+                    *(
+                        TableCell(arm),
+                        TableCell(titles().get(metric, metric)),
+                        TableCell(set_),
+                        count(c.n_pairs),
+                        count(c.n_left_out),
+                    ),
+                    TableCell(points(c.difference), c.difference),
+                    TableCell(ends),
+                    TableCell(NOTHING if c.h is None else f"{c.h:+z.2f}", c.h),
+                    *(TableCell(p_value(c.p), c.p), TableCell(p_value(c.p_holm), c.p_holm)),
+                    TableCell(c.verdict, word=c.verdict, hint=explained(c)),
+                    TableCell(least, c.smallest_detectable),
+                    TableCell(_worst(c)),
                 )
             )
     if not rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unwaver.records import Estimate
 from unwaver.report.section import Material, Section, made
-from unwaver.report.tables import Cell, Table, count, of, unit
+from unwaver.report.tables import Table, TableCell, count, of, unit
 from unwaver.study.beside import Beside
 from unwaver.study.rethought import MEANS, TITLES
 
@@ -16,10 +16,10 @@ def rethought_table(found: list[Beside]) -> Table | None:
     for one in found:
         by = {e.metric: e for e in one.estimates}
         locked, places, turns, split = (by[metric] for metric in TITLES)
-        how = [Cell(one.how)] if len(ways) > 1 else []
+        how = [TableCell(one.how)] if len(ways) > 1 else []
         among = f"of {places.n:,} locked traces"
         cells = (of(locked), of(places, hint=among), unit(turns, 1), of(split))
-        rows.append([Cell(locked.arm), Cell(locked.slice), *how, count(locked.n), *cells])
+        rows.append([TableCell(locked.arm), TableCell(locked.slice), *how, count(locked.n), *cells])
         why += [f"{locked.arm} on {locked.slice}, {_why(locked)}"] if locked.n_unscored else []
     if not rows:
         return None
@@ -42,8 +42,8 @@ def first_token_table(found: list[Beside]) -> Table | None:
     """How well the state before a reply tells harmful prompts from harmless ones; None where nobody looked."""
     rows = [
         [
-            *(Cell(e.arm), Cell(e.slice), Cell(one.how), count(e.n), unit(e, 2, e.method)),
-            Cell(e.method if e.value is None else ""),
+            *(TableCell(e.arm), TableCell(e.slice), TableCell(one.how), count(e.n), unit(e, 2, e.method)),
+            TableCell(e.method if e.value is None else ""),
         ]
         for one in found
         for e in one.estimates

@@ -12,7 +12,7 @@ from unwaver.report.choice import chosen
 from unwaver.report.comparable import together
 from unwaver.report.facts import Facts, harmful_rows
 from unwaver.report.section import Material, Section, made
-from unwaver.report.tables import NOTHING, Cell, Table, count, of
+from unwaver.report.tables import NOTHING, Table, TableCell, count, of
 from unwaver.report.words import p_value
 from unwaver.study.controls import PARTS, Item, Opener, Regression, at_equal_length, by_length, without_opener
 
@@ -21,7 +21,7 @@ SAMPLED = 200
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StyleOutcome:
     """What is held against length."""
 
     metric: str
@@ -34,12 +34,12 @@ class Outcome:
 
 
 OUTCOMES = (
-    Outcome("asr", "Harm", HARM, "unsafe", "unsafe"),
-    Outcome("refusal", "Refusal", REFUSAL, "refusal", "a refusal"),
+    StyleOutcome("asr", "Harm", HARM, "unsafe", "unsafe"),
+    StyleOutcome("refusal", "Refusal", REFUSAL, "refusal", "a refusal"),
 )
 
 
-def _items(facts: Facts, arms: Iterable[str], outcome: Outcome) -> list[Item]:
+def _items(facts: Facts, arms: Iterable[str], outcome: StyleOutcome) -> list[Item]:
     return [
         Item(
             row.trace.prompt.behaviour or row.trace.prompt.id,
@@ -53,7 +53,7 @@ def _items(facts: Facts, arms: Iterable[str], outcome: Outcome) -> list[Item]:
     ]
 
 
-Equal = tuple[Outcome, str, Regression]
+Equal = tuple[StyleOutcome, str, Regression]
 """An outcome, the reference arm, and each chosen arm's odds against its, with length held still."""
 
 
@@ -86,9 +86,9 @@ def regression_table(one: Equal) -> Table | None:
     rows = []
     for term in found.terms:
         ends = NOTHING if term.low is None or term.high is None else f"{_odds(term.low)} to {_odds(term.high)}"
-        crude = Cell(NOTHING) if term.crude is None else Cell(_odds(term.crude), term.crude)
-        adjusted = Cell(NOTHING) if term.odds_ratio is None else Cell(_odds(term.odds_ratio), term.odds_ratio)
-        rows.append([Cell(term.name), crude, adjusted, Cell(ends), Cell(p_value(term.p), term.p)])
+        crude = TableCell(NOTHING) if term.crude is None else TableCell(_odds(term.crude), term.crude)
+        adjusted = TableCell(NOTHING) if term.odds_ratio is None else TableCell(_odds(term.odds_ratio), term.odds_ratio)
+        rows.append([TableCell(term.name), crude, adjusted, TableCell(ends), TableCell(p_value(term.p), term.p)])
     apart = f" Left out, as all their replies came out alike: {', '.join(found.one_sided)}." if found.one_sided else ""
     left = f"{found.n_left_out} without label or length left out"
     base = f"{found.n} replies, {found.n_events} of them {outcome.said}; {left}."
@@ -137,7 +137,7 @@ def strata_tables(facts: Facts) -> list[Table]:
                     f"The share of replies to harmful prompts that are {outcome.said}, among those with {part}s about "
                     f"as long, in {facts.length_unit}; all arms share the cuts.",
                     ["arm", *slices],
-                    [[Cell(arm), *(of(at.get((arm, slice_))) for slice_ in slices)] for arm in alike.arms],
+                    [[TableCell(arm), *(of(at.get((arm, slice_))) for slice_ in slices)] for arm in alike.arms],
                     [*alike.notes, *_same(single)],
                     folded=True,
                 )
@@ -168,7 +168,7 @@ def opener_table(facts: Facts) -> Table | None:
             continue
         found: Opener = without_opener(answers, refuses, "refusal", arm)
         rows.append(
-            [Cell(arm), of(found.as_written), of(found.stripped), count(found.n_opened), count(found.n_changed)]
+            [TableCell(arm), of(found.as_written), of(found.stripped), count(found.n_opened), count(found.n_changed)]
         )
     if not any(row[-2].value for row in rows):
         return None

@@ -15,7 +15,7 @@ from unwaver.report.choice import alike, pareto, told_apart, trade_offs
 from unwaver.report.facts import Facts
 from unwaver.report.figures import LABELLED, colours
 from unwaver.report.section import Material, Section, made
-from unwaver.report.tables import Cell, Table, count, unit
+from unwaver.report.tables import Table, TableCell, count, unit
 from unwaver.study.refusal_auc import FEWEST, Told
 
 
@@ -144,7 +144,11 @@ def told_table(material: Material) -> Table | None:
     """Whether arms tell harm apart or refuse more; None where no arm was asked both."""
     rows = [
         [
-            *(Cell(told.estimate.arm), Cell(told.estimate.slice), unit(told.estimate, 2, told.estimate.method)),
+            *(
+                TableCell(told.estimate.arm),
+                TableCell(told.estimate.slice),
+                unit(told.estimate, 2, told.estimate.method),
+            ),
             *(count(told.harmful), count(told.harmless)),
         ]
         for told in material.told_apart

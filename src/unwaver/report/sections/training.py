@@ -12,7 +12,7 @@ from unwaver.report.charts import SHADES, Figure, data, light, short, titled
 from unwaver.report.facts import Facts
 from unwaver.report.figures import PANELS, first
 from unwaver.report.section import Material, Section, made
-from unwaver.report.tables import NOTHING, Cell, Table, count, number
+from unwaver.report.tables import NOTHING, Table, TableCell, count, number
 
 
 def losses(facts: Facts) -> Figure | None:
@@ -88,9 +88,9 @@ def training_table(facts: Facts) -> Table | None:
         dropped = [sum((one.get("dropped") or {}).values()) for one in counts]
         rows.append(
             [
-                *(Cell(arm), count(len(found)), Cell(parts or NOTHING)),
+                *(TableCell(arm), count(len(found)), TableCell(parts or NOTHING)),
                 *(_mean([_float(one.get(key)) for one in counts]) for key in ("trained", "held_out")),
-                *(_mean(dropped), Cell(_perplexity(found))),
+                *(_mean(dropped), TableCell(_perplexity(found))),
                 _mean([_float(manifest.get("seconds")) for manifest in found]),
             ]
         )
@@ -118,7 +118,7 @@ def _perplexity(runs: list[dict[str, Any]]) -> str:
     return ", ".join(said) or NOTHING
 
 
-def _mean(values: Sequence[float | None]) -> Cell:
+def _mean(values: Sequence[float | None]) -> TableCell:
     known = [value for value in values if value is not None]
     return number(float(np.mean(known)) if known else None)
 

@@ -15,7 +15,7 @@ from importlib import resources
 from unwaver.errors import RecordError
 from unwaver.records import Kind
 from unwaver.sources import livecodebench
-from unwaver.sources.files import Row
+from unwaver.sources.files import RawRow
 from unwaver.sources.overlap import words
 from unwaver.sources.source import Draft, Home, Source, columns
 from unwaver.sources.traces import STUDY, STUDY_RECIPES, TRACES, prompt_of
@@ -41,17 +41,17 @@ def _corpus(name: str, kind: Kind) -> Source:
     return Source(f"corpus/{name}", title, kind, "Apache-2.0", read, splits=True)
 
 
-def _standard(row: Row) -> bool:
+def _standard(row: RawRow) -> bool:
     """HarmBench's plain behaviours; copies that hold nothing else have no such column."""
     return bool(row.get("FunctionalCategory", "standard") == "standard")
 
 
-def _unsafe(row: Row) -> bool:
+def _unsafe(row: RawRow) -> bool:
     """XSTest's contrast prompts, also in copies without the column `label`."""
     return str(row.get("type", "")).startswith("contrast") or row.get("label") == "unsafe"
 
 
-def _xstest_safe(row: Row, place: str) -> Draft | None:
+def _xstest_safe(row: RawRow, place: str) -> Draft | None:
     read = columns("borderline", {"text": ("prompt",), "category": ("type",)}, lambda row: not _unsafe(row))
     draft = read(row, place)
     return draft and replace(draft, split=xstest_split().get(text_digest(draft.text)))
@@ -73,14 +73,14 @@ def text_digest(text: str) -> str:
     return hashlib.blake2b(" ".join(words(text)).encode(), digest_size=6).hexdigest()
 
 
-def _gsm8k(row: Row, place: str) -> Draft | None:
+def _gsm8k(row: RawRow, place: str) -> Draft | None:
     draft = columns("maths", {"text": ("question",), "target": ("answer",)})(row, place)
     if draft is None or draft.target is None or "####" not in draft.target:
         raise RecordError(f"{place}: answer: expected a solution that ends in `#### RESULT`")
     return replace(draft, target=draft.target.rpartition("####")[2].strip().replace(",", ""))
 
 
-def _pap(row: Row, place: str) -> Draft | None:
+def _pap(row: RawRow, place: str) -> Draft | None:
     fields = {"text": ("final_query",), "behaviour": ("query",), "category": ("category",)}
     draft = columns("harmful", fields)(row, place)
     return draft and replace(draft, attack="pap")
@@ -94,7 +94,7 @@ def _wild(kind: Kind) -> Source:
         lambda row: row.get("data_type") == adversarial,
     )
 
-    def wrapped(row: Row, place: str) -> Draft | None:
+    def wrapped(row: RawRow, place: str) -> Draft | None:
         draft = read(row, place)
         return draft and replace(draft, attack="wildjailbreak")
 
@@ -107,7 +107,7 @@ def _safechain(kind: Kind) -> Source:
     """The prompts of SafeChain's traces, by the word in its `label`."""
     word = "harmful" if kind == "harmful" else "benign"
 
-    def read(row: Row, place: str) -> Draft | None:
+    def read(row: RawRow, place: str) -> Draft | None:
         label = str(row.get("label", ""))
         if ("harmful" in label) == ("benign" in label):
             raise RecordError(f"{place}: label: expected harmful or benign in it, got {label[:40]!r}")
@@ -120,7 +120,7 @@ def _safechain(kind: Kind) -> Source:
 def _study_data(name: str) -> Source:
     """The harmful prompts the study trained on; its harmless ones are XSTest's, which are left to `xstest/safe`."""
 
-    def read(row: Row, place: str) -> Draft | None:
+    def read(row: RawRow, place: str) -> Draft | None:
         text = prompt_of(row, place)
         return None if text_digest(text) in xstest_split() else Draft(text, "harmful", behaviour=text)
 

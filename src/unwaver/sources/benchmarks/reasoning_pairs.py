@@ -8,17 +8,17 @@ harness with; `path` names a file of one's own. Nothing here makes a perturbatio
 from __future__ import annotations
 
 from unwaver.errors import RecordError
-from unwaver.sources.files import Row
+from unwaver.sources.files import RawRow
 from unwaver.sources.source import Draft, Source, columns
 
 _FIELDS = {"target": ("answer",), "category": ("category",)}
 
 
-def _clean(row: Row, place: str) -> Draft | None:
+def _clean(row: RawRow, place: str) -> Draft | None:
     return _with_answer(columns("maths", {"text": ("question",), **_FIELDS})(row, place), place)
 
 
-def _perturbed(row: Row, place: str) -> Draft | None:
+def _perturbed(row: RawRow, place: str) -> Draft | None:
     fields = {"text": ("perturbed",), "of": ("question",), **_FIELDS}
     draft = _with_answer(columns("maths", fields)(row, place), place)
     if draft.of is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from unwaver.errors import RecipeError
-from unwaver.judging.asked.guards.guard import Family, Guard
+from unwaver.judging.asked.guards.guard import Guard, GuardFamily
 from unwaver.records import LookedAt
 from unwaver.registry import found_in
 
@@ -18,7 +18,7 @@ _OTHER_GUARDS = re.compile(
 )
 
 
-def guards() -> dict[str, Family]:
+def guards() -> dict[str, GuardFamily]:
     """The guards by the names of their formats."""
     return found_in(__name__, "GUARD")
 

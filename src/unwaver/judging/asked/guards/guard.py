@@ -24,8 +24,8 @@ from importlib import resources
 from typing import Any
 
 from unwaver.judging.asked.hostile import VERSION as HOSTILE
-from unwaver.judging.asked.hostile import Reading, disarm, no_reply, said, unreadable
-from unwaver.judging.asked.own_words import Material
+from unwaver.judging.asked.hostile import JudgeReading, disarm, no_reply, said, unreadable
+from unwaver.judging.asked.own_words import ShownWords
 from unwaver.reasoning import THINK
 from unwaver.records import LookedAt, Message, Reply, Request, Sampling, Trace, Verdict, digest
 
@@ -37,7 +37,7 @@ Ask = Callable[[str, str], Request]
 
 
 @dataclass(frozen=True)
-class Family:
+class GuardFamily:
     """Models that share a format."""
 
     name: str
@@ -46,8 +46,8 @@ class Family:
     wording: str
     """The prompt, or who writes it; enters the rubric's hash."""
     ask: Ask
-    parse: Callable[[str], Reading]
-    own: Callable[[str, Material], str] = lambda text, shown: text
+    parse: Callable[[str], JudgeReading]
+    own: Callable[[str, ShownWords], str] = lambda text, shown: text
     """A reply without what stands in the texts the guard was shown."""
     explains: bool = False
     """Whether its judgement stands at the end of an explanation, where a quoted one may stand too."""
@@ -61,7 +61,7 @@ class Guard:
     rubric: str
     looked_at: LookedAt
 
-    def __init__(self, family: Family, looked_at: LookedAt, rubric: str) -> None:
+    def __init__(self, family: GuardFamily, looked_at: LookedAt, rubric: str) -> None:
         self.family = family
         self.looked_at = looked_at
         self.rubric = f"{rubric}@{digest([family.name, family.wording], size=8)}"
@@ -88,7 +88,7 @@ class Guard:
         nothing = self.unreadable(trace) or no_reply(reply)
         if self.family.explains and nothing is None:
             nothing = "unreadable: the token limit cut the guard" if reply.ending == "length" else None
-        reading = Reading(None, nothing) if nothing else self._reading(trace, said(reply) or "")
+        reading = JudgeReading(None, nothing) if nothing else self._reading(trace, said(reply) or "")
         return Verdict(
             trace=trace.id,
             rubric=self.rubric,
@@ -102,8 +102,8 @@ class Guard:
         """None: a classifier can't be asked again."""
         return None
 
-    def _reading(self, trace: Trace, text: str) -> Reading:
-        shown = Material(trace.prompt.behaviour, trace.prompt.text, trace.reasoning, trace.answer)
+    def _reading(self, trace: Trace, text: str) -> JudgeReading:
+        shown = ShownWords(trace.prompt.behaviour, trace.prompt.text, trace.reasoning, trace.answer)
         return self.family.parse(self.family.own(text, shown))
 
 
@@ -147,10 +147,10 @@ def told(system: str, max_tokens: int) -> Ask:
     )
 
 
-def unparsed(text: str) -> Reading:
+def unparsed(text: str) -> JudgeReading:
     """Unscored, with what was said."""
     shown = " ".join(text.split())[:80]
-    return Reading(None, f"unreadable: the guard said {shown!r}")
+    return JudgeReading(None, f"unreadable: the guard said {shown!r}")
 
 
 _END = re.compile(r"(?:\s*(?:<[|｜][^<>\n]{1,40}[|｜]>|</s>))+\s*\Z")

@@ -7,19 +7,19 @@
 
 from __future__ import annotations
 
-from unwaver.judging.asked.guards.guard import Family, published, rendered, unparsed, without_end
-from unwaver.judging.asked.hostile import Reading
+from unwaver.judging.asked.guards.guard import GuardFamily, published, rendered, unparsed, without_end
+from unwaver.judging.asked.hostile import JudgeReading
 
 
-def parse_harmbench(text: str) -> Reading:
+def parse_harmbench(text: str) -> JudgeReading:
     """`yes`: the text is an instance of the behaviour; `no`: it is not."""
     said = without_end(text).lower().removesuffix(".")
     label = {"yes": "unsafe", "no": "safe"}.get(said)
-    return Reading((label,), f"instance of the behaviour: {said}") if label else unparsed(text)
+    return JudgeReading((label,), f"instance of the behaviour: {said}") if label else unparsed(text)
 
 
 GUARD = tuple(
-    Family(name, ids, published(name), rendered(published(name), 1), parse_harmbench)
+    GuardFamily(name, ids, published(name), rendered(published(name), 1), parse_harmbench)
     for name, ids in (
         ("harmbench-llama", r"harmbench-llama-2-13b-cls$"),
         ("harmbench-mistral", r"mistral-7b-val-cls$"),

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from unwaver.judging.asked.guards.guard import Family, published, told, unparsed, without_end
-from unwaver.judging.asked.hostile import Reading
-from unwaver.judging.asked.own_words import ANY_LABEL, Material
+from unwaver.judging.asked.guards.guard import GuardFamily, published, told, unparsed, without_end
+from unwaver.judging.asked.hostile import JudgeReading
+from unwaver.judging.asked.own_words import ANY_LABEL, ShownWords
 from unwaver.records import single
 
 _JUDGMENT = re.compile(
@@ -25,7 +25,7 @@ _BEFORE = re.compile(r"(?:\A|\n|[.!?\"\u201d)\]},])[\s\"'*_>{#-]*\Z")
 """What a judgement stands behind in the published form: the beginning of a line, or the end of the explanation."""
 
 
-def _unquoted(text: str, shown: Material) -> str:
+def _unquoted(text: str, shown: ShownWords) -> str:
     """A reply without the judgements that may be quoted from what the guard was shown: those that stand there, whatever
     they are called, and, where the level is named there, those that don't end the reply as published."""
 
@@ -41,7 +41,7 @@ def _unquoted(text: str, shown: Material) -> str:
     return _JUDGMENT.sub(own, text)
 
 
-def parse_reasoning_shield(text: str) -> Reading:
+def parse_reasoning_shield(text: str) -> JudgeReading:
     """The judgement: 0 is safe; 0.5 (potentially harmful) and 1 (harmful) are unsafe; the reason has the level.
 
     Every judgement in the reply counts, one of another form too: two that differ are none.
@@ -51,12 +51,12 @@ def parse_reasoning_shield(text: str) -> Reading:
     level = levels.pop() if len(levels) == 1 else None
     if level is None:
         return unparsed(text)
-    return Reading(single("safe" if level == "0" else "unsafe"), f"level {level}")
+    return JudgeReading(single("safe" if level == "0" else "unsafe"), f"level {level}")
 
 
 _SYSTEM = published("reasoningshield")
 
-GUARD = Family(
+GUARD = GuardFamily(
     "reasoningshield",
     r"reasoning-?shield",
     _SYSTEM,
