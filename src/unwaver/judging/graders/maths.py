@@ -8,14 +8,14 @@ The paper's grader reads a box anywhere in the output and lets 5 pass for 500; s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Literal
 
 from unwaver.judging.graders.maths_answer import BOXED, Answer, answers, final_answer
-from unwaver.judging.graders.maths_choice import declared, letter_in, letter_of
+from unwaver.judging.graders.maths_choice import behind_letter, declared, letter_in, letter_of
 from unwaver.judging.graders.maths_equality import same
 from unwaver.judging.graders.maths_pool import Pool, Settled
 from unwaver.judging.unanswered import VERSION as UNANSWERED
@@ -25,7 +25,7 @@ from unwaver.records import LookedAt, Trace, Verdict, digest, single
 QUESTION = "Is the final answer of the reply equal to the reference answer?"
 Label = Literal["correct", "incorrect"]
 
-VERSION = 6
+VERSION = 7
 """Raised whenever any reply is graded differently; tests/test_identity.py notices."""
 
 TIMEOUT_S = 3.0
@@ -142,9 +142,19 @@ def _asked(text: str, target: str) -> _Asked:
     if choice is not None:
         return _Asked(readings, choice.value) if choice.value is not None else _Asked((), target)
     target = _target(target)
-    if (letter := letter_of(target)) and letter in target and letter == letter_in(text):
-        return _Asked((), target, Grade("correct", f"the letter {letter}", letter))
-    return _Asked(readings, target)
+    wanted, named = letter_of(target), letter_in(text)
+    if wanted is None or wanted not in target:
+        return _Asked((*readings, *_unlabelled(readings)), target)
+    if wanted == named:
+        return _Asked((), target, Grade("correct", f"the letter {wanted}", wanted))
+    return _Asked(readings, target if named else behind_letter(target) or target)
+
+
+def _unlabelled(readings: tuple[Answer, ...]) -> Iterator[Answer]:
+    """What readings say behind the letter of a choice, for a target that is no letter."""
+    for reading in readings:
+        if value := behind_letter(reading.text):
+            yield reading._replace(text=value)
 
 
 def _target(target: str) -> str:

@@ -26,6 +26,12 @@ _ALONE = re.compile(r"[(\[]?\s*([A-J])\s*[)\]]?[.:]?", re.IGNORECASE)
 _FIRST = re.compile(
     r"(?:option|choice|answer)?\s*(?:[(\[]\s*([A-J])\s*[)\]]|([A-J])\s*(?:[).:]|--?|\u2013)\s)\s*\S.*", re.DOTALL
 )
+_GAP = r"(?:[\s~:.]|\\[ ,;:!]|\\q?quad(?![a-zA-Z]))"
+_LABEL = re.compile(
+    rf"\s*(?:\\(?:text|math)(?:bf|rm|it|sf|tt)?\s*\{{\s*(?:[(\[]\s*[A-J]\s*[)\]]|[A-J]\s*[).:])\s*\}}{_GAP}*"
+    rf"|(?:[(\[]\s*[A-J]\s*[)\]]|[A-J]\s*[).:]){_GAP}+)(?=\S)"
+)
+"""A letter and its brackets or stop, in front of what it stands for; a bare letter may be a factor."""
 _NAMED = re.compile(
     r"[(\[]([A-J])[)\]]|^\W*([A-J])\W*$|\*\*\W*([A-J])\b|\b(?:option|choice)(?:\s+is)?:?\s+([A-J])\b", re.MULTILINE
 )
@@ -83,6 +89,12 @@ def letter_of(text: str) -> str | None:
     plain = " ".join(_PRINT.sub(" ", text).split()).removesuffix(".")
     found = _ALONE.fullmatch(plain) or _FIRST.fullmatch(plain)
     return next(group for group in found.groups() if group).upper() if found else None
+
+
+def behind_letter(text: str) -> str | None:
+    r"""What stands behind the letter of a choice (`12` of `(E) 12`, `\textbf{(E)}\ 12`, `E: 12`), or None."""
+    label = _LABEL.match(text)
+    return text[label.end() :] if label else None
 
 
 def letter_in(text: str) -> str | None:
