@@ -172,8 +172,8 @@ def load_traces(
     """The traces of a file, of a set in `TRACES`, or of a data set on the hub; `limit`: the first so many rows;
     `family`: by whose marks alone replies are read, in place of each by its own.
 
-    A row that can't be read is a `FileTrace` all the same, and says why. RecipeError where there is no such thing, or where
-    `columns` names an unknown field or a column that no row has; RecordError where a whole file can't be read.
+    A row that can't be read is a `FileTrace` all the same, and says why. RecipeError where there is no such thing, or
+    where `columns` names an unknown field or a column that no row has; RecordError where a whole file can't be read.
     """
     for name in columns or {}:
         if name not in COLUMNS:
