@@ -1024,6 +1024,37 @@ def test_fields_that_are_no_keys_are_passed_through(body: dict[str, Any]) -> Non
     assert ModelSettings(name="openai:m", extra_body=body).extra_body == body
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hf:models/hf-llama3-8b-distill",
+        "openai:hf_llama3_8b_instruct",
+        "openai:xai-grok-4-fast-reasoning",
+        "hf:org/r8-llama-3-8b-instruct",
+    ],
+)
+def test_a_model_s_name_that_begins_like_a_key_is_a_name(name: str) -> None:
+    assert ModelSettings(name=name, base_url="http://localhost/v1" if name.startswith("openai") else None).name == name
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "hf_" + "aB3dE" * 7,
+        "hf_oauth_" + "eyJ0aB3d" * 9 + "-x_y",
+        "gsk_" + "a1B2" * 13,
+        "xai-" + "a1B2" * 20,
+        "ghp_" + "a1B2" * 9,
+        "r8_" + "a1B2" * 9,
+        "nvapi-" + "a1-B_2c" * 9,
+        "sk-ant-api03-" + "a1-B_2c" * 9,
+    ],
+)
+def test_keys_as_vendors_make_them_are_refused(key: str) -> None:
+    with pytest.raises(ValueError, match="a key belongs in the environment"):
+        ModelSettings(name=f"openai:{key}")
+
+
 def test_no_key_goes_over_plain_http_to_the_internet() -> None:
     with pytest.raises(ValueError, match="plain http"):
         ModelSettings(name="openai:m", base_url="http://llm.example/v1", key_env="LLM_API_KEY")

@@ -30,9 +30,13 @@ _KEYS = frozenset(
 )  # fmt: skip
 """Words that alone make up the name of a key: others have one, too (`pad_token`, `prompt_cache_key`)."""
 CERTAIN = re.compile(
-    r"\b(sk|pk|hf|gsk|xai|nvapi|pplx|ghp|r8)[-_](?=[\w-]*\d)[\w-]{12,}|\bAIza[\w-]{20,}|\bBearer\s+\S{8,}", re.ASCII
+    r"\b(sk|pk|nvapi|pplx)[-_](?=[\w-]*\d)[\w-]{12,}"
+    r"|\b(hf|gsk|xai|ghp|r8)[-_](?=[\w-]*\d)(?=[\w-]*[A-Za-z\d]{16})[\w-]{16,}"
+    r"|\bAIza[\w-]{20,}|\bBearer\s+\S{8,}",
+    re.ASCII,
 )
-"""Texts that can be nothing but a key."""
+"""Texts that can be nothing but a key. Models and folders are called `hf-llama3-8b` and `xai-grok-4-fast`, too; what a
+key has behind these beginnings is long and in one piece."""
 KEY = re.compile(
     rf"{CERTAIN.pattern}|\b(sk|pk|hf|gsk|xai|nvapi|pplx|ghp|r8)[-_][\w-]{{12,}}|(?=[A-Za-z]*\d)[A-Za-z\d]{{24,}}"
 )
