@@ -1,9 +1,10 @@
 """Training a question: labelled texts to weights, calibrated and measured on models and prompts that were left out.
 
 Reads labelled texts of any origin (people, a judge's verdicts, our own corpus); gives a `TrainedQuestion` and what it
-said of each text while that text's model and prompt were left out. Multinomial logistic regression with a square penalty,
-labels weighted to be about equally frequent, minimised by L-BFGS from zero: no chance in it. An origin whose labels
-come from a choice of texts has an offset of its own (`apart`); only the first origin calibrates. Numpy and scipy.
+said of each text while that text's model and prompt were left out. Multinomial logistic regression with a square
+penalty, labels weighted to be about equally frequent, minimised by L-BFGS from zero: no chance in it. An origin whose
+labels come from a choice of texts has an offset of its own (`apart`); only the first origin calibrates. Numpy and
+scipy.
 """
 
 from __future__ import annotations
