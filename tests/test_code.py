@@ -73,6 +73,7 @@ def grader() -> CodeGrader:
         ("if __name__ == '__main__':\n    print(sum(map(int, open(0).read().split())))", "passed", "all 2 tests"),
         ("print(reduce(add, map(int, input().split())), end='.0 \\n\\n')", "passed", "all 2 tests"),
         ("print(sum(map(int, input().split())))\nexit(1)", "passed", "all 2 tests"),
+        ("print(sum(map(int, input().split())))\nquit()\nprint(1 // 0)", "passed", "all 2 tests"),
         ("import numpy\nprint(numpy.fromstring(input(), int, sep=' ').sum())", "passed", "all 2 tests"),
         ("print(3)", "failed", "test 2 of 2: wrong output"),
         ("print(3)\nprint()\nprint(3)", "failed", "test 1 of 2: wrong output"),

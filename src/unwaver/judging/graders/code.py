@@ -36,7 +36,7 @@ QUESTION = "Does the program in the answer give the expected output on every tes
 Grade = tuple[Literal["passed", "failed"] | None, str]
 """Label and reason; None: unscored."""
 
-VERSION = 3
+VERSION = 4
 """Raised whenever any reply is graded differently; tests/test_identity.py notices."""
 TOTAL_S = 600.0
 """Seconds after which a program that has failed no test yet is given up."""

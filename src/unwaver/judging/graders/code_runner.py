@@ -63,6 +63,7 @@ def load(name: str) -> dict[str, Any]:
         public = getattr(found, "__all__", [key for key in vars(found) if not key.startswith("_")])
         names.update({key: getattr(found, key) for key in public})
     names.update({prelude: sys.modules[prelude] for prelude in PRELUDE})
+    names["quit"] = sys.exit  # `site`, which isn't loaded here, would bring one
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return names
