@@ -347,7 +347,7 @@ def test_a_keyless_server_of_ones_own_is_asked_and_a_named_key_must_be_there(
         assert main(command) == 0
         assert len(asked) == 5, "an answer that is known was asked for again"
         (tmp_path / "runs").rename(tmp_path / "before")
-        assert main([*command, "--key-env", "UNWAVER_NO_SUCH_KEY"]) == 2
+        assert main([*command, "--key-env", "UNWAVER_NO_SUCH_KEY"]) == 3
     assert "UNWAVER_NO_SUCH_KEY holds no key" in capsys.readouterr().err
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parent))
 from faulty_server import Answer, saying
 
-from unwaver.errors import RecipeError, RunError
+from unwaver.errors import EXIT_UNFINISHED, RecipeError, RunError
 from unwaver.ledger import Ledger
 from unwaver.models import Refused, Transient
 from unwaver.models.endpoint import Endpoint
@@ -558,8 +558,9 @@ def test_a_vendor_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_key_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MY_KEY", raising=False)
-    with pytest.raises(RecipeError, match="MY_KEY holds no key"):
+    with pytest.raises(RecipeError, match="MY_KEY holds no key") as told:
         Endpoint(ModelSettings(name="openai:m", base_url="http://gpu-box:8000/v1", key_env="MY_KEY"))
+    assert told.value.exit_code == EXIT_UNFINISHED, "`unwaver check` says 3 of the same"
 
 
 def test_a_server_of_ones_own_needs_none(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,9 @@ class _Server(Handler):
     """Lists two models. The first teaches: thinks, refuses rumours and answers all else; with a key only."""
 
     def do_GET(self) -> None:
+        if self.path != "/v1/models":
+            self.send(b"{}", status=404)
+            return
         self.send(json.dumps({"object": "list", "data": [{"id": "my-teacher"}, {"id": "my-judge"}]}).encode())
 
     def do_POST(self) -> None:
@@ -161,7 +164,9 @@ def test_the_method_fits_the_machine_and_the_rate_the_method(weights: float, gpu
         (("--student", "STUDENT", "--teacher", "URL"), "lists my-teacher, my-judge; choose one with --teacher-model"),
         (("--student", "STUDENT", "--teacher", "URL", "--teacher-model", "mine"), "lists my-teacher, my-judge"),
         (("--student", "STUDENT", "--teacher", "http://127.0.0.1:9/v1"), "does not answer"),
+        (("--student", "STUDENT", "--teacher", "BARE"), "has no list, status 404 (most addresses end in /v1: BARE/v1);"),
         (("--student", "STUDENT", "--harmful", "nowhere.csv"), "there is no such file"),
+        (("--student", "STUDENT", "--harmful", "harmful.csv", "--harmless", "./harmful.csv"), "in the same column"),
         (("--student", "STUDENT", "--harmful", "harmful.csv", "--harmful-column", "goal"), "harmful.csv has id, request"),
         (("--student", "STUDENT", "--harmful", "two.csv"), "which column holds the prompts? It has left, right"),
         (("--student", "STUDENT", "--harmful", "alike.csv"), "12 of its 12 prompts share eight words or more in a row"),
@@ -174,9 +179,10 @@ def test_what_it_can_not_use_it_says(
     (mine / "two.csv").write_text("left,right\nHow do I mend it?,How do I break it?\n" * 9)
     (mine / "few.csv").write_text("text\nHow do I mend it?\n")
     (mine / "alike.csv").write_text("text\n" + "".join(f"{SAID[0].format(one)}\n" for one in THINGS))
-    given = [word.replace("URL", url).replace("STUDENT", str(student)) for word in words]
+    bare = url.removesuffix("/v1")
+    given = [word.replace("URL", url).replace("BARE", bare).replace("STUDENT", str(student)) for word in words]
     assert main(["init", *given]) == 2
-    assert told in capsys.readouterr().err
+    assert told.replace("BARE", bare) in capsys.readouterr().err
     assert not (mine / "recipe.toml").exists()
 
 

@@ -168,3 +168,18 @@ def test_what_is_not_whole_has_names(fields: dict[str, Any], expected: tuple[str
     prompt = Prompt(text="What is blue?", kind="benign", source="mine@1")
     trace = Trace.model_validate({"prompt": prompt, "model": "m", "ending": "stop", **fields})
     assert usable.faults(trace) == expected
+
+
+@pytest.mark.parametrize(
+    ("counts", "named"),
+    [
+        ({usable.CUT: 6, usable.NO_BLOCK: 6}, [usable.CUT]),
+        ({usable.CUT: 4, usable.NO_BLOCK: 1}, [usable.CUT]),
+        ({usable.CUT: 5, usable.NO_BLOCK: 6}, [usable.CUT, usable.NO_BLOCK]),  # one whole reply has no block either
+        ({usable.CUT: 2, usable.NO_BLOCK: 6}, [usable.NO_BLOCK]),
+        ({usable.CUT: 4, usable.OTHER_MARKS: 5}, [usable.CUT, usable.OTHER_MARKS]),
+        ({usable.NO_ANSWER: 2}, [usable.NO_ANSWER]),
+    ],
+)
+def test_the_advice_is_about_what_most_have(counts: dict[str, int], named: list[str]) -> None:
+    assert usable.advice(counts) == "; and ".join(usable.ADVICE[fault] for fault in named)

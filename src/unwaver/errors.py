@@ -56,6 +56,12 @@ class RecipeError(UnwaverError):
     exit_code = EXIT_BAD_INPUT
 
 
+class MissingKeyError(RecipeError):
+    """A key is not in the environment, or may not be sent yet: the same command goes on once it is."""
+
+    exit_code = EXIT_UNFINISHED
+
+
 @contextmanager
 def under(key: str) -> Iterator[None]:
     """A RecipeError from within names the key of the recipe it is about."""

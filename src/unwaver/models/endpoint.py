@@ -24,7 +24,7 @@ import openai
 
 from unwaver import keys
 from unwaver.endings import ending_of
-from unwaver.errors import RecipeError, RunError
+from unwaver.errors import MissingKeyError, RecipeError, RunError
 from unwaver.models import Refused, Transient, client
 from unwaver.models.fields import Fields
 from unwaver.models.problems import Problem, in_a_200, problem
@@ -225,7 +225,7 @@ def _key(settings: ModelSettings, address: str) -> str:
     name = settings.key_env
     key = os.environ.get(name, "").strip()  # a line break from a file is no part of a key
     if not key:
-        raise RecipeError(
+        raise MissingKeyError(
             f"{settings.name}: the environment variable {name} holds no key; "
             f"set it (export {name}=...) or name another one with `key_env`"
         )
@@ -238,7 +238,7 @@ def _key(settings: ModelSettings, address: str) -> str:
     host = keys.host_of(address)
     why = keys.needs_a_yes(name, address)
     if why and not _yes(name, host, why):
-        raise RecipeError(
+        raise MissingKeyError(
             f"{settings.name}: {why}, and would go to {host}; where that is meant, say so: export {keys.ALLOW}={name}"
         )
     if (name, host) not in _told:

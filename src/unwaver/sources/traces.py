@@ -238,7 +238,15 @@ def _rows(where: str) -> Iterator[tuple[str, files.RawRow | RecordError]]:
             f"{where}: there is no such file; expected a file ({', '.join(files.FORMATS)}), one of "
             f"{', '.join(TRACES)}, or a data set on the hub as OWNER/NAME[@REVISION][:SPLIT]"
         )
-    return hub.rows(Home(asked["id"], asked["revision"], part=asked["part"] or "train"))
+    return _fetched(where, Home(asked["id"], asked["revision"], part=asked["part"] or "train"))
+
+
+def _fetched(where: str, home: Home) -> Iterator[tuple[str, files.Row]]:
+    """A data set on the hub, whose name may have been meant as a path here."""
+    try:
+        yield from hub.rows(home)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: there is no such file or folder here; and on the hub: {error}") from None
 
 
 def _row(

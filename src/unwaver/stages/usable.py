@@ -52,8 +52,13 @@ def told(counts: Mapping[str, int], limit: int | None = None) -> str:
 
 
 def advice(counts: Mapping[str, int]) -> str:
-    """What to do about the fault that most have; a cut may be the cause of others as common."""
+    """What to do about the fault that most have; a cut may be the cause of others as common.
+
+    More of another fault than were cut means that whole replies have it too: then both are named.
+    """
     most = max(counts.values(), default=0)
-    if counts.get(CUT, 0) > most / 2:
-        return ADVICE[CUT]
-    return next((ADVICE[fault] for fault, count in counts.items() if count == most), "")
+    commonest = next((ADVICE[fault] for fault, count in counts.items() if count == most), "")
+    cut = counts.get(CUT, 0)
+    if cut <= most / 2:
+        return commonest
+    return ADVICE[CUT] if cut == most else f"{ADVICE[CUT]}; and {commonest}"

@@ -104,8 +104,12 @@ def model(given: str, name: str | None, key_env: str | None, flag: str) -> Asked
         return AskedModel({"name": given, **key}, "")
     found = listing(given)
     if name is None and found.names is None:
-        why = f"does not answer ({found.problem})" if found.problem else f"has no list (status {found.status})"
-        raise RecipeError(f"--{flag} {given}: {why}; name its model with --{flag}-model")
+        if found.problem:
+            why = f"does not answer ({found.problem}); start it, or"
+        else:
+            path = "" if re.search(r"/v\d", given) else f" (most addresses end in /v1: {given.rstrip('/')}/v1)"
+            why = f"has no list, status {found.status}{path};"
+        raise RecipeError(f"--{flag} {given}: {why} name its model with --{flag}-model")
     if name is None and len(found.names or ()) != 1:
         raise RecipeError(f"--{flag} {given}: lists {found.shown}; choose one with --{flag}-model")
     chosen = name or (found.names or ("",))[0]

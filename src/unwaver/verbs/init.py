@@ -119,6 +119,12 @@ def _drafted(arguments: argparse.Namespace) -> str:
     for name, kind in (("harmful", "harmful"), ("harmless", "benign")):
         path, column = getattr(arguments, name), getattr(arguments, f"{name}_column")
         own[name] = None if path is None else given.prompts(path, kind, column, name)  # type: ignore[arg-type]
+    harmful, harmless = own["harmful"], own["harmless"]
+    if harmful and harmless and harmful.path.samefile(harmless.path) and harmful.column == harmless.column:
+        raise RecipeError(
+            f"--harmless {harmless.path}: is what --harmful names, in the same column `{harmless.column}`; expected "
+            "another file, or another column (--harmless-column)"
+        )
     found = draft.DraftInputs(
         name=_name(arguments.recipe),
         student=student,
@@ -126,8 +132,8 @@ def _drafted(arguments: argparse.Namespace) -> str:
         machine=given.machine(),
         teacher=_model(arguments, "teacher", ITSELF),
         judge=_model(arguments, "judge", LOCAL),
-        harmful=own["harmful"],
-        harmless=own["harmless"],
+        harmful=harmful,
+        harmless=harmless,
         folder=arguments.recipe.parent,
     )
     text = draft.recipe(found)

@@ -68,7 +68,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     strata = sample(traces, question, arguments.n)
     ids = drawn_of(strata)
     drawn = texts(traces.of(one.run for one in strata), ids)
-    replies = sum(len(one.traces) for one in strata)
+    replies = len({trace for one in strata for trace in one.traces})  # runs may hold one alike: it is asked about once
     say(
         f"{len(ids):,} of {replies:,} replies drawn, from {len(strata)} "
         f"{'stratum' if len(strata) == 1 else 'strata'} (a run and one verdict in it)"
