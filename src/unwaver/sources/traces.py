@@ -241,7 +241,7 @@ def _rows(where: str) -> Iterator[tuple[str, files.RawRow | RecordError]]:
     return _fetched(where, Home(asked["id"], asked["revision"], part=asked["part"] or "train"))
 
 
-def _fetched(where: str, home: Home) -> Iterator[tuple[str, files.Row]]:
+def _fetched(where: str, home: Home) -> Iterator[tuple[str, files.RawRow]]:
     """A data set on the hub, whose name may have been meant as a path here."""
     try:
         yield from hub.rows(home)
