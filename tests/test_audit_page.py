@@ -111,3 +111,16 @@ def test_many_findings_are_told_what_to_do_about(tmp_path: Path) -> None:
     assert "raise the limit they were made with" in text and "1 rows can&#39;t be read" in text.replace(
         "&#x27;", "&#39;"
     )
+
+
+def test_a_row_that_was_cut_and_never_closed_is_counted_once(tmp_path: Path) -> None:
+    whole = {
+        "prompt": "Why is it blue?",
+        "response": "<think>\nPlain.\n</think>\n\nOf the air.",
+        "finish_reason": "stop",
+    }
+    cut = {"prompt": "Why is it red?", "response": "<think>\nPlain, so", "finish_reason": "length"}
+    path = tmp_path / "traces.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in [whole] * 9 + [cut]))
+    assert main(["audit", str(path), "--html", str(tmp_path / "page.html")]) == 0
+    assert "At least 1 of 10 replies were cut or never close" in (tmp_path / "page.html").read_text()

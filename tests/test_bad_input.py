@@ -149,4 +149,4 @@ def test_a_missing_key_names_the_variable(tmp_path: Path) -> None:
     root = str(tmp_path / "runs")
     flags = ("--root", root, "--models.teacher", '{ name = "openai:big", key_env = "NO_SUCH_KEY" }')
     assert run("prompts", str(recipe), *flags).returncode == 0
-    clear(run("distil", str(recipe), *flags), 2, "NO_SUCH_KEY")
+    clear(run("distil", str(recipe), *flags), 3, "NO_SUCH_KEY")

@@ -58,9 +58,10 @@ def advice(page: AuditPage) -> Iterator[str]:
     read = max(1, page.rows - page.unread)
     if page.unread:
         yield f"{page.unread} rows can't be read and are in no figure: put the first right ({page.faults[0]})."
-    unclosed = page.blocks.get("unclosed", 0) + page.endings.get("length", 0)
+    unclosed = max(page.blocks.get("unclosed", 0), page.endings.get("length", 0))  # most that were cut are both
     if unclosed > MANY * read:
-        yield "Many replies were cut or never close their reasoning: raise the limit they were made with, or drop them."
+        told = f"At least {unclosed} of {read} replies were cut or never close their reasoning"
+        yield f"{told}: raise the limit they were made with, or drop them."
     if page.blocks.get("none", 0) > read / 2:
         yield "Most replies hold no reasoning block: how these models think can't be seen, and a student learns none."
     leaks = [f"{one.prompts} of {name}" for name, one in page.overlap.items() if one.prompts]
