@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -169,6 +170,31 @@ def test_a_set_that_is_gathered_is_read_where_it_lies(tmp_path: Path, capsys: py
     capsys.readouterr()
     page = check(capsys, str(recipe), *root)
     assert "prompts plain: 20" in page and not re.search(r"^prompts ", page, re.MULTILINE)
+
+
+def test_rows_that_repeat_and_prompts_of_a_word_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As where a column was named that holds the prompts' topics."""
+    rows = [
+        {"topic": topic, "text": f"Tell me about {topic} in {n} words."} for n in (3, 5) for topic in ("tea", "ink")
+    ]
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "recipe.toml").write_text(
+        'name = "t"\n[models]\nstudent = "hf:none/none"\nteacher = "openai:t"\n[prompts.own]\nsource = "file"\n'
+        'path = "own.jsonl"\nkind = "benign"\ncolumns = { text = "topic" }\n[mix]\nparts = { own = 2 }\n'
+    )
+    words = [str(tmp_path / "recipe.toml"), "--root", str(tmp_path / "runs")]
+    told = (
+        "prompts own: 2; 2 rows repeat a text and are left out; 2 of them are a word or two; "
+        "is `prompts.own.columns` right?"
+    )
+    main(["check", *words])
+    assert told in " ".join(capsys.readouterr().out.split())
+    assert main(["prompts", *words]) == 0
+    assert "2 prompts (2 benign); 2 rows left out, as they repeat a text" in capsys.readouterr().err
+    main(["check", *words])  # gathered by now
+    assert told in " ".join(capsys.readouterr().out.split())
+    main(["check", *words, "--prompts.own.columns.text", "text"])
+    assert "prompts own: 4\n" in capsys.readouterr().out
 
 
 def test_a_file_that_cannot_be_read_is_no_guess(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

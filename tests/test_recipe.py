@@ -48,7 +48,7 @@ def test_a_recipe_of_the_study_asks_what_the_study_asks(tmp_path: Path, name: st
     cells = grid.cells(grid.load(path), path, {"prompts.safety.path": str(copy)})
     found = next(cell.recipe for cell in cells if cell.arm == f"{name}, R1-Qwen-7B")
     assert found.distil.method == name
-    prompts = gather(found.prompts["safety"])
+    prompts, _ = gather(found.prompts["safety"])
     assert len(prompts) == len({prompt.text for prompt in prompts}) == 4000
     assert Counter(prompt.behaviour for prompt in prompts) == dict.fromkeys((p.behaviour for p in prompts), 20)
     assert None not in {prompt.attack for prompt in prompts}

@@ -33,7 +33,13 @@ FIELDS = ("text", "behaviour", "category", "attack", "target")
 
 
 def load(entry: PromptSet) -> list[Prompt]:
-    """The prompts of a set after `split` and `limit`, before any templates.
+    """The prompts of a set after `split` and `limit`, before any templates; see `counted`."""
+    return counted(entry)[0]
+
+
+def counted(entry: PromptSet) -> tuple[list[Prompt], int]:
+    """The prompts of a set, each text once, after `split` and `limit`, before any templates; and how many rows repeat a
+    text of another.
 
     RecipeError where the source, the split or the file isn't there; RecordError `path:row` where a row can't be read.
     A limit of k takes rows floor(i * n / k), so it is the same spread on every machine and needs no seed.
@@ -44,6 +50,7 @@ def load(entry: PromptSet) -> list[Prompt]:
     reader = source.read if source else _own(entry)
     label = f"{entry.source}@{_version(source, entry)}"
     prompts: dict[str, Prompt] = {}
+    read = 0
     drafts = _drafts(reader, _rows(source, entry))
     for place, draft in drafts if source is not None or entry.split == "all" else _divided(drafts):
         if entry.split != "all" and draft.split is None:
@@ -51,10 +58,11 @@ def load(entry: PromptSet) -> list[Prompt]:
         if entry.split in ("all", draft.split):
             prompt = _prompt(draft, label, place)
             prompts.setdefault(prompt.text, prompt)
+            read += 1
     if not prompts:
         half = "" if entry.split == "all" else f" (of its half `{entry.split}`)"
         raise RecipeError(f"source `{entry.source}`: no prompts in {entry.path or label}{half}")
-    return spread(list(prompts.values()), entry.limit)
+    return spread(list(prompts.values()), entry.limit), read - len(prompts)
 
 
 def fingerprint(entry: PromptSet) -> dict[str, str]:

@@ -28,7 +28,8 @@ def _prompts(step: Step, manifest: Mapping[str, Any]) -> str:
     counts = manifest["counts"]
     attacks = {name: count for name, count in counts["attacks"].items() if name != "none"}
     framed = f", {sum(attacks.values())} of them in {len(attacks)} templates" if attacks else ""
-    return f"{counts['written']} prompts ({_listed(counts['kinds'], len(counts['kinds']))}){framed}"
+    again = f"; {n} rows left out, as they repeat a text" if (n := counts.get("repeated")) else ""
+    return f"{counts['written']} prompts ({_listed(counts['kinds'], len(counts['kinds']))}){framed}{again}"
 
 
 def _distil(step: Step, manifest: Mapping[str, Any]) -> str:

@@ -22,24 +22,30 @@ from unwaver.store import PROMPTS, RunDir, Step
 def run(step: Step, recipe: Recipe, place: Workplace) -> dict[str, Any]:
     """Write the set and say what is in it."""
     with under(f"prompts.{step.name}"):
-        found = gather(recipe.prompts[step.name])
+        found, repeated = gather(recipe.prompts[step.name])
     with RunDir.open(step, place.root) as out:
         out.write(PROMPTS, found)
         kinds = Counter(prompt.kind for prompt in found)
         attacks = Counter(prompt.attack or "none" for prompt in found)
         behaviours = len({prompt.behaviour or prompt.text for prompt in found})
         return out.finish(
-            {"written": len(found), "behaviours": behaviours, "kinds": dict(kinds), "attacks": dict(attacks)},
+            {
+                "written": len(found),
+                "repeated": repeated,
+                "behaviours": behaviours,
+                "kinds": dict(kinds),
+                "attacks": dict(attacks),
+            },
             sources=sorted({prompt.source for prompt in found}),
         )
 
 
-def gather(entry: PromptSet) -> list[Prompt]:
-    """The prompts of a set, in the source's order, each text once."""
-    found = sources.load(entry)
+def gather(entry: PromptSet) -> tuple[list[Prompt], int]:
+    """The prompts of a set, in the source's order, each text once; and how many of the source's rows repeat one."""
+    found, repeated = sources.counted(entry)
     if entry.templates is not None:
         found = wrap(found, _templates(entry), entry.per_prompt, entry.bare)
-    return list({prompt.text: prompt for prompt in found}.values())
+    return list({prompt.text: prompt for prompt in found}.values()), repeated
 
 
 def _templates(entry: PromptSet) -> list[Template]:

@@ -68,6 +68,10 @@ class SetSize:
     """Mean of a prompt."""
     known: str = ""
     """Why it could not be read, where the size is the catalogue's."""
+    repeated: int = 0
+    """How many rows repeat a text and are left out."""
+    wordless: int = 0
+    """How many prompts are a word or two, in letters that are written with blanks: they may be another column's."""
 
 
 @dataclass
@@ -128,8 +132,9 @@ def set_sizes(work: Iterable[Plan], root: Path) -> dict[str, SetSize]:
         for name, step in arm.prompts.items():
             if step.digest in sizes:
                 continue
-            if step.manifest(root) is not None:
-                sizes[step.digest] = _size(list(read_records(step.directory(root) / PROMPTS, Prompt)))
+            if (manifest := step.manifest(root)) is not None:
+                found = list(read_records(step.directory(root) / PROMPTS, Prompt))
+                sizes[step.digest] = _size(found, manifest["counts"].get("repeated", 0))
             else:
                 with under(f"prompts.{name}"):
                     sizes[step.digest] = _set_size(arm.recipe.prompts[name])
@@ -141,15 +146,17 @@ def _set_size(entry: PromptSet) -> SetSize:
     if known is not None and sources.fetched(entry) and offline():
         return _from_catalogue(entry, known, "the hub can't be reached")
     try:
-        return _size(gather(entry))
+        return _size(*gather(entry))
     except RecipeError as error:
         if known is None:
             raise
         return _from_catalogue(entry, known, str(error).partition("(")[2].partition(")")[0] or str(error))
 
 
-def _size(prompts: list[Prompt]) -> SetSize:
-    return SetSize(len(prompts), sum(len(prompt.text) for prompt in prompts) / CHARACTERS / max(1, len(prompts)))
+def _size(prompts: list[Prompt], repeated: int) -> SetSize:
+    tokens = sum(len(prompt.text) for prompt in prompts) / CHARACTERS / max(1, len(prompts))
+    wordless = sum(prompt.text.isascii() and len(prompt.text.split()) < 3 for prompt in prompts)
+    return SetSize(len(prompts), tokens, "", repeated, wordless)
 
 
 def _from_catalogue(entry: PromptSet, size: int, why: str) -> SetSize:

@@ -199,13 +199,13 @@ def _training(plan: Plan, root: Path) -> str:
 
 def _sets(work: list[Plan], sizes: dict[str, SetSize]) -> Iterator[str]:
     """The size of each prompt set, once, and where it is from."""
-    found = {
-        (name, sizes[step.digest].prompts): sizes[step.digest].known
-        for plan in work
-        for name, step in plan.prompts.items()
-    }
-    for (name, count), why in found.items():
-        yield f"  prompts {name}: {count:,}" + (f", by the catalogue, as it can't be read now: {why}" if why else "")
+    found = dict.fromkeys((name, sizes[step.digest]) for plan in work for name, step in plan.prompts.items())
+    for name, size in found:
+        line = f"  prompts {name}: {size.prompts:,}"
+        line += f", by the catalogue, as it can't be read now: {size.known}" if size.known else ""
+        line += f"; {size.repeated:,} rows repeat a text and are left out" if size.repeated else ""
+        few = f"{size.wordless:,} of them are a word or two; is `prompts.{name}.columns` right?"
+        yield line + (f"; {few}" if size.wordless > size.prompts / 2 else "")
 
 
 def _table(found: Forecast) -> Any:

@@ -101,7 +101,7 @@ class Sets:
         """The prompts of a set; none where it can't be read now."""
         key = plan.prompts[name].digest
         if key not in self._gathered:
-            self._gathered[key] = [] if self._sizes[key].known else gather(plan.recipe.prompts[name])
+            self._gathered[key] = [] if self._sizes[key].known else gather(plan.recipe.prompts[name])[0]
         return self._gathered[key]
 
 
