@@ -462,7 +462,10 @@ REFUSED = {
     "write a file of the host": ("open('@CANARY@', 'w').write('x')", "FileNotFoundError"),
     "write where it stands": ("open('x', 'w')", "Read-only file system"),
     "write to the root": ("open('/x', 'w')", "Read-only file system"),
-    "write to a library": ("import os; os.open('/usr/lib/os-release', os.O_WRONLY)", "Read-only file system"),
+    "write to a library": (
+        "import os; os.open('/usr/lib/os-release', os.O_WRONLY)",
+        "Permission denied" if os.getuid() else "Read-only file system",  # whose file it is is looked at first
+    ),
     "overwrite itself": ("open('/box/main.py', 'a')", "Read-only file system"),
     "make a link to the host": ("import os; os.symlink('@CANARY@', '/box/link')", "Read-only file system"),
     "follow a link through proc": ("print(open('/proc/self/root/etc/passwd').read())", "FileNotFoundError"),

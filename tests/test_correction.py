@@ -18,6 +18,7 @@ from unwaver.cli import main
 from unwaver.judging.local.question import packed
 from unwaver.judging.local.reader_file import shipped
 from unwaver.report.facts import Facts
+from unwaver.store import sealed
 from unwaver.study.compare import compare_rates, corrected
 from unwaver.study.comparison import explained
 from unwaver.study.correction import FEWEST_LABELS, Drawable, Values, difference, rate, values
@@ -306,6 +307,9 @@ def test_compare_gives_no_word_the_reader_could_have_made(tmp_path: Path, capsys
             json.loads(line) | {"judge": "openai:judge@1"} for line in (run / "verdicts.jsonl").read_text().splitlines()
         ]
         (run / "verdicts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        manifest = json.loads((run / "manifest.json").read_text())
+        content = {key: value for key, value in manifest.items() if key not in ("files", "seal")}
+        (run / "manifest.json").write_text(json.dumps(sealed(run, content)))
     assert main(["compare", *map(str, runs)]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "can't tell" not in told and " better " in told and "agreement not measured: label 100" in told
