@@ -90,6 +90,17 @@ def test_training_and_inference_feed_the_same_prompt(name: str, tmp_path: Path) 
     assert opened == opens_block(text) and prompter.family == encoder.tags
 
 
+@pytest.mark.parametrize("words", ["", " ", ">", "k>", "\n", "think", "<think>", "</think>", "<|im_start|>", "s"])
+@pytest.mark.parametrize(("name", "opens"), [("qwen3", False), ("qwen3_5_think", True), ("nemotron_3_nano", True)])
+def test_whether_a_prompt_opens_the_reasoning_is_the_templates_word_and_not_the_users(
+    name: str, opens: bool, words: str, tmp_path: Path
+) -> None:
+    tokenizer(name).save_pretrained(tmp_path)
+    prompter = Prompter(ModelSettings(name=f"hf:{tmp_path}"), str(tmp_path))
+    _, opened = prompter.render(Request(messages=(Message(role="user", content=words),)))
+    assert opened == opens
+
+
 PARTS = (
     "{% for m in messages %}<|{{ m.role }}|>{% for part in m['content'] %}"
     "{% if part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}{% endfor %}"

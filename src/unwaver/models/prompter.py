@@ -10,6 +10,8 @@ from unwaver.reasoning.prompts import begun_with
 from unwaver.recipe import ModelSettings
 from unwaver.records import Reply, Request
 
+_PROBE = "words-of-nobody"
+
 
 class Prompter:
     """Turns requests into token ids with the model's own template, and token ids into replies."""
@@ -27,6 +29,8 @@ class Prompter:
         special = set(self.tokenizer.all_special_ids)
         self.drops_special = special.isdisjoint(self.tokenizer(written, add_special_tokens=False)["input_ids"])
         """Whether special tokens are left out of replies: not where they are the marks of the reasoning."""
+        self._tails: dict[tuple[str, ...], str] = {}
+        """By the roles of a conversation's turns, what the template adds behind the last."""
 
     def render(self, request: Request) -> tuple[list[int], bool]:
         """(prompt token ids, whether they end inside the reasoning block)."""
@@ -40,12 +44,26 @@ class Prompter:
         if self.settings.system is not None and messages[0]["role"] != "system":
             messages.insert(0, {"role": "system", "content": self.settings.system})
         text = self.chat.render(messages)
-        begun = begun_with(text.rpartition(messages[-1]["content"].strip())[2])
+        begun = begun_with(self._behind(text, self.chat, messages))
         opened = opens_block(text, self.family) or (begun is not None and not begun.closed)
         if opened and request.prefill.startswith(self.family.opens):
             # The tag and the line break after it are the prefill's, or they would stand twice.
             text = text[: self.family.opened_at(text)]
         return list(self.tokenizer(text + request.prefill, add_special_tokens=False)["input_ids"]), opened
+
+    def _behind(self, text: str, chat: Chat, messages: list[dict[str, str]]) -> str:
+        """What a rendered prompt has behind the user's words, in which marks mean nothing.
+
+        The words themselves may stand in it, so words of nobody's are looked behind; where what they say changes what
+        the template adds (`/no_think`), what stands behind the last of them is taken.
+        """
+        words = messages[-1]["content"].strip()
+        turns = tuple(message["role"] for message in messages)
+        if turns not in self._tails:
+            asked = [*messages[:-1], {**messages[-1], "content": _PROBE}]
+            self._tails[turns] = chat.render(asked).rpartition(_PROBE)[2]
+        behind = self._tails[turns]
+        return behind if text.endswith(behind) or not words else text.rpartition(words)[2]
 
     def read(self, request: Request, ids: list[int], n_in: int, opened: bool, stopped: bool) -> Reply:
         """The reply in generated token ids, the end token taken off."""
