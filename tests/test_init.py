@@ -186,6 +186,21 @@ def test_what_it_can_not_use_it_says(
     assert not (mine / "recipe.toml").exists()
 
 
+def test_files_that_share_text_are_told_before_training_refuses_them(
+    mine: Path, student: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = (mine / "harmful.csv").read_text().splitlines()[1:]
+    told = [row.partition(",")[2].strip('"') for row in rows]
+    (mine / "same.jsonl").write_text(
+        "".join(json.dumps({"text": f"History: {one}"}) + "\n" for one in told)
+    )
+    words = ["init", "--show", "--student", str(student), "--harmful", "harmful.csv", "--harmless"]
+    assert main([*words, "harmless.jsonl"]) == 0
+    assert "eight words in a row" not in capsys.readouterr().err
+    main([*words, "same.jsonl"])
+    assert "of its prompts to train on share eight words in a row" in capsys.readouterr().err
+
+
 def test_nothing_is_written_over(mine: Path, student: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (mine / "recipe.toml").write_text("mine")
     assert main(["init", "--student", str(student)]) == 2

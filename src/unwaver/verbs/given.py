@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from unwaver.recipe import ModelSettings
 from unwaver.recipe_file import explain
 from unwaver.records import Kind
 from unwaver.sources import files
-from unwaver.sources.halves import halves
+from unwaver.sources.halves import Half, halves
+from unwaver.sources.overlap import find as overlapping
 from unwaver.sources.own import text_column
 from unwaver.sources.source import blank
 
@@ -128,9 +130,22 @@ class Prompts:
     column: str
     behaviour: str | None
     """The column that says the harm in plain words, where that is another one."""
-    train: int
-    heldout: int
-    """How many prompts are in either half."""
+    halves: Mapping[str, Half]
+    """The half of each prompt's text: to train on, or to evaluate."""
+
+    @property
+    def train(self) -> int:
+        """How many may be trained on."""
+        return len(self.of("train"))
+
+    @property
+    def heldout(self) -> int:
+        """How many may be evaluated."""
+        return len(self.of("heldout"))
+
+    def of(self, half: Half) -> list[str]:
+        """The texts of a half."""
+        return [text for text, own in self.halves.items() if own == half]
 
 
 def prompts(path: Path, kind: Kind, column: str | None, flag: str) -> Prompts:
@@ -142,18 +157,24 @@ def prompts(path: Path, kind: Kind, column: str | None, flag: str) -> Prompts:
     beside = next((name for name in ("behaviour", "behavior", "goal") if name in rows[0] and name != chosen), None)
     behaviour = beside if kind == "harmful" else None
     told = [str(row.get(behaviour or chosen) or row.get(chosen) or "") for row in rows]
-    half = list(halves(text for text in told if not blank(text)).values())
-    if len(half) < FEWEST:
+    found = Prompts(path, kind, chosen, behaviour, halves(text for text in told if not blank(text)))
+    number = len(found.halves)
+    if number < FEWEST:
         raise RecipeError(
-            f"{path}: {len(half)} prompts are too few to train on some and evaluate others; expected {FEWEST} or more"
+            f"{path}: {number} prompts are too few to train on some and evaluate others; expected {FEWEST} or more"
         )
-    train = half.count("train")
-    if len(half) - train < len(half) / 5:
+    if found.heldout < number / 5:
         raise RecipeError(
-            f"{path}: {train} of its {len(half)} prompts share eight words or more in a row, so that it can't be "
+            f"{path}: {found.train} of its {number} prompts share eight words or more in a row, so that it can't be "
             "divided into prompts to train on and others to evaluate; give prompts that are worded more differently"
         )
-    return Prompts(path, kind, chosen, behaviour, train, len(half) - train)
+    return found
+
+
+def shared(training: Prompts, evaluated: Prompts) -> int:
+    """How many prompts that would be trained on share text with some that would be evaluated, by the leak guard."""
+    trained, asked = ((text, text) for text in training.of("train")), ((text, text) for text in evaluated.of("heldout"))
+    return overlapping(trained, {"asked": asked}).sets["asked"].training
 
 
 @dataclass(frozen=True)

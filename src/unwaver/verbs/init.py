@@ -138,6 +138,12 @@ def _drafted(arguments: argparse.Namespace) -> str:
     )
     text = draft.recipe(found)
     plans(recipe_file.arms(tomllib.loads(text), arguments.recipe))
+    if harmful and harmless and (common := given.shared(harmless, harmful)):
+        say(
+            f"{harmless.path}: {common} of its prompts to train on share eight words in a row with prompts of "
+            f"{harmful.path} that are evaluated, and training refuses that: word them otherwise, or take them out of "
+            "one of the files"
+        )
     if student.about.startswith(given.UNSEEN):
         say(f"{student.model.name}: no folder here has this name; taken for a name on the hub, and not looked at")
     if found.teacher is None and not student.thinks:
