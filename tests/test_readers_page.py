@@ -61,7 +61,13 @@ def test_each_goal_stands_beside_what_was_measured(name: str) -> None:
 def test_the_page_says_how_many_goals_are_missed_and_how_much_is_scored() -> None:
     missed = sum(card(question)["kappa"] < goal for question, goal in GOALS.values())
     shares = {name: card(name)["scored"] / card(name)["texts"] for name in shipped().questions}
-    assert "Five of nine are missed." in PAGE and missed == 5 and min(shares.values()) >= 0.85
+    people = shipped().about["people"]
+    agree = {name.rpartition("completions_")[2].partition("_")[0]: one["agreement"] for name, one in people.items()}
+    missed += min(agree.values()) < 0.96
+    row = f"| refusal or partial, XSTest's people | 0.96 | {agree['gpt4']:.2f}, {agree['llama2new']:.2f} | missed | "
+    wrong = people["xstest_completions_llama2new_human"]
+    assert row in PAGE and f"in {round((1 - wrong['agreement']) * wrong['scored'])} of {wrong['scored']} |" in PAGE
+    assert "Six of ten are missed." in PAGE and missed == 6 and min(shares.values()) >= 0.85
     assert "| texts with a label | 85 % | 86 % | met | " in PAGE and {round(100 * one) for one in shares.values()} == {
         86
     }
