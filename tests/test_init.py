@@ -191,9 +191,7 @@ def test_files_that_share_text_are_told_before_training_refuses_them(
 ) -> None:
     rows = (mine / "harmful.csv").read_text().splitlines()[1:]
     told = [row.partition(",")[2].strip('"') for row in rows]
-    (mine / "same.jsonl").write_text(
-        "".join(json.dumps({"text": f"History: {one}"}) + "\n" for one in told)
-    )
+    (mine / "same.jsonl").write_text("".join(json.dumps({"text": f"History: {one}"}) + "\n" for one in told))
     words = ["init", "--show", "--student", str(student), "--harmful", "harmful.csv", "--harmless"]
     assert main([*words, "harmless.jsonl"]) == 0
     assert "eight words in a row" not in capsys.readouterr().err

@@ -75,6 +75,19 @@ def test_labels_become_a_reader_with_a_card_that_reads_new_texts(
     assert verdict.judge == opened(out).judge != local_reader("refusal").verdict(trace).judge
 
 
+def test_a_reader_that_finds_nothing_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["--rubric", "declines", "--part", "answer", "--out", str(tmp_path / "mine.npz")]
+    warned = {}
+    for name, lines in (
+        ("real", rows()),
+        ("drawn", [row | {"label": ("no", "yes")[(n // 3) % 2]} for n, row in enumerate(rows())]),
+    ):
+        labels = written(tmp_path / f"{name}.jsonl", lines)
+        assert main(["reader", "train", str(labels), *argv]) == 0
+        warned[name] = "reads no more than chance would" in capsys.readouterr().err
+    assert warned == {"real": False, "drawn": True}
+
+
 @pytest.mark.parametrize("change", [str, lambda text: f"  {text}\n", lambda text: text.replace(" ", "  ")])
 def test_what_a_reader_was_trained_on_is_no_test_of_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Callable[[str], str]

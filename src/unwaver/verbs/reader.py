@@ -36,6 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="train: where the reader is written (.npz)")
 
 
+USELESS = 0.05
+"""Cohen's kappa up to which a reader's labels are hardly better than drawn ones."""
+
+
 def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
     """Do what is asked; the figures go to stdout."""
     for flag in overrides:
@@ -53,12 +57,18 @@ def _train(arguments: argparse.Namespace) -> int:
     rows = _english([row for path in arguments.files for row in labelled(path, part, arguments.rubric)])
     labels = sorted({row.label for row in rows})
     fit, held, tables = trained(rows, labels, part)
-    card = {"trained_on": cards(tables.rows), "held_out": summary(held, tables.rows, labels), "language": "English"}
+    measured = summary(held, tables.rows, labels)
+    card = {"trained_on": cards(tables.rows), "held_out": measured, "language": "English"}
     about = {"trained_by": "unwaver reader train", "texts": sorted({_mark(row.text) for row in rows})}
     content = packed({arguments.rubric: _with_card(fit, card)}, about)
     write_whole(arguments.out, content)
     console().print(json.dumps(card, indent=2, ensure_ascii=False))
     say(f"reader: {arguments.out} ({len(content):,} bytes); use it as local:{arguments.out}")
+    if (measured["kappa"] or 0.0) <= USELESS:
+        say(
+            f"reader: of what was left out it reads no more than chance would (kappa {measured['kappa']}): more "
+            "labels, or another rubric, before any figure rests on it"
+        )
     return EXIT_DONE
 
 
