@@ -34,6 +34,13 @@ def test_both_pages_show_the_table_that_the_figures_make(page: str) -> None:
     assert text.partition(begin)[2].partition(end)[0].strip() == TOOL["table"]().strip()
 
 
+def test_the_goals_beside_the_runs_are_what_the_figures_make() -> None:
+    begin, end = TOOL["GOAL_MARKS"]
+    text = (ROOT / "docs" / "demo.md").read_text(encoding="utf-8")
+    shown = text.partition(begin)[2].partition(end)[0].strip()
+    assert shown == TOOL["goals"]().strip() and " of 8 | " in shown
+
+
 def test_each_figure_says_where_it_comes_from(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         assert row["commit"] and row["date"] and row["machine"] and row["threads"]
