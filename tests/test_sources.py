@@ -93,6 +93,7 @@ def test_a_map_of_columns_and_kinds(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.jsonl", b'{"text": "x"}\n\n{"txt": "y"}\n', r"a\.jsonl:3: expected text in `text`; the row has txt"),
+        ("a.jsonl", b'{"prompt": "x"}\n', r"has prompt; say columns = { text = \"prompt\" }"),
         ("a.jsonl", b'{"text": ["x", 1]}\n', r"a\.jsonl:1: text: expected text, got list"),
         ("a.jsonl", b'{"text": 5}\n', r"a\.jsonl:1: text: expected text, got int"),
         ("a.jsonl", b'{"text": "  "}\n', r"a\.jsonl:1: text: expected text, got only blanks"),

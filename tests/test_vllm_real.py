@@ -358,6 +358,46 @@ def test_a_server_says_what_transformers_says(
     assert at(url, [rendered])[0].text == by_hf.text
 
 
+TRAINED = """
+name = "t"
+[models]
+student = "hf:%s"
+[prompts.own]
+source = "file"
+path = "own.jsonl"
+kind = "benign"
+columns = { text = "prompt" }
+[distil]
+methods = { own = "given" }
+[mix]
+parts = { own = 4 }
+keep = "everything"
+[train]
+micro_batch = 1
+global_batch = 2
+epochs = 1
+perplexity = false
+[evaluate]
+sets = {}
+"""
+
+
+def test_a_trained_folder_is_served_as_it_is(served: Callable[..., str], thinker: Path, tmp_path: Path) -> None:
+    """What training leaves, by transformers and by a server: the same replies."""
+    rows = [{"prompt": text, "reasoning": "Hm so", "answer": "Yes."} for text in ASKS]
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "recipe.toml").write_text(TRAINED % thinker)
+    for verb in ("prompts", "distil", "judge", "mix", "train"):
+        subprocess.run([sys.executable, "-m", "unwaver", verb, "recipe.toml"], cwd=tmp_path, check=True)
+    (folder,) = tmp_path.glob("runs/*/train-*/model")
+    asked = [one for one in GREEDY if not one.prefill]
+    own = ask(f"hf:{folder}", asked, load={"dtype": "float32"})
+    found = at(served(str(folder)), asked, opens_block=True)
+    assert [(one.text, one.ending, one.tokens_out) for one in found] == [
+        (one.text, one.ending, one.tokens_out) for one in own
+    ]
+
+
 def test_a_limit_beyond_the_servers_own_is_told_in_its_words(served: Callable[..., str], tmp_path: Path) -> None:
     """vLLM answers HTTP 400 where reply and prompt can't fit its `--max-model-len`."""
     (tmp_path / "prompts.jsonl").write_text(json.dumps({"text": ASKS[0]}) + "\n")

@@ -10,6 +10,7 @@ from typing import Any
 from unwaver.errors import RecordError
 from unwaver.records import Kind
 from unwaver.sources.files import RawRow
+from unwaver.sources.own import TEXT
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,9 @@ def pick(row: Mapping[str, Any], names: tuple[str, ...], place: str, required: b
         if required and empty is not None:
             raise RecordError(f"{place}: {empty}: expected text, got an empty cell")
         if required:
-            raise RecordError(f"{place}: expected text in `{'` or `'.join(names)}`; the row has {listed(row)}")
+            meant = next((one for one in TEXT if row.get(one)), None) if names == ("text",) else None
+            hint = f'; say columns = {{ text = "{meant}" }}' if meant else ""
+            raise RecordError(f"{place}: expected text in `{'` or `'.join(names)}`; the row has {listed(row)}{hint}")
         return None
     value = row[name]
     if isinstance(value, list) and all(isinstance(word, str) for word in value):
