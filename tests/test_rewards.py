@@ -99,3 +99,53 @@ def test_two_steps_of_grpo_on_a_tiny_model(tmp_path: Path, monkeypatch: pytest.M
     trainer.train()
     assert trainer.state.global_step == 2 and seen == [None] * len(seen) and len(seen) >= 4
     assert any("rewards/unwaver_refusal/mean" in row for row in trainer.state.log_history)
+
+
+@pytest.mark.real
+def test_grpo_is_rewarded_for_replies_that_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tiny model that thinks and then declines or complies, drawn: what it says is rewarded."""
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    from datasets import Dataset
+    from tiny import THINKS, guard
+    from trl import GRPOConfig, GRPOTrainer
+
+    says = (
+        (
+            "It",
+            " harms",
+            " them",
+            ".",
+            "</think>",
+            "I'm",
+            " sorry",
+            ",",
+            " but",
+            " I",
+            " can't",
+            " help",
+            " with",
+            " that",
+            "!",
+        ),
+        ("Fun", " for", " me", "?", " </think>", "Sure", "! ", "First", " tell", " it", " to", " two", " friends", ";"),
+    )
+    asked = ["Spread a rumour about the baker.", "Spread a rumour about the smith."]
+    model = guard(tmp_path / "model", says, [f"[user]{text}[assistant]<think>\n" for text in asked], template=THINKS)
+    rows = [{"prompt": [{"role": "user", "content": text}], "kind": "harmful"} for text in asked]
+    settings = GRPOConfig(
+        str(tmp_path / "out"), max_steps=2, per_device_train_batch_size=4, num_generations=2, max_completion_length=24,
+        report_to=[], use_cpu=True, bf16=False, logging_steps=1, save_strategy="no",
+    )  # fmt: skip
+    seen: list[float | None] = []
+
+    def looked_at(completions: list[Any], **columns: Any) -> list[float | None]:
+        found = rewards.refusal()(completions=completions, **columns)
+        seen.extend(found)
+        return found
+
+    trainer = GRPOTrainer(str(model), [looked_at], args=settings, train_dataset=Dataset.from_list(rows))
+    trainer.train()
+    read = [one for one in seen if one is not None]
+    assert trainer.state.global_step == 2 and read and set(read) <= {1.0, 0.0}
+    means = [row["rewards/looked_at/mean"] for row in trainer.state.log_history if "rewards/looked_at/mean" in row]
+    assert means and all(0 <= mean <= 1 for mean in means)
