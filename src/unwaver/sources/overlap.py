@@ -32,6 +32,8 @@ from unwaver.records import Record
 
 Overlapping = Literal["exact", "normalised", "ngram"]
 
+VERSION = 1
+"""Raised whenever another pair of texts is held to overlap."""
 NGRAM = 8
 """Words in a row that make an overlap; the length open-r1 and STAR-1 decontaminate with."""
 

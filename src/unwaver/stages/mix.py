@@ -28,6 +28,9 @@ from unwaver.stages.usable import faults
 from unwaver.store import EXAMPLES, TRACES, VERDICTS, RunDir, Step, read_at, read_placed, read_records
 from unwaver.teaching.method import TEACHER
 
+VERSION = 1
+"""Raised whenever the same traces and verdicts make other examples."""
+
 Labels = Mapping[str, str | None]
 """What a trace was called, by rubric; None: unscored. A rubric that is missing was never asked."""
 

@@ -22,7 +22,9 @@ from unwaver.recipe import LOCAL, EvaluationSet, ModelSettings, Recipe, is_local
 from unwaver.records import Kind
 from unwaver.registry import choose
 from unwaver.sources import corpus, files
+from unwaver.sources import overlap as overlaps
 from unwaver.sources import traces as file_traces
+from unwaver.stages import mix as mixing
 from unwaver.stages import pairs as preference
 from unwaver.stages.distil import taught_by
 from unwaver.stages.evaluate import attack_settings
@@ -30,6 +32,7 @@ from unwaver.stages.mix import filtered_by
 from unwaver.store import Step
 from unwaver.teaching.given import GIVEN
 from unwaver.teaching.method import TEACHER
+from unwaver.training import encode
 
 
 @dataclass(frozen=True)
@@ -118,10 +121,10 @@ def plan(recipe: Recipe, arm: str) -> Plan:
     readings = {step.digest: _of_teacher(recipe, part, step) for part, step in distil.items()}
     mix = _mix(recipe, arm, {part: distil[part] for part in recipe.distilled()}, readings)
     looked_at = {name: prompts[name] for name in dict.fromkeys(evaluated.values())}
-    overlap = Step("overlap", arm, {}, {"mix": mix, **looked_at})
+    overlap = _overlap(arm, mix, looked_at)
     student = _identity(recipe.models["student"].unsteered, read=False)
-    training = recipe.train.identity()
-    train = Step("train", arm, {"student": student, "seed": recipe.seed, **training}, {"mix": mix})
+    settings = {"student": student, "seed": recipe.seed, **_training(recipe)}
+    train = Step("train", arm, settings, {"mix": mix})
     afterwards = None
     if later is not None:
         name = f"{arm}, afterwards"
@@ -142,8 +145,8 @@ def _afterwards(recipe: Recipe, name: str, train: Step, mix: Step, looked_at: di
         if kind_of(recipe, part) == "harmful":
             raise RecipeError(f"afterwards.parts.{part}: its prompts are harmful; expected sets of harmless ones")
     steps = recipe.afterwards.steps if recipe.afterwards is not None else 0
-    settings = {"steps": steps, "seed": recipe.seed, **recipe.train.identity()}
-    overlap = Step("overlap", name, {}, {"mix": mix, **looked_at})
+    settings = {"steps": steps, "seed": recipe.seed, **_training(recipe)}
+    overlap = _overlap(name, mix, looked_at)
     return Afterwards(recipe, mix, overlap, Step("train", name, settings, {"mix": mix, "train": train}))
 
 
@@ -227,12 +230,23 @@ def _reader(recipe: Recipe, asked: Question, by: str) -> dict[str, Any]:
     return {"reader": model_reader(asked.name, model, recipe.judge).identity(), "model": _identity(model)}
 
 
+def _training(recipe: Recipe) -> dict[str, Any]:
+    """What decides a training, and how its examples are written."""
+    return {**recipe.train.identity(), "encoding": encode.VERSION}
+
+
+def _overlap(name: str, mix: Step, looked_at: dict[str, Step]) -> Step:
+    """The look for what is trained on and evaluated as well."""
+    return Step("overlap", name, {"version": overlaps.VERSION}, {"mix": mix, **looked_at})
+
+
 def _mix(recipe: Recipe, arm: str, distil: dict[str, Step], readings: dict[str, list[Step]]) -> Step:
     """The mix reads the traces of every part, and of their readers those that decide what may be kept."""
     settings = {
         "parts": recipe.mix.parts,
         "keep": recipe.mix.keep,
         "seed": recipe.seed,
+        "version": mixing.VERSION,
     }
     inputs: dict[str, Step] = {}
     for part in recipe.parts():
