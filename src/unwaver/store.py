@@ -87,6 +87,11 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
         raise RecordError(f"{path}: not JSON ({error}); {REDO}") from None
     if not isinstance(content, dict):
         raise RecordError(f"{path}: expected an object, got {type(content).__name__}; {REDO}")
+    if "seal" not in content and "finished" in content:
+        raise RecordError(
+            f"{path}: an earlier version of unwaver finished this run; name another --root to leave it as it is, or "
+            f"{REDO} (no call is made twice)"
+        )
     for key, kind in _HELD.items():
         if not isinstance(content.get(key), kind):
             raise RecordError(f"{path}: `{key}` is missing or none; {REDO}")
