@@ -28,7 +28,7 @@ from pathlib import Path
 from unwaver.reasoning import trace
 from unwaver.recipe import ModelSettings
 from unwaver.records import Message, Prompt, Request, Sampling
-from unwaver.stages.calls import Calls, Place
+from unwaver.stages.calls import Calls, Workplace
 from unwaver.store import RunDir, Step
 url, n, folder, verdict = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
 settings = ModelSettings(name="openai:m", base_url=url, concurrency=128)
@@ -37,7 +37,7 @@ def asked(text):
 begun = time.perf_counter()
 prompts = [Prompt(text=f"Question number {i}: which side is it looked at from?", kind="benign") for i in range(n)]
 with RunDir.open(Step("distil", "all", {}), folder) as run:
-    calls = Calls(run, Place(folder), 0.0)
+    calls = Calls(run, Workplace(folder), 0.0)
     pairs = [(prompt, asked(prompt.text)) for prompt in prompts]
     calls.ask(settings, lambda: (request for _, request in pairs), n, "distil")
     traces = [trace(prompt, request, calls.reply(settings, request), "m") for prompt, request in pairs]

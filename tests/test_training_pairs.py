@@ -27,7 +27,8 @@ from unwaver.study.plan import plan
 pytestmark = pytest.mark.real
 
 PAGE = Path(__file__).parents[1] / "docs" / "training.md"
-SMALL = ("--train.dtype", "float32", "--train.global_batch", "4", "--train.micro_batch", "2", "--train.heldout", "0.2")
+ALIKE = ("--train.dtype", "float32", "--train.global_batch", "4", "--train.heldout", "0.2")
+SMALL = (*ALIKE, "--train.micro_batch", "2")
 RATE = ("--train.learning_rate", "1e-3")
 
 
@@ -150,7 +151,7 @@ def test_an_adapter_learns_from_pairs_by_ipo(mixed: Tried) -> None:
 def test_a_steps_loss_is_the_mean_over_its_pairs_however_they_are_dealt(mixed: Tried) -> None:
     found = []
     for size in ("1", "4"):
-        more = (*SMALL, *RATE, "--train.epochs", "2.5", "--train.micro_batch", size)
+        more = (*ALIKE, *RATE, "--train.epochs", "2.5", "--train.micro_batch", size)
         assert mixed("train", more=(*more, "--train.max_tokens", f"{2000 + int(size)}")) == 0
         found.append({step: row["loss"] for step, row in losses(mixed.trained()[-1]).items()})
     assert found[0] == pytest.approx(found[1], rel=1e-3)
@@ -158,7 +159,7 @@ def test_a_steps_loss_is_the_mean_over_its_pairs_however_they_are_dealt(mixed: T
 
 def test_two_processes_have_the_losses_of_one(mixed: Tried) -> None:
     """Seven pairs in steps of four, of one pair a pass: where a process has nothing left it is given a filler."""
-    more = (*SMALL, *RATE, "--train.epochs", "3.5", "--train.micro_batch", "1")
+    more = (*ALIKE, *RATE, "--train.epochs", "3.5", "--train.micro_batch", "1")
     assert mixed("train", more=more) == 0
     folder = mixed.trained()[-1]
     one = losses(folder)

@@ -27,10 +27,10 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from training_fixtures import make_recipe, make_step, many_examples
 from unwaver.stages import train
-from unwaver.stages.calls import Place
-from unwaver.stages.calls import Place
+from unwaver.stages.calls import Workplace
+from unwaver.stages.calls import Workplace
 recipe = make_recipe({student!r}, {overrides!r})
-train.run(make_step(Path({root!r}), recipe, many_examples({count})), recipe, Place(Path({root!r})))
+train.run(make_step(Path({root!r}), recipe, many_examples({count})), recipe, Workplace(Path({root!r})))
 """
 
 OVERRIDES: dict[str, Any] = {
