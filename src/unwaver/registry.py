@@ -5,11 +5,15 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from unwaver.errors import RecipeError
+
+S = TypeVar("S", bound=BaseModel)
 
 
 @cache
@@ -34,6 +38,20 @@ def no_such(name: str, known: Iterable[str], what: str) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     return f"no {what} `{name}`" + (f"; did you mean `{near[0]}`?" if near else f"; there are {', '.join(names)}")
+
+
+def settings(of: type[S], given: Mapping[str, Any], where: str) -> S:
+    """The settings of what is one file, as a recipe gives them; RecipeError names the key, and the nearest to one that
+    there is not.
+    """
+    try:
+        return of.model_validate(dict(given))
+    except ValidationError as error:
+        first = error.errors()[0]
+        *above, key = (where, *map(str, first["loc"]))
+        if first["type"] == "extra_forbidden" and of.model_fields:
+            raise RecipeError(f"{'.'.join(above)}: {no_such(key, of.model_fields, 'key')}") from None
+        raise RecipeError(f"{'.'.join([*above, key])}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def choose(name: str, known: dict[str, Any], what: str) -> Any:

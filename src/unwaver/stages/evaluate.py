@@ -15,9 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from typing import Any
 
-from pydantic import ValidationError
-
-from unwaver import attacks
+from unwaver import attacks, registry
 from unwaver.attacks.attack import Made
 from unwaver.errors import RecipeError, RunError
 from unwaver.judging.readers import grader
@@ -234,11 +232,6 @@ def gone_on(trace: Trace, opening: str, reply: Reply, student: ModelSettings) ->
 
 def attack_settings(entry: EvaluationSet, name: str) -> Record:
     """The settings of a set's attack: its own, laid over by the recipe's; RecipeError names the key."""
-    attack = attacks.find(entry.attack)
-    try:
-        found: Record = attack.Settings.model_validate(entry.attack_settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(["evaluate.sets", name, "attack_settings", *map(str, first["loc"])])
-        raise RecipeError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+    where = f"evaluate.sets.{name}.attack_settings"
+    found: Record = registry.settings(attacks.find(entry.attack).Settings, entry.attack_settings, where)
     return found

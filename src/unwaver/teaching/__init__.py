@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
+from unwaver import registry
 from unwaver.errors import RecipeError
 from unwaver.records import Record
 from unwaver.registry import found_in, no_such
@@ -31,9 +30,4 @@ def settings(method: Method, given: Mapping[str, Any]) -> Record:
     if given and not method.Settings.model_fields:
         having = ", ".join(name for name, one in methods().items() if one.Settings.model_fields)
         raise RecipeError(f"distil.method_settings: method {method.name} has none; {having} have settings")
-    try:
-        return method.Settings.model_validate(dict(given))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(["distil.method_settings", *map(str, first["loc"])])
-        raise RecipeError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+    return registry.settings(method.Settings, given, "distil.method_settings")
