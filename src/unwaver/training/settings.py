@@ -29,6 +29,11 @@ from unwaver.training.work import Work
 
 Config = TypeVar("Config", SFTConfig, DPOConfig)
 
+_CHECKPOINTING = next(
+    name for name in ("activation_checkpointing", "gradient_checkpointing") if name in SFTConfig.__dataclass_fields__
+)
+"""What transformers calls it: up to 5.20, with which vLLM goes, only by the second name."""
+
 OURS = {
     "output_dir": "the run's own folder",
     "per_device_train_batch_size": "train.micro_batch",
@@ -110,7 +115,7 @@ def trl_config(work: Work, plan: BatchPlan, folder: Path, padding_free: bool) ->
         "warmup_steps": math.ceil(settings.warmup_ratio * len(plan.steps)),
         "max_length": None,
         "bf16": matmul_dtype(settings) is torch.bfloat16,
-        "activation_checkpointing": settings.gradient_checkpointing,
+        _CHECKPOINTING: settings.gradient_checkpointing,
         "optim": "adamw_torch_fused",
         "seed": work.seed,
         "save_strategy": "steps",
