@@ -914,3 +914,37 @@ def test_a_plain_answer_stays_whole_and_nothing_is_told_of_it(answer: str) -> No
 
 def test_a_reply_of_forty_thousand_blanks_is_read_without_going_over_them_again_and_again() -> None:
     assert split(" \n" * 20_000 + "Yes.").said == "Yes."
+
+
+@pytest.mark.parametrize("before", ["", "<think>{t}</think>", "<|end|>", "<think>{t}</think>\n<|end|>"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        "[e~[",
+        "<SPECIAL_12>",
+        "<|role_end|>",
+        "<sep>",
+        "\n<|eom_id|>",
+        "[|endofturn|]",
+        "<end_of_utterance>",
+        "<|user|>",
+    ],
+)
+def test_the_end_of_a_turn_is_no_part_of_an_answer(before: str, end: str) -> None:
+    raw = before.format(t=THOUGHT) + ANSWER + end
+    found = split(raw)
+    assert (found.said, found.note, found.raw) == (ANSWER, None, raw)
+    assert found.block == ("closed" if "think" in before else "none") and found.after == end
+
+
+@pytest.mark.parametrize("before", ["", "<think>{t}</think>\n"])
+def test_glm_s_box_round_a_whole_answer_is_no_part_of_it(before: str) -> None:
+    raw = f"{before.format(t=THOUGHT)}<|begin_of_box|>{ANSWER}<|end_of_box|><|user|>"
+    assert (split(raw).said, split(raw).raw) == (ANSWER, raw)
+    for kept in ("<|begin_of_box|>3, 4<|end_of_box|>", f"{ANSWER} <|begin_of_box|>Bread.<|end_of_box|>"):
+        assert split(before.format(t=THOUGHT) + kept).said == kept  # a grader looks for it
+
+
+@pytest.mark.parametrize("answer", ["Its separator is <sep>", "The list is [e, f[", "Write <|end|> first.", "<sep/>"])
+def test_an_answer_that_ends_with_a_name_of_a_mark_is_whole(answer: str) -> None:
+    assert (split(answer).said, split(answer).after) == (answer, "")

@@ -294,7 +294,8 @@ def _plain(raw: str, family: Family | None, note: str | None = None) -> Split:
     """A reply without reasoning. The marks that begin and end it are taken off."""
     found = re.match(f"{LEAD}{tolerant(family.bare.strip())}", raw, re.I) if family and family.bare else None
     start = found.end() if found else 0
-    body, after = _ended(raw[start:])
+    head, body, after = _bared(*_ended(raw[start:]))
+    start += len(head)
     used = family if found else None
     if used and (ends := used.render_end.strip()) and body.endswith(ends):
         body, after = body.removesuffix(ends), ends + after
@@ -310,15 +311,23 @@ _TURN = re.compile(
 """Where a template begins a turn of the user: a server without stop tokens lets a model write it."""
 
 _WRAP = re.compile(
-    rf"\s*(?:(?:<|&lt;)\s*({ANSWERS})\s*(?:>|&gt;)|<[|｜](?:begin[_▁]of[_▁]|start[_▁](?:of[_▁])?)?({ANSWERS}|text)[|｜]>"
+    rf"\s*(?:(?:<|&lt;)\s*({ANSWERS})\s*(?:>|&gt;)"
+    rf"|<[|｜](?:begin[_▁]of[_▁]|start[_▁](?:of[_▁])?)?({ANSWERS}|text)[|｜]>"
     rf"|\[({ANSWERS})\])",
     re.IGNORECASE,
 )
 _ENDS = re.compile(
-    r"(?:\s*(?:<[|｜](?:return|end|im_end|eot_id|eot|eom|endoftext|end_of_text|end▁of▁sentence|flush|end_message|"
-    r"content_model_end_sampling|END_OF_TURN_TOKEN|end_of_turn)[|｜]>|<end_of_turn>|<turn\|>|<eos>|</s>))+\s*\Z",
+    r"(?:\s*(?:<[|｜](?:return|end|im_end|eot_id|eom_id|eot|eom|eos|endoftext|end_of_text|end▁of▁sentence|flush|end_message|"
+    r"content_model_end_sampling|END_OF_TURN_TOKEN|end_of_turn|role_end|observation|user)[|｜]>|\[\|endofturn\|\]|\[e~\["
+    r"|<end_of_turn>|<end_of_utterance>|<turn\|>|<eos>|</s>)|(?<![ \t])\n*<(?:sep|SPECIAL_\d+)>)+\s*\Z",
     re.IGNORECASE,
 )
+"""Behind a blank, `<sep>` may be what an answer speaks of."""
+_LED = re.compile(r"(?:\s*<\|end\|>)+(?!\s*<\|)|")
+"""The end of a message that a server left before the answer."""
+_BOX = re.compile(r"\s*<\|begin_of_box\|>((?:(?!<\|(?:begin|end)_of_box\|>).)*)<\|end_of_box\|>\s*", re.DOTALL)
+_SENTENCE = re.compile(r"(?:[^\W\d_]{2,}\W+){3}[^\W\d_]|[^\W\d_]{2}[.!?。]\W*\Z")
+"""What GLM puts round an answer. Round a bare result it stays, for that is what a grader looks for."""
 
 
 def _ended(text: str) -> tuple[str, str]:
@@ -327,6 +336,16 @@ def _ended(text: str) -> tuple[str, str]:
     if found is None or ("</s>" in found[0] and "<s>" in text):
         return text, ""
     return text[: found.start()], found[0]
+
+
+def _bared(text: str, after: str) -> tuple[str, str, str]:
+    """(marks before the answer, the answer, marks behind it) of a text that no family's marks stand round."""
+    led = _LED.match(text)
+    start = led.end() if led else 0
+    box = _BOX.fullmatch(text, start)
+    if box is None or _SENTENCE.search(box[1]) is None:
+        return text[:start], text[start:], after
+    return text[: box.start(1)], box[1], text[box.end(1) :] + after
 
 
 def _unwrapped(text: str, family: Family | None) -> tuple[str, str, str]:
@@ -340,7 +359,7 @@ def _unwrapped(text: str, family: Family | None) -> tuple[str, str, str]:
         name, start = re.escape(next(group for group in found.groups() if group)), found.end()
         close = rf"(?:<|&lt;)\s*/\s*{name}\s*(?:>|&gt;)|<[|｜](?:/|end[_▁](?:of[_▁])?){name}[|｜]>|\[/{name}\]"
     else:
-        return "", body, after
+        return _bared(body, after)
     ends = [end for end in re.finditer(close, body[start:], re.I) if end[0]]
     if not ends:
         return body[:start], body[start:], after
