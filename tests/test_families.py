@@ -89,6 +89,12 @@ def test_the_opener_may_be_in_the_prompt_or_dropped_by_the_server(family: Family
         ("<|channel>thought\n{t}\n<channel|>{a}<turn|>", "gemma4"),
         ("Here's my thought process:\n{t}\n\nHere's my response:\n{a}", "granite"),
         ("**Here is my thought process:**\n{t}\n\n**Here is my response:**\n{a}", "granite"),
+        ("Here are my reasoning steps:\n{t}\n[BEGIN FINAL RESPONSE]\n{a}\n[END FINAL RESPONSE]\n<|end|>", "apriel"),
+        ("{t}\n[BEGIN FINAL RESPONSE]\n{a}\n[END FINAL RESPONSE]", "apriel"),
+        ("**Here are my thinking steps:**\n{t}\n\n**[Begin Final Response]**\n{a}\n[End Final Response]", "apriel"),
+        ("{t}\n[START OF FINAL ANSWER]\n{a}", "apriel"),
+        ("<|begin_thinking|>{t}<|end_thinking|>{a}", "bars"),
+        ("<|begin_thinking|>\n{t}\n<|end_thinking|>\n{a}", "bars"),
         ("think\n{t}\nanswer\n{a}", "s1-stripped"),
         ("<|im_start|>think\n{t}<|im_end|>\n<|im_start|>answer\n{a}<|im_end|>", "s1"),
         ("## Thinking\n\n{t}\n\n## Final Response\n\n{a}", "headings"),
@@ -948,3 +954,29 @@ def test_glm_s_box_round_a_whole_answer_is_no_part_of_it(before: str) -> None:
 @pytest.mark.parametrize("answer", ["Its separator is <sep>", "The list is [e, f[", "Write <|end|> first.", "<sep/>"])
 def test_an_answer_that_ends_with_a_name_of_a_mark_is_whole(answer: str) -> None:
     assert (split(answer).said, split(answer).after) == (answer, "")
+
+
+def test_apriel_s_closing_mark_counts_by_itself_and_its_words_only_at_the_beginning() -> None:
+    apriel = FAMILIES["apriel"]
+    raw = f"{THOUGHT}\n[BEGIN FINAL RESPONSE]\n{ANSWER}\n[END FINAL RESPONSE]"
+    for found in (split(raw), split(raw, True), split(raw, family=apriel), split(raw, True, apriel)):
+        assert (found.thought, found.said, found.block, found.note) == (THOUGHT, ANSWER, "closed", None)
+    bare = split(f"[BEGIN FINAL RESPONSE]\n{ANSWER}\n[END FINAL RESPONSE]")
+    assert (bare.reasoning, bare.said, bare.block) == (None, ANSWER, "none")
+    assert opens_block("<|assistant|>\nHere are my reasoning steps:\n") and not opens_block("Tell me the steps:\n")
+    assert by_name("ServiceNow-AI/Apriel-1.6-15b-Thinker") == apriel
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Sure. Here are my reasoning steps: I count. So it is 4.",
+        "Apriel writes `[BEGIN FINAL RESPONSE]` before its answer.",
+        "Use this layout:\n```\n[BEGIN FINAL RESPONSE]\nx\n[END FINAL RESPONSE]\n```\nDone.",
+        "[START OUTPUT]\nDear Sir,\n[END OUTPUT]",
+        "Template:\n[BEGIN RESPONSE]\nDear Sir,\n[END RESPONSE]",
+    ],
+)
+@pytest.mark.parametrize("family", [None, FAMILIES["apriel"]])
+def test_an_answer_that_only_resembles_apriel_s_is_an_answer(answer: str, family: Family | None) -> None:
+    assert (split(answer, family=family).said, split(answer, family=family).note) == (answer, None)

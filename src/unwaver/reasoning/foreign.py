@@ -11,7 +11,7 @@ from unwaver.reasoning.quoting import fenced, hugged, mentioned
 
 LEAD = (
     r"(?:[\s\ufeff\u200b]|<s>|<bos>|\[gMASK\]|<sop>|\]~!b\[|<\|(?:end|begin_of_text|startoftext)\|>|<[|｜]begin[_▁]of[_▁]sentence[|｜]>)*+"
-    r"(?:<\|(?:start|begin)\|>assistant|<\|im_start\|>assistant\s|<[|｜]assistant[|｜]>|<\|CHATBOT_TOKEN\|>"
+    r"(?:<\|(?:start|begin)\|>assistant|<\|begin_assistant\|>|<\|im_start\|>assistant\s|<[|｜]assistant[|｜]>|<\|CHATBOT_TOKEN\|>"
     r"|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model\s|\]~b\]ai\s)?+\s*+"
 )
 """What may stand before the first mark and is no text: how templates begin a text and a turn."""
