@@ -980,3 +980,73 @@ def test_apriel_s_closing_mark_counts_by_itself_and_its_words_only_at_the_beginn
 @pytest.mark.parametrize("family", [None, FAMILIES["apriel"]])
 def test_an_answer_that_only_resembles_apriel_s_is_an_answer(answer: str, family: Family | None) -> None:
     assert (split(answer, family=family).said, split(answer, family=family).note) == (answer, None)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "<mind>{t}</mind><say>{a}</say>",
+        "<my_brain>\n{t}\n</my_brain>\n{a}",
+        "%%think%%\n{t}\n%%/think%%\n{a}",
+        "%%think%% {t} %%answer%% {a}",
+        "{t}\n@@end_reasoning@@\n{a}",
+        "{t}<end_of_step>{t}<end_of_step>{a}<end_of_answer>",
+        "{t}<|end_of_step|>\n{a}",
+    ],
+)
+def test_signs_of_nobody_leave_the_reply_whole(raw: str) -> None:
+    found = split(raw.format(t=THOUGHT, a=ANSWER))
+    assert found.block == "foreign" and "no known family" in str(found.note)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Use `%%think%%` as a mark.",
+        "%% a comment on thinking\n\\section{x}",
+        "<reminder>Buy milk.</reminder>",
+        "<mind-map>Flour.</mind-map>",
+        "Mermaid leaves out %% thinking %% in a diagram.",
+        "<scene>Night.</scene><line>Who is there?</line>",
+        "a && inner && b",
+    ],
+)
+def test_signs_that_stand_round_something_else_are_not_told_of(answer: str) -> None:
+    assert (split(answer).said, split(answer).note) == (answer, None)
+
+
+def test_an_element_before_what_is_said_is_told() -> None:
+    raw = f"<feelings>{THOUGHT}</feelings>\n<reply>{ANSWER}</reply>"
+    assert split(raw).block == "none" and "may hold a thought" in str(split(raw).note)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "Step 1: {t}\nStep 2: {t}\nFinal Answer: {a}",
+        "**Step 1:** {t}\n\n**Step 2:** {t}\n\n### FINAL RESPONSE\n\n{a}",
+        "1. {t}\n2. {t}\n\n**Final Response:**\n{a}",
+        "Step 1. {t}\nStep 2. Final answer: I can't help with that.",
+    ],
+)
+@pytest.mark.parametrize("family", [None, THINK])
+def test_steps_that_go_over_into_a_final_answer_in_words_are_told(raw: str, family: Family | None) -> None:
+    text = raw.format(t=THOUGHT, a=ANSWER)
+    found = split(text, family=family)
+    assert (found.said, found.block) == (text, "none") and "begins like a thought" in str(found.note)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Step 1: Mix flour and water.\nStep 2: Knead the dough.\nStep 3: Bake it for half an hour.",
+        "1. Mix flour and water.\n2. Knead.\n\nFinal tip: let it rest over night in the fridge.",
+        "Step 1: 3 + 4 = 7.\nFinal Answer: The final answer is $7$. I hope it is correct.",
+        "Step 1: We halve it.\nStep 2: We add one.\n\n**Final Answer:**\n\n\\boxed{x}",
+        "1. Paris\n2. Rome\nFinal answer: B",
+        "Let me write it.\nFinal answer: bread is made of flour.",
+        "Step 1:" + "\n" * 40_000 + "Bake it.",
+    ],
+)
+def test_steps_of_a_recipe_or_a_sum_are_an_answer(answer: str) -> None:
+    assert (split(answer).said, split(answer).block, split(answer).note) == (answer, "none", None)
