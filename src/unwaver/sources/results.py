@@ -34,8 +34,8 @@ SENTENCE = re.compile(r"\S+\s+\S+\s+\S+\s+\S|[.!?。]\W*\Z")
 LABEL = re.compile(
     r"(?!(?:yes|no|ok|okay)\Z)(?!.*[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff])(?:[\w/+-]{2,40}|\d)", re.IGNORECASE
 )
-"""A word alone, without the end of a sentence; nobody can tell yes and no from a reply, nor a word from a sentence where
-none has blanks."""
+"""A word alone, without the end of a sentence; nobody can tell yes and no from a reply, nor a word from a sentence in
+scripts without blanks."""
 
 VERDICT = re.compile(
     r"(?:\d_?)?(?:(?:full|fully|partial|direct|hard|soft|over|non|not|is)[_-]?)?(?:un)?(?:refus(?:al|ed|es?|ing)|compl(?:iance|"
