@@ -25,7 +25,7 @@ from unwaver.sources.traces import FileTrace
 from unwaver.stages import audit as stage
 from unwaver.stages import calls
 from unwaver.stages.audit import AskAll, BatchReader, audit, by_model, local
-from unwaver.stages.audit_page import Heard, show
+from unwaver.stages.audit_page import LABELS, Heard, show
 
 
 def row(prompt: str, response: str | None, **more: Any) -> dict[str, Any]:
@@ -517,7 +517,7 @@ def test_marks_of_ones_own_are_named_with_a_flag(tmp_path: Path, capsys: pytest.
     page = " ".join(capsys.readouterr().out.split())
     assert "block: closed 2" in page and "block: foreign 1" in page and "1 of the replies: marks of the family" in page
     assert main(command) == 0
-    assert "2 of the replies: what may hold a thought" in capsys.readouterr().out
+    assert "2 of the replies: marks that no known family has" in capsys.readouterr().out
     for wrong, told in (("thinkk", "did you mean `think`?"), ('{open = "<a>"}', "close Field required")):
         assert main([*command, "--tags", wrong]) == 2
         assert told in capsys.readouterr().err
@@ -566,3 +566,42 @@ def test_the_verdicts_of_an_audit_can_be_shown(tmp_path: Path, capsys: pytest.Ca
         said = capsys.readouterr().out
         assert "fails its check" not in said and f": {label}  by local@" in said
     assert main(["show", str(out)]) == 0 and "sorry" not in capsys.readouterr().out
+
+
+def labelled(tmp_path: Path, *replies: str, **more: str) -> str:
+    rows = [{"prompt": f"How do I bake loaf {n}?", "response": reply, **more} for n, reply in enumerate(replies)]
+    return write(tmp_path / "labels.jsonl", rows)
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        ("refusal", "compliance"),
+        ("safe", "unsafe", "safe"),
+        ("full_refusal", "1_full_compliance", "partial_refusal"),
+        ("Harmful",),
+        ("verweigert", "hilft") * 6,
+        ("0", "1") * 6,
+    ],
+)
+def test_a_column_of_labels_holds_no_replies(tmp_path: Path, replies: tuple[str, ...]) -> None:
+    file = labelled(tmp_path, *replies, text="Mix flour and water, and bake it.")
+    with pytest.raises(RecordError, match=r"every reply is one of a few words .*--map response=text, or") as told:
+        audit(file, {"refusal": reading(by_first_word)}, out=tmp_path / "v.jsonl")
+    assert "--map response=response" in str(told.value) and "the first row has prompt, response, text" in str(
+        told.value
+    )
+    assert not (tmp_path / "v.jsonl").exists()
+    assert audit(file, {}, {"response": "text"}).notes == {}
+    meant = audit(file, {}, {"response": "response"})
+    assert meant.notes == {LABELS: len(replies)}
+
+
+def test_labels_among_replies_are_told_and_short_replies_are_replies(tmp_path: Path) -> None:
+    some = audit(labelled(tmp_path, "refusal", "compliance", "Mix flour and water, and bake it."), {})
+    assert some.notes == {LABELS: 2}
+    few = audit(labelled(tmp_path, "refusal", "Mix flour.", "Bake it."), {})
+    assert few.notes == {}
+    short = (("Paris", "Rome"), ("No.", "Sorry.") * 9, ("yes", "no") * 9, ("B", "C") * 9, ("Bread",))
+    for replies in (*short, ("\u6211\u4e0d\u80fd\u5e2e\u52a9\u4f60",) * 20):
+        assert audit(labelled(tmp_path, *replies), {}).notes == {}

@@ -89,6 +89,12 @@ def test_the_opener_may_be_in_the_prompt_or_dropped_by_the_server(family: Family
         ("<|channel>thought\n{t}\n<channel|>{a}<turn|>", "gemma4"),
         ("Here's my thought process:\n{t}\n\nHere's my response:\n{a}", "granite"),
         ("**Here is my thought process:**\n{t}\n\n**Here is my response:**\n{a}", "granite"),
+        ("Here are my reasoning steps:\n{t}\n[BEGIN FINAL RESPONSE]\n{a}\n[END FINAL RESPONSE]\n<|end|>", "apriel"),
+        ("{t}\n[BEGIN FINAL RESPONSE]\n{a}\n[END FINAL RESPONSE]", "apriel"),
+        ("**Here are my thinking steps:**\n{t}\n\n**[Begin Final Response]**\n{a}\n[End Final Response]", "apriel"),
+        ("{t}\n[START OF FINAL ANSWER]\n{a}", "apriel"),
+        ("<|begin_thinking|>{t}<|end_thinking|>{a}", "bars"),
+        ("<|begin_thinking|>\n{t}\n<|end_thinking|>\n{a}", "bars"),
         ("think\n{t}\nanswer\n{a}", "s1-stripped"),
         ("<|im_start|>think\n{t}<|im_end|>\n<|im_start|>answer\n{a}<|im_end|>", "s1"),
         ("## Thinking\n\n{t}\n\n## Final Response\n\n{a}", "headings"),
@@ -914,3 +920,133 @@ def test_a_plain_answer_stays_whole_and_nothing_is_told_of_it(answer: str) -> No
 
 def test_a_reply_of_forty_thousand_blanks_is_read_without_going_over_them_again_and_again() -> None:
     assert split(" \n" * 20_000 + "Yes.").said == "Yes."
+
+
+@pytest.mark.parametrize("before", ["", "<think>{t}</think>", "<|end|>", "<think>{t}</think>\n<|end|>"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        "[e~[",
+        "<SPECIAL_12>",
+        "<|role_end|>",
+        "<sep>",
+        "\n<|eom_id|>",
+        "[|endofturn|]",
+        "<end_of_utterance>",
+        "<|user|>",
+    ],
+)
+def test_the_end_of_a_turn_is_no_part_of_an_answer(before: str, end: str) -> None:
+    raw = before.format(t=THOUGHT) + ANSWER + end
+    found = split(raw)
+    assert (found.said, found.note, found.raw) == (ANSWER, None, raw)
+    assert found.block == ("closed" if "think" in before else "none") and found.after == end
+
+
+@pytest.mark.parametrize("before", ["", "<think>{t}</think>\n"])
+def test_glm_s_box_round_a_whole_answer_is_no_part_of_it(before: str) -> None:
+    raw = f"{before.format(t=THOUGHT)}<|begin_of_box|>{ANSWER}<|end_of_box|><|user|>"
+    assert (split(raw).said, split(raw).raw) == (ANSWER, raw)
+    for kept in ("<|begin_of_box|>3, 4<|end_of_box|>", f"{ANSWER} <|begin_of_box|>Bread.<|end_of_box|>"):
+        assert split(before.format(t=THOUGHT) + kept).said == kept  # a grader looks for it
+
+
+@pytest.mark.parametrize("answer", ["Its separator is <sep>", "The list is [e, f[", "Write <|end|> first.", "<sep/>"])
+def test_an_answer_that_ends_with_a_name_of_a_mark_is_whole(answer: str) -> None:
+    assert (split(answer).said, split(answer).after) == (answer, "")
+
+
+def test_apriel_s_closing_mark_counts_by_itself_and_its_words_only_at_the_beginning() -> None:
+    apriel = FAMILIES["apriel"]
+    raw = f"{THOUGHT}\n[BEGIN FINAL RESPONSE]\n{ANSWER}\n[END FINAL RESPONSE]"
+    for found in (split(raw), split(raw, True), split(raw, family=apriel), split(raw, True, apriel)):
+        assert (found.thought, found.said, found.block, found.note) == (THOUGHT, ANSWER, "closed", None)
+    bare = split(f"[BEGIN FINAL RESPONSE]\n{ANSWER}\n[END FINAL RESPONSE]")
+    assert (bare.reasoning, bare.said, bare.block) == (None, ANSWER, "none")
+    assert opens_block("<|assistant|>\nHere are my reasoning steps:\n") and not opens_block("Tell me the steps:\n")
+    assert by_name("ServiceNow-AI/Apriel-1.6-15b-Thinker") == apriel
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Sure. Here are my reasoning steps: I count. So it is 4.",
+        "Apriel writes `[BEGIN FINAL RESPONSE]` before its answer.",
+        "Use this layout:\n```\n[BEGIN FINAL RESPONSE]\nx\n[END FINAL RESPONSE]\n```\nDone.",
+        "[START OUTPUT]\nDear Sir,\n[END OUTPUT]",
+        "Template:\n[BEGIN RESPONSE]\nDear Sir,\n[END RESPONSE]",
+    ],
+)
+@pytest.mark.parametrize("family", [None, FAMILIES["apriel"]])
+def test_an_answer_that_only_resembles_apriel_s_is_an_answer(answer: str, family: Family | None) -> None:
+    assert (split(answer, family=family).said, split(answer, family=family).note) == (answer, None)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "<mind>{t}</mind><say>{a}</say>",
+        "<my_brain>\n{t}\n</my_brain>\n{a}",
+        "%%think%%\n{t}\n%%/think%%\n{a}",
+        "%%think%% {t} %%answer%% {a}",
+        "{t}\n@@end_reasoning@@\n{a}",
+        "{t}<end_of_step>{t}<end_of_step>{a}<end_of_answer>",
+        "{t}<|end_of_step|>\n{a}",
+    ],
+)
+def test_signs_of_nobody_leave_the_reply_whole(raw: str) -> None:
+    found = split(raw.format(t=THOUGHT, a=ANSWER))
+    assert found.block == "foreign" and "no known family" in str(found.note)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Use `%%think%%` as a mark.",
+        "%% a comment on thinking\n\\section{x}",
+        "<reminder>Buy milk.</reminder>",
+        "<mind-map>Flour.</mind-map>",
+        "Mermaid leaves out %% thinking %% in a diagram.",
+        "<scene>Night.</scene><line>Who is there?</line>",
+        "a && inner && b",
+    ],
+)
+def test_signs_that_stand_round_something_else_are_not_told_of(answer: str) -> None:
+    assert (split(answer).said, split(answer).note) == (answer, None)
+
+
+def test_an_element_before_what_is_said_is_told() -> None:
+    raw = f"<feelings>{THOUGHT}</feelings>\n<reply>{ANSWER}</reply>"
+    assert split(raw).block == "none" and "may hold a thought" in str(split(raw).note)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "Step 1: {t}\nStep 2: {t}\nFinal Answer: {a}",
+        "**Step 1:** {t}\n\n**Step 2:** {t}\n\n### FINAL RESPONSE\n\n{a}",
+        "1. {t}\n2. {t}\n\n**Final Response:**\n{a}",
+        "Step 1. {t}\nStep 2. Final answer: I can't help with that.",
+    ],
+)
+@pytest.mark.parametrize("family", [None, THINK])
+def test_steps_that_go_over_into_a_final_answer_in_words_are_told(raw: str, family: Family | None) -> None:
+    text = raw.format(t=THOUGHT, a=ANSWER)
+    found = split(text, family=family)
+    assert (found.said, found.block) == (text, "none") and "begins like a thought" in str(found.note)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Step 1: Mix flour and water.\nStep 2: Knead the dough.\nStep 3: Bake it for half an hour.",
+        "1. Mix flour and water.\n2. Knead.\n\nFinal tip: let it rest over night in the fridge.",
+        "Step 1: 3 + 4 = 7.\nFinal Answer: The final answer is $7$. I hope it is correct.",
+        "Step 1: We halve it.\nStep 2: We add one.\n\n**Final Answer:**\n\n\\boxed{x}",
+        "1. Paris\n2. Rome\nFinal answer: B",
+        "Let me write it.\nFinal answer: bread is made of flour.",
+        "Step 1:" + "\n" * 40_000 + "Bake it.",
+    ],
+)
+def test_steps_of_a_recipe_or_a_sum_are_an_answer(answer: str) -> None:
+    assert (split(answer).said, split(answer).block, split(answer).note) == (answer, "none", None)

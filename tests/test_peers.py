@@ -167,6 +167,10 @@ def test_given_names_a_file_that_holds_replies(tmp_path: Path, capsys: pytest.Ca
     assert main(["prompts", str(path), "--root", str(tmp_path / "runs")]) == 0
     assert main(["distil", str(path), "--root", str(tmp_path / "runs")]) == 2
     assert "no row holds a reply" in capsys.readouterr().err
+    (tmp_path / "theirs.jsonl").write_text('{"question": "How do I whistle?", "response": "safe"}\n' * 3)
+    assert main(["prompts", str(path), "--root", str(tmp_path / "runs")]) == 0
+    assert main(["distil", str(path), "--root", str(tmp_path / "runs")]) == 2
+    assert "every reply is one of a few words (safe)" in capsys.readouterr().err
     path.write_text(RECIPE.replace('theirs = "given"', 'others = "given"'))
     assert main(["distil", str(path), "--root", str(tmp_path / "runs")]) == 2
     assert "distil.methods.others" in capsys.readouterr().err

@@ -564,7 +564,15 @@ def test_no_family_s_marks_are_left_in_the_material_however_they_are_written(fam
 
 
 @pytest.mark.parametrize(
-    "mark", ["</longcat_think>", "</scratchpad>", "</antThinking>", "[/REASONING]", "</chain_of_thought>"]
+    "mark",
+    [
+        "</longcat_think>",
+        "</scratchpad>",
+        "</antThinking>",
+        "[/REASONING]",
+        "</chain_of_thought>",
+        "[BEGIN FINAL RESPONSE]",
+    ],
 )
 def test_a_judge_that_copies_what_it_was_shown_ends_no_thought_of_its_own(mark: str) -> None:
     reader = judge_for("harm", "answer")

@@ -41,6 +41,7 @@ _FILTER_WORDS = re.compile(
     rf"|\b{_MATERIAL}\b.{{0,50}}\b(flagged|blocked|filtered|rejected|{_BAD})\b"
     rf"|\b(flagged|blocked|filtered|{_BAD}) {_MATERIAL}\b|\bcontains?\b.{{0,30}}\b{_BAD}\b"
     r"|(blocked|stopped|rejected|refused|intervened|flagged|denied|withheld)\b.{0,40}\b(guardrail|moderation|safety)"
+    r"|(blocked|withheld|removed|refused|declined|rejected|not (shown|answered|generated))\b.{0,30}\bfor legal reasons"
     r"|guardrails? (intervened|block|violat|triggered)|requires moderation|prohibited_content|recitation|responsible ai"
     r"|considered high risk|new_sensitive|content exists risk|jailbreak|prompt injection"
     r"|敏感|违规|违法|不安全内容|安全审核|内容审核|不合规|未通过.{0,4}(安全|审核)|不適切|有害|부적절|유해",
@@ -49,12 +50,23 @@ _FILTER_WORDS = re.compile(
 """Words of a filter that sends no code: xAI's, Anthropic's, DeepSeek's, Google's, OpenRouter's, Moonshot's ..."""
 
 _NOT_A_FILTER = re.compile(
-    r"\b(account|organi[sz]ation|suspended|billing|subscription|region|country|territory|ip|firewall|cloudflare"
+    r"\b(account|organi[sz]ation|suspended|billing|subscription|region|country|territory|jurisdiction|sanctions?|embargo\w*"
+    r"|your (location|area)|ip|firewall|cloudflare"
     r"|unavailable|overloaded|timed? ?out|rate limit|too (long|large|many)|context (length|window)"
     r"|content[ -](length|type)|case[ -]sensitive)\b",
     re.IGNORECASE,
 )
 """Words of an error that is about who asks, from where, or how often, whatever else it says."""
+
+_LEGAL = re.compile(r"\bunavailable for legal reasons", re.IGNORECASE)
+"""What the status 451 is called: of what was asked for, and no outage."""
+
+_QUOTA = re.compile(
+    r"quota|insufficient.{0,12}(balance|credit|fund)|(credit|balance|free tier|allowance)s?\b.{0,30}"
+    r"(exhausted|depleted|used up|exceeded|too low)|out of credits?|no credits? left|key limit exceeded|配额|额度|余额",
+    re.IGNORECASE,
+)
+"""Words of a 403 that refuses no key, but what is left on its account."""
 
 _ABOUT_A_FIELD = re.compile(
     r"\b(unknown|unrecogni[sz]ed|unsupported)\b.{0,20}\b(parameter|argument|field|name|value)"
@@ -105,13 +117,21 @@ class Problem:
             return "filter"
         if 300 <= status < 400:
             return "redirect" if self.elsewhere else "refused"
+        if self._is_unpaid:
+            return "credit"
         if status in (401, 403) or self.codes & _KEY_CODES or (status == 400 and _KEY_WORDS.search(self.message)):
             return "key"
-        if status == 402 or self.codes & _NO_CREDIT:
-            return "credit"
         if status == 404:
             return "missing"
         return "passing" if status in MAY_PASS or status >= 500 else "refused"
+
+    @property
+    def _is_unpaid(self) -> bool:
+        """A 403 may say so in words alone, unless they are about the key itself."""
+        if self.status == 402 or self.codes & _NO_CREDIT:
+            return True
+        about_key = self.codes & _KEY_CODES or _KEY_WORDS.search(self.message)
+        return self.status == 403 and not about_key and _QUOTA.search(" ".join((self.message, *self.codes))) is not None
 
     @property
     def _is_filter(self) -> bool:
@@ -119,10 +139,12 @@ class Problem:
         told = self.status is None or 400 <= self.status < 500
         if any(_FILTER_CODE.search(code) and not _NOT_A_CODE.search(code) for code in self.codes):
             return True
-        said = _ASIDE.sub(" ", self.message)
+        said = _LEGAL.sub(" ", _ASIDE.sub(" ", self.message))
         if self.status in (401, 402, 404, 408, 429) or _NOT_A_FILTER.search(said) or _ABOUT_A_FIELD.search(said):
             return False
-        return bool(self.codes & _MAYBE_CODES) or (told and _FILTER_WORDS.search(said) is not None)
+        return (
+            self.status == 451 or bool(self.codes & _MAYBE_CODES) or (told and _FILTER_WORDS.search(said) is not None)
+        )
 
 
 def problem(status: int | None, body: object) -> Problem:

@@ -43,7 +43,8 @@ class Family(BaseModel):
     channels: bool = False
     """A further opening mark inside goes on with the reasoning; else it is a second block."""
     start: bool = False
-    """The marks are plain words: they count only where the reply begins with the opening one."""
+    """The marks are plain words: they count only where the reply begins with the opening one, or where the closing one
+    stands in brackets."""
     both: bool = False
     """Plain words that anybody may write: the opening one counts only where a closing one follows it."""
     tokens: tuple[str, ...] = ()
@@ -115,6 +116,11 @@ class Family(BaseModel):
         """The pattern of a closing mark."""
         plain = () if self.start else (tolerant(self.close.strip()),)
         return "|".join((*self.closers, *plain))
+
+    @property
+    def headless(self) -> bool:
+        """Whether the closing mark counts without an opening one: anybody may write words, nobody a mark."""
+        return not self.start or _ONE.fullmatch(self.close.strip()) is not None
 
     def opened_at(self, prompt: str) -> int | None:
         """Where the opening mark begins with which a rendered prompt ends, however it is spelled; None: with none."""
@@ -213,7 +219,7 @@ def named(tags: str | Family) -> Family | None:
 
 def in_template(template: str) -> Family | None:
     """The family whose opening mark stands in a chat template, spelled as there; None where none does."""
-    rows = [family for family in FAMILIES.values() if not family.start]
+    rows = [family for family in FAMILIES.values() if family.headless]
     found = [family for family in rows if all(mark in template for mark in family.tokens or (family.opens,))]
     found = found or [f for f in rows if not f.tokens and re.search(f.opening, template, re.IGNORECASE)]
     one = next((family for family in found if family is not THINK), THINK if found else None)

@@ -10,9 +10,9 @@ from unwaver.parts import names_thought
 from unwaver.reasoning.quoting import fenced, hugged, mentioned
 
 LEAD = (
-    r"(?:[\s\ufeff\u200b]|<s>|<bos>|\[gMASK\]|<sop>|<\|(?:begin_of_text|startoftext)\|>|<[|｜]begin[_▁]of[_▁]sentence[|｜]>)*+"
-    r"(?:<\|(?:start|begin)\|>assistant|<\|im_start\|>assistant\s|<[|｜]assistant[|｜]>|<\|CHATBOT_TOKEN\|>"
-    r"|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model\s)?+\s*+"
+    r"(?:[\s\ufeff\u200b]|<s>|<bos>|\[gMASK\]|<sop>|\]~!b\[|<\|(?:end|begin_of_text|startoftext)\|>|<[|｜]begin[_▁]of[_▁]sentence[|｜]>)*+"
+    r"(?:<\|(?:start|begin)\|>assistant|<\|begin_assistant\|>|<\|im_start\|>assistant\s|<[|｜]assistant[|｜]>|<\|CHATBOT_TOKEN\|>"
+    r"|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model\s|\]~b\]ai\s)?+\s*+"
 )
 """What may stand before the first mark and is no text: how templates begin a text and a turn."""
 
@@ -32,11 +32,14 @@ WORKING = (
 SIGN = rf"[\w:.▁ -]{{0,24}}(?:{WORDS}|{ELSEWHERE})[\w:.▁ -]{{0,24}}"
 _PLAIN_SIGN = rf"[\w:.▁ -]{{0,24}}(?:{WORDS})[\w:.▁ -]{{0,24}}"
 _TAG_SIGN = (
-    rf"(?:{SIGN}|[\w:.▁ -]{{0,24}}(?<![a-z])(?:plan(?:s|ning)?|strategy|considerations?)(?![a-z])[\w:.▁ -]{{0,24}})"
+    rf"(?:{SIGN}|[\w:.▁ -]{{0,24}}(?<![a-z])"
+    r"(?:plan(?:s|ning)?|strategy|considerations?|mind(?![-_ ]?map)|brain|mull(?:ing)?)(?![a-z])[\w:.▁ -]{0,24})"
 )
 """In a tag more words say so: in brackets they are headings of an answer."""
 _NUMBERED = r"<[|｜]?(?:reserved|dummy|unused|extra|special|placeholder|ctrl)[\w▁ -]{0,30}[|｜]?>|\[unused\d+\]"
 """Special tokens without a name: what a tuned model uses them for, nobody can tell."""
+_SIGNS = r"%%|@@|\^\^|\|\||&&|!!"
+"""Signs in pairs that stand round a mark, and are no heading or print in Markdown."""
 _BEGINS = re.compile(
     rf"{LEAD}(?P<mark>(?:<|&lt;|＜)[|｜]?{_TAG_SIGN}[|｜]?(?:>|&gt;|＞)|\[\[?{_PLAIN_SIGN}\]\]?|[◁【〈《⟨‹«]{_PLAIN_SIGN}[▷】〉》⟩›»]"
     rf"|<\|[\w:▁ -]{{1,24}}>(?:{WORDS})\w*|(?-i:thought|thinking)(?=\n)|{{{{1,2}}{SIGN}}}{{1,2}}|{_NUMBERED}"
@@ -45,13 +48,15 @@ _BEGINS = re.compile(
     r"(?:[\"']?[\w:. -]{0,24}(?:thinking|thought|reasoning|scratchpad|think[\"'])|[\"']?analysis[\"'])[^<>]{0,200}>"
     r"|<(?:tool_calls?|function_calls?|function|invoke)\b[^\n]{0,60}?[\"'=]think(?:ing)?\b"
     r"|<\|?channel\|?>\s*(?:analysis|commentary|thought|thinking)\b"
+    rf"|(?P<signs>{_SIGNS}) ?{SIGN}(?P=signs)"
     rf"|<details\b[^<>]{{0,200}}>\s*<summary>[^<>]{{0,40}}(?:{WORDS}|{ELSEWHERE})[^<>]{{0,40}}</summary>"
     rf"|(?:```|~~~) ?{SIGN}(?=\n))",
     re.IGNORECASE,
 )
 _CLOSES = re.compile(
     rf"(?:<|&lt;|＜)\s*/[|｜]?{_TAG_SIGN}(?:>|&gt;|＞)|<[|｜](?:/|(?:end|close|stop|finish)[\w▁ ]*?){SIGN}[|｜]>"
-    rf"|<(?:end|close|stop)[_ ]{_TAG_SIGN}>"
+    rf"|<(?:end|close|stop)[_ ]{_TAG_SIGN}>|<[|｜]?(?:end|close)[_ ]of[_ ](?:(?:the|this|a)[_ ])?steps?[|｜]?>"
+    rf"|(?P<signs>{_SIGNS}) ?(?:/|(?:end|close|stop)[_ ]){SIGN}(?P=signs)"
     rf"|<[|｜]{SIGN}[_▁ ](?:end|close|suffix|stop)[|｜]>|\[/{SIGN}\]|[◁【〈《⟨‹«]/{SIGN}[▷】〉》⟩›»]"
     rf"|{{{{1,2}}/{SIGN}}}{{1,2}}|(?-i:(?<=\S)assistantfinal(?=\S))",
     re.IGNORECASE,
@@ -114,6 +119,8 @@ _ASKED = frozenset(
 """Elements that stand before an answer in many a document."""
 ANSWERS = "answer|response|output|solution|conclusion|final(?:[_ ](?:answer|response))?"
 """What an answer's marks are called."""
+_SAYS = frozenset(("say", "says", "speak", "speech", "reply", "respond", "utterance", "message", "voice"))
+"""What else is called so where a thought stands before it."""
 _WRAPPED = re.compile(r"\s*<([\w:.-]{1,40})(?:\s[^<>]{0,200})?>(.*)</\1>\s*", re.DOTALL)
 _ANSWER = re.compile(rf"(?:\A|>|&gt;|\])\s*(?:<|&lt;|\[)(?:{ANSWERS})(?:>|&gt;|\])", re.IGNORECASE)
 
@@ -142,7 +149,7 @@ def _begun(raw: str) -> str | None:
         found, behind = first
         other = _ELEMENT.match(behind)
         if behind.strip("`~") and (
-            other is None or (found["name"].lower() not in _ASKED and other["name"].lower() in _DOCUMENT)
+            other is None or (found["name"].lower() not in _ASKED and other["name"].lower() in _DOCUMENT | _SAYS)
         ):
             return found["mark"][:40]
     if _COMMENT.match(raw):

@@ -160,7 +160,7 @@ def headless(reply: Reply, tags: str | Family = AUTO) -> bool:
 
 def opens_block(generation_prompt: str, family: Family | None = None) -> bool:
     """Whether a rendered generation prompt already ends inside the reasoning block; any family's by default."""
-    rows = [family] if family else [one for one in FAMILIES.values() if not one.start]
+    rows = [family] if family else [one for one in FAMILIES.values() if one.headless]
     return any(one.opened_at(generation_prompt) is not None for one in rows)
 
 

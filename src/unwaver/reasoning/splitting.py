@@ -145,8 +145,10 @@ def _own(raw: str, opened: bool) -> Split:
 @cache
 def _any_mark() -> re.Pattern[str]:
     """Matches any mark of any family; the group's name is the family's."""
-    rows = (family for family in FAMILIES.values() if not family.start)
-    each = (f"(?P<{_group(family.name)}>{family.opening}|{family.closing}{_bare(family)})" for family in rows)
+    rows = (family for family in FAMILIES.values() if family.headless)
+    each = (
+        f"(?P<{_group(one.name)}>{'' if one.start else one.opening + '|'}{one.closing}{_bare(one)})" for one in rows
+    )
     return re.compile("|".join(each), re.IGNORECASE)
 
 
@@ -169,12 +171,16 @@ def _candidates(raw: str) -> list[Family]:
     """Families any of whose marks stand in a reply, in the order of the rows."""
     marks = (_any_mark().match(raw, sign.start()) for sign in _SIGN_OF_A_MARK.finditer(raw))
     groups = {mark.lastgroup for mark in marks if mark}
-    return [f for f in FAMILIES.values() if (_starts(raw, f) if f.start else _group(f.name) in groups)]
+    return [f for f in FAMILIES.values() if _group(f.name) in groups or (f.start and _starts(raw, f))]
 
 
 def _starts(raw: str, family: Family) -> bool:
     found = _start(family).match(raw)
     return found is not None and not (family.both and re.search(family.closing, raw[found.end() :], re.I) is None)
+
+
+def _ends(raw: str, family: Family) -> bool:
+    return family.headless and re.search(family.closing, raw, re.IGNORECASE) is not None
 
 
 @cache
@@ -204,7 +210,7 @@ class _Scan:
 
 
 def _by(raw: str, opened: bool, family: Family) -> Split:
-    if family.start and not (opened or _starts(raw, family)):
+    if family.start and not (opened or _starts(raw, family) or _ends(raw, family)):
         return _plain(raw, None)
     scan = _Scan(inside=opened, begin=0 if opened else None)
     for mark in family.marks.finditer(raw):
@@ -233,7 +239,7 @@ def _outside(scan: _Scan, mark: re.Match[str], family: Family) -> None:
         elif family.channels and (scan.finals or _is_bare(raw, end, family)):
             scan.finals += 1
         elif scan.begin is None:
-            if not family.start and not _is_bare(raw, end, family):
+            if family.headless and not _is_bare(raw, end, family):
                 scan.begin, scan.closer, scan.finals = 0, (start, end), 1
         elif not family.start:  # plain words may well be said again in an answer
             scan.several, scan.closer = True, (start, end)
@@ -294,7 +300,8 @@ def _plain(raw: str, family: Family | None, note: str | None = None) -> Split:
     """A reply without reasoning. The marks that begin and end it are taken off."""
     found = re.match(f"{LEAD}{tolerant(family.bare.strip())}", raw, re.I) if family and family.bare else None
     start = found.end() if found else 0
-    body, after = _ended(raw[start:])
+    head, body, after = _bared(*_ended(raw[start:]))
+    start += len(head)
     used = family if found else None
     if used and (ends := used.render_end.strip()) and body.endswith(ends):
         body, after = body.removesuffix(ends), ends + after
@@ -310,15 +317,23 @@ _TURN = re.compile(
 """Where a template begins a turn of the user: a server without stop tokens lets a model write it."""
 
 _WRAP = re.compile(
-    rf"\s*(?:(?:<|&lt;)\s*({ANSWERS})\s*(?:>|&gt;)|<[|｜](?:begin[_▁]of[_▁]|start[_▁](?:of[_▁])?)?({ANSWERS}|text)[|｜]>"
+    rf"\s*(?:(?:<|&lt;)\s*({ANSWERS})\s*(?:>|&gt;)"
+    rf"|<[|｜](?:begin[_▁]of[_▁]|start[_▁](?:of[_▁])?)?({ANSWERS}|text)[|｜]>"
     rf"|\[({ANSWERS})\])",
     re.IGNORECASE,
 )
 _ENDS = re.compile(
-    r"(?:\s*(?:<[|｜](?:return|end|im_end|eot_id|eot|eom|endoftext|end_of_text|end▁of▁sentence|flush|end_message|"
-    r"content_model_end_sampling|END_OF_TURN_TOKEN|end_of_turn)[|｜]>|<end_of_turn>|<turn\|>|<eos>|</s>))+\s*\Z",
+    r"(?:\s*(?:<[|｜](?:return|end|im_end|eot_id|eom_id|eot|eom|eos|endoftext|end_of_text|end▁of▁sentence|flush|end_message|"
+    r"content_model_end_sampling|END_OF_TURN_TOKEN|end_of_turn|role_end|observation|user)[|｜]>|\[\|endofturn\|\]|\[e~\["
+    r"|<end_of_turn>|<end_of_utterance>|<turn\|>|<eos>|</s>)|(?<![ \t])\n*<(?:sep|SPECIAL_\d+)>)+\s*\Z",
     re.IGNORECASE,
 )
+"""Behind a blank, `<sep>` may be what an answer speaks of."""
+_LED = re.compile(r"(?:\s*<\|end\|>)+(?!\s*<\|)|")
+"""The end of a message that a server left before the answer."""
+_BOX = re.compile(r"\s*<\|begin_of_box\|>((?:(?!<\|(?:begin|end)_of_box\|>).)*)<\|end_of_box\|>\s*", re.DOTALL)
+_SENTENCE = re.compile(r"(?:[^\W\d_]{2,}\W+){3}[^\W\d_]|[^\W\d_]{2}[.!?。]\W*\Z")
+"""What GLM puts round an answer. Round a bare result it stays, for that is what a grader looks for."""
 
 
 def _ended(text: str) -> tuple[str, str]:
@@ -329,10 +344,21 @@ def _ended(text: str) -> tuple[str, str]:
     return text[: found.start()], found[0]
 
 
+def _bared(text: str, after: str) -> tuple[str, str, str]:
+    """(marks before the answer, the answer, marks behind it) of a text that no family's marks stand round."""
+    led = _LED.match(text)
+    start = led.end() if led else 0
+    box = _BOX.fullmatch(text, start)
+    if box is None or _SENTENCE.search(box[1]) is None:
+        return text[:start], text[start:], after
+    return text[: box.start(1)], box[1], text[box.end(1) :] + after
+
+
 def _unwrapped(text: str, family: Family | None) -> tuple[str, str, str]:
     """(mark that opens the answer, answer, marks that close it). Marks round a part of the answer are its own."""
     body, after = _ended(text)
-    own = re.match(rf"\s*{tolerant(family.answer_open)}", body, re.I) if family and family.answer_open else None
+    marked = family is not None and (family.answer_open or family.render_end.strip())
+    own = re.match(rf"\s*{tolerant(family.answer_open)}", body, re.I) if family and marked else None
     found = _WRAP.match(body)
     if own is not None and family is not None:
         close, start = tolerant(family.render_end.strip()) or r"\Z", own.end()
@@ -340,7 +366,7 @@ def _unwrapped(text: str, family: Family | None) -> tuple[str, str, str]:
         name, start = re.escape(next(group for group in found.groups() if group)), found.end()
         close = rf"(?:<|&lt;)\s*/\s*{name}\s*(?:>|&gt;)|<[|｜](?:/|end[_▁](?:of[_▁])?){name}[|｜]>|\[/{name}\]"
     else:
-        return "", body, after
+        return _bared(body, after)
     ends = [end for end in re.finditer(close, body[start:], re.I) if end[0]]
     if not ends:
         return body[:start], body[start:], after
@@ -358,7 +384,7 @@ def _crossed(found: Split, strict: Family | None = None) -> Split:
     of nobody, or the one that begins the answer. Another's mark can't be read where one family is asked for.
     """
     text = found.reasoning or ""
-    others = (_by(text, False, family) for family in _candidates(text) if family != found.family and not family.start)
+    others = (_by(text, False, family) for family in _candidates(text) if family != found.family and family.headless)
     headless = [one for one in others if one.closer and not one.opener]
     ends = min(headless, key=lambda one: len(one.reasoning or ""), default=None)
     if ends is not None and strict is not None:

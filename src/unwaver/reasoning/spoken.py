@@ -76,11 +76,29 @@ _THOUGHT = re.compile(
 """How thoughts begin that have no marks: with a heading, in code, or in the words of one who speaks to himself."""
 
 
+_FIRST_STEP = re.compile(rf"{_PRINT}(?:(?:reasoning |thinking )?step )?1{_PRINT}[.):]", re.IGNORECASE)
+_FINAL = re.compile(
+    r"^[ \t#*_=>~-]{0,20}(?:(?:step )?\d{1,2}[.):] )?(?:(?:so|my|the|begin) ){0,2}final (?:answer|response|reply)"
+    r"[ \t*_#]{0,8}(?:[:：]|$)(?P<said>.*)",
+    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+)
+_WORDS = re.compile(r"(?:[^\W\d_][\w'’]*\W+){3}[^\W\d_]")
+_WORKED_OUT = re.compile(r"[\d$=\\]")
+
+
+def stepped(raw: str) -> bool:
+    """Whether numbered steps go over into a final answer in words. One with a number or a formula is a solution worked
+    out, as maths is asked for."""
+    final = _FINAL.search(raw) if _FIRST_STEP.match(raw) else None
+    said = final["said"].strip() if final else ""
+    return _WORDS.search(said) is not None and _WORKED_OUT.search(said) is None
+
+
 def sounds(raw: str) -> bool:
     """Whether a reply without marks begins like a thought, or was cut within an opening mark."""
     begun = raw.strip().lower()
     cut = len(begun) > 1 and not begun.isalpha() and any(f.opens.lower().startswith(begun) for f in FAMILIES.values())
-    return cut or _THOUGHT.match(raw.lstrip()[:4000]) is not None
+    return cut or stepped(raw) or _THOUGHT.match(raw.lstrip()[:4000]) is not None
 
 
 _AMID = re.compile(

@@ -1,8 +1,12 @@
-"""Bare results beside the text that led to them: in many files `answer` is the result alone, and no reply. Pure."""
+"""Bare results beside the text that led to them, and labels: in many files `answer` is one of these and no reply.
+
+Pure.
+"""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +30,35 @@ GIVEN = re.compile(r"(gold|golden|ref|reference|ground_truth|true|correct|expect
 
 SENTENCE = re.compile(r"\S+\s+\S+\s+\S+\s+\S|[.!?。]\W*\Z")
 """More than three words, or the end of a sentence."""
+
+LABEL = re.compile(
+    r"(?!(?:yes|no|ok|okay)\Z)(?!.*[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff])(?:[\w/+-]{2,40}|\d)", re.IGNORECASE
+)
+"""A word alone, without the end of a sentence; nobody can tell yes and no from a reply, nor a word from a sentence in
+scripts without blanks."""
+
+VERDICT = re.compile(
+    r"(?:\d_?)?(?:(?:full|fully|partial|direct|hard|soft|over|non|not|is)[_-]?)?(?:un)?(?:refus(?:al|ed|es?|ing)|compl(?:iance|"
+    r"iant|ied|ies|y|ying)|safe|harm(?:ful|less)|benign|toxic|jailbr(?:eak|oken)|blocked|allowed|accept(?:ed)?|reject(?:ed)?"
+    r"|pass(?:ed)?|fail(?:ed|ure)?|success(?:ful)?|answer(?:ed)?|malicious|borderline|true|false|correct|incorrect)",
+    re.IGNORECASE,
+)
+"""Words that are surely one, were there but few of them."""
+
+LABELS_MOST, LABELS_REPEAT = 8, 5
+"""So many different words, each so many times on average, are labels whatever they say."""
+
+
+def labels(words: Counter[str], replies: int) -> list[str]:
+    """The few words of which at least half of the replies consist and which look like labels, the most frequent first;
+    `words`: how often which reply is a word alone."""
+    few = len(words) <= LABELS_MOST and 0 < replies <= 2 * words.total()
+    known = all(VERDICT.fullmatch(word) for word in words)
+    return [word for word, _ in words.most_common()] if few and (known or _repeated(words)) else []
+
+
+def _repeated(words: Counter[str]) -> bool:
+    return words.total() >= LABELS_REPEAT * max(len(words), 2)
 
 
 def longer(row: RawRow, names: Mapping[str, tuple[str, ...]], column: str, answer: str | None) -> str | None:

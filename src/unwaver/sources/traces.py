@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from unwaver.parts import BESIDE, flat, label, may_be_thought, numeral, plainly,
 from unwaver.records import Block, Ending, Kind, Prompt, Trace
 from unwaver.sources import files, hub
 from unwaver.sources.exchanges import exchange, opened
-from unwaver.sources.results import length, longer
+from unwaver.sources.results import LABEL, length, longer
 from unwaver.sources.source import Home, blank, listed, pick
 from unwaver.sources.turns import Reply, conversation, parts_in, reply_of, turns_of
 
@@ -57,7 +57,7 @@ ANOTHER = "no reasoning was found, and another column holds a reply with some; w
 EMPTY = "the reply is a word that programs write for nothing; it is read as a reply"
 UNENDED = "how it ended isn't known, for nobody knows the word"
 SETTING = "a word where a thought may stand is taken for a setting"
-LABEL = "a thought of so few words may be a label"
+FEW_WORDS = "a thought of so few words may be a label"
 WRITTEN = "a list as Python writes it is read as it stands; write it as JSON"
 STREAMS = ("data: {", "event: ")
 UNKNOWN_KIND = "its kind isn't known, so it is read as an answer to a harmful request"
@@ -93,6 +93,12 @@ class FileTrace:
     """What was odd about where reasoning and answer were found."""
     unread: str | None = None
     """Why the row could not be read, with its place; None where it could."""
+
+    @property
+    def word(self) -> str | None:
+        """The reply where it is a word alone, as labels are; None for any other."""
+        text = self.answer if self.replied and self.unread is None and self.reasoning is None else None
+        return text if text is not None and LABEL.fullmatch(text) else None
 
     def trace(self, model: str) -> Trace:
         """The trace to be read, under the name `model`.
@@ -199,8 +205,11 @@ def load_traces(
             raise RecipeError(f"--map {name}={column}: no row has such a column; the first has {there}")
 
 
-def where_replies_are_not(where: str, columns: Mapping[str, str] | None = None) -> str:
-    """What to tell where no row holds a reply: where it was looked for, what the first row has, and what may help."""
+def where_replies_are_not(
+    where: str, columns: Mapping[str, str] | None = None, labels: Sequence[str] | None = None
+) -> str:
+    """What to tell where no row holds a reply: where it was looked for, what the first row has, and what may help;
+    `labels`: the few words that were found in place of replies."""
     row = next((row for _, row in _rows(where) if not isinstance(row, RecordError)), {})
     names = {**COLUMNS, **{name: (column,) for name, column in (columns or {}).items()}}
     known = {name for field, columns_ in names.items() if field != "response" for name in columns_}
@@ -208,10 +217,13 @@ def where_replies_are_not(where: str, columns: Mapping[str, str] | None = None) 
     longest = max(texts, key=lambda name: texts[name], default=None)
     which = str(longest)[:40] if longest is not None and texts[longest] else "COLUMN"
     looked = ", ".join(f"`{name}`" for name in names["response"])
-    return (
-        f"no row holds a reply: looked for a turn of the role assistant, or in {looked}; the first row has "
-        f"{listed(row)}; name the column of the reply: --map response={which}"
-    )
+    tail = f"the first row has {listed(row)}; name the column of the reply: --map response={which}"
+    if labels:
+        here = next((name for name in names["response"] if name in _lowered(row, names)), "COLUMN")
+        few = ", ".join(f"`{word}`" for word in labels[:4])
+        meant = f"or --map response={here} if they are the replies"
+        return f"every reply is one of a few words ({few}), as labels are; {tail}, {meant}"
+    return f"no row holds a reply: looked for a turn of the role assistant, or in {looked}; {tail}"
 
 
 def prompt_of(row: files.RawRow, place: str) -> str:
@@ -302,7 +314,7 @@ def _apart(row: files.RawRow, names: tuple[str, ...], reply: Reply | None) -> tu
         return None, None
     if not label(apart):
         return apart, None
-    return (None, f"{SETTING}: {apart[:40]!r}") if len(apart.split()) == 1 else (apart, LABEL)
+    return (None, f"{SETTING}: {apart[:40]!r}") if len(apart.split()) == 1 else (apart, FEW_WORDS)
 
 
 def _ending(row: files.RawRow, names: tuple[str, ...]) -> tuple[Ending | None, str | None]:

@@ -106,6 +106,8 @@ def audit(
             raise RecordError(f"{tally.faults[0]} (none of {tally.rows} rows could be read)")
         if tally.unread + tally.no_reply == tally.rows:
             raise RecordError(f"{where}: {where_replies_are_not(where, columns)}")
+        if tally.all_labels and "response" not in (columns or {}):
+            raise RecordError(f"{where}: {where_replies_are_not(where, columns, tally.labels)}")
     texts, missing = _evaluation(against or {})
     prompts = ((str(row.number), row.prompt) for row in load_traces(where, columns, limit) if row.unread is None)
     found = overlap.find(prompts, texts).sets if texts else {}

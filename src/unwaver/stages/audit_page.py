@@ -20,7 +20,10 @@ from unwaver.intervals import Interval, wilson
 from unwaver.plain import plain
 from unwaver.records import NO_PATTERN, PATTERNS, LookedAt, Record, Verdict
 from unwaver.sources.overlap import SetOverlap
+from unwaver.sources.results import labels
 from unwaver.sources.traces import FileTrace
+
+LABELS = "a word alone, one of a few, as labels are; where another column holds the replies: --map response=COLUMN"
 
 PARTS = ("reasoning", "answer", "whole reply")
 
@@ -186,6 +189,8 @@ class RowTally:
     words: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     characters: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     prompts: set[int] = field(default_factory=set)
+    single: Counter[str] = field(default_factory=Counter)
+    """How often which reply is a word alone."""
 
     def add(self, row: FileTrace) -> None:
         """Count one row."""
@@ -201,11 +206,25 @@ class RowTally:
             return
         self.blocks[row.block] += 1
         self.notes.update([row.note] if row.note else [])
+        self.single.update([word] if (word := row.word) else [])
         whole = row.whole or " ".join(text for text in (row.reasoning, row.answer) if text)
         for part, text in zip(PARTS, (row.reasoning, row.answer, whole), strict=True):
             if text is not None:
                 self.words[part].append(len(text.split()))
                 self.characters[part].append(len(text))
+
+    @property
+    def labels(self) -> list[str]:
+        """The few words that are labels and no replies, as it seems."""
+        return labels(self.single, self.blocks.total())
+
+    @property
+    def all_labels(self) -> bool:
+        """Whether every reply seems to be one of them."""
+        return bool(self.labels) and self.single.total() == self.blocks.total()
+
+    def _of_labels(self) -> Counter[str]:
+        return Counter({LABELS: self.single.total()} if self.labels else {})
 
     def page(
         self, source: str, readings: list[RubricResult], overlap: dict[str, SetOverlap], not_checked: dict[str, str]
@@ -219,7 +238,7 @@ class RowTally:
             unread=self.unread,
             faults=tuple(self.faults),
             blocks=dict(self.blocks.most_common()),
-            notes=dict(self.notes.most_common()),
+            notes=dict((self.notes + self._of_labels()).most_common()),
             endings=dict(self.endings.most_common()),
             words={part: _length(self.words[part]) for part in PARTS},
             characters={part: _length(self.characters[part]) for part in PARTS},

@@ -25,6 +25,7 @@ from unwaver.reasoning import Family, render
 from unwaver.recipe import ModelSettings, PromptSet, Recipe
 from unwaver.records import Prompt, Reply, Request, Sampling, Trace
 from unwaver.sources import files, kind_of
+from unwaver.sources.results import labels
 from unwaver.sources.traces import load_traces
 from unwaver.stages import flips
 from unwaver.stages.calls import LEARNED_FROM, Calls, TraceMaker, Workplace, noted
@@ -170,13 +171,21 @@ def _given(prompts: PromptSet) -> dict[str, Trace]:
     where = str(prompts.path)
     label = f"{Path(where).name}@{files.fingerprint(Path(where))[:8]}"
     found: dict[str, Trace] = {}
+    replies, words = 0, Counter[str]()
     for row in load_traces(where, columns):
         if row.unread is None and row.replied:
+            replies += 1
+            words.update([row.word] if row.word else [])
             found.setdefault(row.prompt.strip(), row.trace(label))
     if not found:
         usual = "`prompt` and `response`, or `prompt`, `reasoning` and `answer`"
         raise RecipeError(
             f"distil.methods: given: {where}: no row holds a reply; expected columns with usual names: {usual}"
+        )
+    if words.total() == replies and (few := labels(words, replies)):
+        raise RecipeError(
+            f"distil.methods: given: {where}: every reply is one of a few words ({', '.join(few)}), as labels are; "
+            "expected the text of the reply in `response`"
         )
     return found
 

@@ -12,7 +12,7 @@ from unwaver.judging.unanswered import unsplit
 from unwaver.reasoning import FAMILIES, read
 from unwaver.records import LookedAt, Reply, Trace
 
-VERSION = 5
+VERSION = 6
 """Raised whenever any material is shown, or any reply read, differently; all who ask models carry it."""
 
 _ZERO_WIDTH = "\u200b"
@@ -24,7 +24,7 @@ _MARKER_STARTS = re.compile(
 )
 _MARKS = re.compile(
     r"(?=[<＜&\\\[◁]|to=)(?="
-    + "|".join(f"(?:{one.opening}|{one.closing})" for one in FAMILIES.values() if not one.start)
+    + "|".join(f"(?:{one.opening}|{one.closing})" for one in FAMILIES.values() if one.headless)
     + r")(.)",
     re.IGNORECASE,
 )
