@@ -492,6 +492,83 @@ BY_TOPIC: dict[str, list[tuple[str, str, str | None]]] = {
     ],
 }
 
+BY_TOPIC["a sign in words"] = [
+    ("-5", "The answer is negative 5.", OK),
+    ("5", "The answer is negative 5.", BAD),
+    ("-5", "The answer is minus 5.", OK),
+    ("5", "The answer is minus 5.", BAD),
+    ("-5", "The answer is **negative** 5.", OK),
+    ("-5", "The answer is negative **5**.", OK),
+    (r"-\frac12", r"The answer is minus $\frac{1}{2}$.", OK),
+    ("-5", "It is minus 5 degrees.", OK),
+    ("-3", "So x = minus 3", OK),
+    ("-5/3", "Answer: negative 5/3", OK),
+    (r"5,-5", "The answer is plus or minus 5.", OK),
+    ("negative", "The answer is negative.", OK),
+    ("-5", "It is ten minus 5.", BAD),
+    ("5", "It is ten minus 5.", BAD),
+    ("5", "$x$ minus $5$", BAD),
+    ("-5", "The answer is negative 5 or more.", BAD),
+]
+BY_TOPIC["a word beside the number that makes it another"] = [
+    ("5", text, BAD)
+    for text in (
+        "The answer is at least 5.",
+        "The answer is at least $5$.",
+        "The answer is at least 5, since 5 works.",
+        "It's at most 5.",
+        "The answer is less than 5.",
+        "The answer is no more than **5**.",
+        "The answer is over 5.",
+        "The answer is up to 5.",
+        "The answer is 5 or more.",
+        "The answer is $5$ or less.",
+        "The answer is between 3 and 5.",
+        "A number from 3 to 5.",
+        "The answer is either 3 or 5.",
+        "The answer is 5 or 6.",
+        "So x = 3 or 5.",
+        "The answer cannot be 5.",
+        "The answer isn't 5.",
+        "The answer is not 5.",
+        "The answer is something that can't be 5.",
+        "The answer is maybe 5.",
+        "Thus it might be 5.",
+        "The answer is one less than 5.",
+        "5 more than 3",
+        "3 times 5",
+        "The answer is 5 times 3.",
+        "The answer is 5 divided by 2.",
+        "The answer is the square of 5.",
+        "The answer is log base 2 of 5.",
+        "The answer is 5 factorial.",
+        "The answer is 5 to the power 2.",
+    )
+]
+BY_TOPIC["a word beside the number that makes it another"] += [
+    ("25", "The square root of 25", BAD),
+    ("6", "The answer is 5, I think, but it could be 6.", BAD),
+]
+BY_TOPIC["a word beside the number that leaves it"] = [
+    ("5", text, OK)
+    for text in (
+        "The answer is 5, I think, but it could be 6.",
+        "The answer is 5 and it is prime.",
+        "The answer is 5 more apples.",
+        "The answer is 5, not 6.",
+        "He isn't sure, but the answer is 5.",
+        "I may be wrong, but it is 5.",
+        "It is a total of 5.",
+        "The total comes to 5.",
+        "The square root of 25 is 5.",
+        "Of at least 9 tries, 5.",
+        "3 plus 2 is 5.",
+        "One less than 6 is 5.",
+        "Between 4 and 6 there is only 5.",
+        "It can't be 4, so it is 5.",
+    )
+]
+
 HANGS = (r"\binom{1000000}{500000}", "12")
 
 
