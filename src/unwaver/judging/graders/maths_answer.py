@@ -115,7 +115,7 @@ _ALTERED_BEHIND = re.compile(
 )
 """The same behind it."""
 _OPENS_ALTERED = re.compile(rf"(?:the\s+)?(?:square\s+|cube\s+)?{_ALTERS}\b", re.IGNORECASE)
-_LOOKED_BACK = 60
+LOOKED_BACK = 60
 """Characters before a value in which what alters it stands."""
 _DOUBTED_VERB = re.compile(rf"(?:\b{_DENIES}|n['\u2019]t)\s+\Z", re.IGNORECASE)
 _ASIDE = re.compile(r"\s*\((?:[a-z]{2,}[ -]?)+\)\s*$|[\"'*_`\u201c\u201d\s]+$")
@@ -277,7 +277,7 @@ def _said(sentence: str) -> list[Answer]:
         verb
         for verb in _VERB.finditer(sentence)
         if not any(maths.start <= verb.start() < maths.end for maths in formulas)
-        and not _DOUBTED_VERB.search(sentence, max(0, verb.start() - _LOOKED_BACK), verb.start())
+        and not _DOUBTED_VERB.search(sentence, max(0, verb.start() - LOOKED_BACK), verb.start())
     ]
     said = sentence
     if verbs:
@@ -321,7 +321,7 @@ def _negated(one: Answer, sign: re.Match[str]) -> Answer:
 
 def _altered(text: str, value: TextSpan) -> bool:
     """Whether a word beside a value makes the sentence state something else: `at least 5`, `5 factorial`, `3 or 5`."""
-    before = text[max(0, value.start - _LOOKED_BACK) : value.start]
+    before = text[max(0, value.start - LOOKED_BACK) : value.start]
     return bool(_ALTERED.search(before) or _ALTERED_BEHIND.match(text, value.end))
 
 
@@ -398,7 +398,7 @@ def _last(text: str) -> list[Answer]:
 def _as_it_stands(text: str, value: TextSpan, quote: str) -> list[Answer]:
     """A value with the sign that stands before it in words; nothing where another word alters it."""
     one = Answer(value.inner, quote, LAST_NUMBER if _NUMBER.fullmatch(value.inner) else LAST_EXPRESSION)
-    begun = max(0, value.start - _LOOKED_BACK)
+    begun = max(0, value.start - LOOKED_BACK)
     sign = next((sign for sign in _SIGN.finditer(text, begun, value.end) if sign.end() == value.start), None)
     if sign is None:
         return [] if _altered(text, value) else [one]
