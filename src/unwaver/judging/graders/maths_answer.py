@@ -99,7 +99,8 @@ _OF_IT = (
 )
 _ALTERS = (
     rf"(?:at (?:least|most)|(?:{_COMPARES}|rather) (?:than|from)(?: or equal to)?|up to|above|below|under|over|beyond"
-    rf"|exceed(?:s|ing)?|between|either|maybe|perhaps|possibly|{_DENIES}(?: (?:be|equal|is|exceed))?"
+    r"|exceed(?:s|ing)?|between|either|(?:any\w*|all|every\w*) but|except(?: for)?|excluding|maybe|perhaps|possibly"
+    rf"|{_DENIES}(?: (?:be|equal|is|exceed))?"
     rf"|{_OF_IT}(?: base \S{{1,9}})? of(?: the)?|plus|times|divided by|multiplied by|modulo|mod)"
 )
 _ALTERED = re.compile(
@@ -108,7 +109,8 @@ _ALTERED = re.compile(
 )
 """What stands before a number that the sentence therefore doesn't state: it bounds, denies, doubts or works on it."""
 _ALTERED_BEHIND = re.compile(
-    rf"[\s*_\"',]*\b(?:factorial|or {_COMPARES}|and (?:up|above|over|more)|at (?:least|most)|raised to"
+    rf"[\s*_\"',]*\b(?:factorial|or {_COMPARES}|and (?:up|above|over|more)|at (?:least|most)|raised to|below zero"
+    rf"|(?:is|are|was) (?:not|wrong|incorrect)\b|(?:is|are|was)n['\u2019]t\b|{_DENIES} be\b"
     rf"|to the (?:\w+ )?power|(?:and|or|plus|minus|times|over|divided by|multiplied by|to|{_COMPARES} than)"
     r"\s+[*_\"']*[$\\]?\d)",
     re.IGNORECASE,
