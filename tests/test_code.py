@@ -301,6 +301,82 @@ def test_a_better_way_behind_a_slow_one_is_the_program(lead: str) -> None:
     assert last_block(functions, "add") == CALLS
 
 
+WHOLE = """import sys
+
+def solve(n, values):
+    return sum(values) % n
+
+def main():
+    n = int(input())
+    values = list(map(int, input().split()))
+    print(solve(n, values))
+
+main()"""
+FUNCTION = """def helper(a):
+    return a + 1
+
+def add(a, b):
+    \"\"\"Adds.\"\"\"
+    return helper(a) + b - 1"""
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "n = int(input())",
+        "values = list(map(int, input().split()))",
+        "x = input()\nsolve(int(x), [1])",
+        "n = int(input())\nprint(solve(n, [1, 2]))",
+        "def main():\n    n = int(input())\n    print(n)",
+        "n = int(input())\n# ...\nprint(n)",
+        "n = int(input())\n...\nprint(n)",
+        "import sys\nread = sys.stdin.readline",
+    ],
+)
+def test_a_piece_behind_a_whole_program_is_not_run_in_its_place(piece: str) -> None:
+    behind = f"```python\n{WHOLE}\n```\nThis part reads the input:\n```python\n{piece}\n```"
+    assert last_block(behind) == WHOLE
+    assert last_block(f"{behind}\nand again\n```python\n{piece}\n```") == WHOLE
+    assert last_block(f"```python\n{piece}\n```") == piece, "where nothing else fits it is the program all the same"
+    assert last_block(f"```python\n{piece}\n```\nIn all:\n```python\n{WHOLE}\n```") == WHOLE
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "def add(...): ...",
+        "def add(a, b): ...",
+        "def add(a: int, b: int) -> int:\n    pass",
+        'def add(a, b):\n    """Adds."""\n    raise NotImplementedError',
+        "def add(a, b):\n    # your code here\n    pass",
+        "def add(a, b):\n    # ... as before\n    return a",
+        "class Solution:\n    def add(self, a, b):\n        ...",
+        "def add(a, b):\n    return helper(a)",
+        "add = helper(1)",
+    ],
+)
+def test_a_stub_behind_a_whole_function_is_not_run_in_its_place(piece: str) -> None:
+    assert last_block(f"```python\n{FUNCTION}\n```\nIts form:\n```python\n{piece}\n```", "add") == FUNCTION
+    assert last_block(f"```python\n{piece}\n```", "add") == piece
+
+
+@pytest.mark.parametrize(
+    ("shorter", "function"),
+    [
+        ("n = int(input())\nprint(sum(map(int, input().split())) % n)", None),
+        ("import sys\nn, *v = map(int, sys.stdin.read().split())\nsys.stdout.write(str(sum(v) % n))", None),
+        ("def main():\n    print(int(input()))\nmain()", None),
+        ("def solve(n): return n\nprint(solve(int(input())))", None),
+        ("def add(a, b):\n    return a + b", "add"),
+        ("def add(a, b):\n    pass_ = a\n    return pass_ + b", "add"),
+        ("add = lambda a, b: a + b", "add"),
+    ],
+)
+def test_a_shorter_program_that_stands_alone_is_the_last(shorter: str, function: str | None) -> None:
+    longer = FUNCTION if function else WHOLE
+    assert last_block(f"```python\n{longer}\n```\nShorter:\n```python\n{shorter}\n```", function) == shorter
+
+
 IN_DOCSTRINGS = [
     'def f(a):\n    """Adds.\n\n    ```\n    f(1)\n    ```\n    """\n    return input()',
     "def f(a):\n    '''Adds.\n\n    ```python\n    f(1)\n    ```\n    '''\n    return input()",

@@ -258,7 +258,10 @@ def test_failed_calls_are_owed_again_and_too_many_of_them_stop_the_stage(tmp_pat
     [
         ("attack = 'pear'", r"evaluate\.sets\.set\.attack: no attack `pear`; did you mean `pair`"),
         ("attack = 'pair'\nattack_settings = { n_streams = 0 }", "attack_settings.n_streams: .*greater than or equal"),
-        ("attack = 'pair'\nattack_settings = { streams = 2 }", "attack_settings: no key `streams`; did you mean `n_streams`"),
+        (
+            "attack = 'pair'\nattack_settings = { streams = 2 }",
+            "attack_settings: no key `streams`; did you mean `n_streams`",
+        ),
         ("attack = 'pap'\nattack_settings = { techniques = ['shouting'] }", "no persuasion technique"),
     ],
 )

@@ -408,6 +408,32 @@ def test_the_page_of_audit_shows_what_is_printed(
     assert f"{row['rubric']} of the {row['looked_at']} by {row['judge']}: " in told
 
 
+def git(*words: str) -> str | None:
+    """What git says of this repository; None where it is none, or there is no git."""
+    try:
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def commits(text: str) -> set[str]:
+    """What is written like the short name of a commit: seven hexadecimal digits, one of them a figure."""
+    return {name for name in re.findall(r"(?<![\w.,/-])[0-9a-f]{7}(?![\w.,-]*\w)", text) if re.search(r"\d", name)}
+
+
+def test_every_commit_on_a_page_is_in_the_history() -> None:
+    assert commits("2026-11-29, 03c4d81, commit 6616166; 3.1415927, 1000000.5, effaced, a1b2c3d4") == {
+        "03c4d81",
+        "6616166",
+    }
+    log = git("log", "--format=%H")
+    if not log or git("rev-parse", "--is-shallow-repository") != "false":
+        pytest.skip("the history isn't here")
+    known = {line[:7] for line in log.splitlines()}
+    absent = {str(page.relative_to(ROOT)): commits(page.read_text(encoding="utf-8")) - known for page in PAGES}
+    assert not {page: names for page, names in absent.items() if names}
+
+
 def test_json_on_a_page_is_json() -> None:
     for page in WRITTEN:
         for where, text in blocks(page, "json"):

@@ -58,6 +58,21 @@ LABEL = r"(?:label|verdict|judge?ment|class(?:ification)?|rating)"
 ANY_LABEL = rf"{LABEL}|decision|assessment|evaluation|result|conclusion|finding|score|level|grade|category"
 """What a text may call the verdict it asks for."""
 _NAMED_A_LABEL = rf"(?:\w+\b{_MARK}*\s{{0,3}}{_SIGN}|{LABEL}\b{_MARK}*\s{{0,3}}{_CELL}|{LABEL}\s+(?:is|should be))"
+_HEDGED = re.compile(
+    r"\b(?:not|never|no|neither|nor|if|whether|unless|why|might|may|could|would|can|looks|seems?|appears?|feels|sounds"
+    r"|says?|said|claims?|calls?|thinks?|believes?|argues?|pretends?|insists?|assumes?|suggests?|wants?|asks?|told|tells?)\b"
+    r"|n['\u2019]t\b",
+    re.IGNORECASE,
+)
+"""What makes a clause with a label in it no assertion of the judge's: weighed, denied, told of somebody."""
+_JUDGED = r"(?:label+ed|classified|judged|rated|marked|graded|called|considered|deemed)(?:\s+as)?"
+_SUBJECT = (
+    r"(?:this|that|it|(?:the|this|its)\s+(?:\w+\s+)?"
+    r"(?:text|reply|answer|response|reasoning|output|content|material|trace|whole))"
+)
+_CLAUSE_ENDS = re.compile(r"[.;:!?\n]")
+_CLAUSE = 200
+"""Characters before an assertion in which its clause is looked at."""
 _ALIKE = str.maketrans(
     "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0456\u0458\u0455\u0501\u04bb\u04cf\u051b\u051d"
     "\u03b1\u03b5\u03b9\u03ba\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7\u0131\u0261\u0251\u217c",
@@ -172,6 +187,13 @@ class Form:
             rf"|\b(?P<called>{called})(?:{_MARK}|\s){{0,6}}(?P<label>{value})\b",
             re.IGNORECASE,
         )
+        told = "|".join(label.replace("_", "[ _]") for label in labels) or "(?!)"
+        self._alone = re.compile(rf"^[^\w\n]{{0,40}}(?P<label>{told})[^\w\n]{{0,40}}$", re.IGNORECASE | re.MULTILINE)
+        self._asserted = re.compile(
+            rf"\b(?:{_SUBJECT}(?:['\u2019]s|\s+(?:is|(?:should|must|has to) be))\s+(?:\w+ly\s+)?(?:{_JUDGED}\s+)?"
+            rf"|be\s+{_JUDGED}\s+)(?:an?\s+)?{_MARK}{{0,3}}(?P<label>{told})\b{_MARK}{{0,3}}(?=\s*(?:[.;:!,)\n]|\Z))",
+            re.IGNORECASE,
+        )
         self._offered = re.compile(rf"\W*(?:{value})\W*?(?:\bor\b|[|/,])\W*(?:{value})\b", re.IGNORECASE)
 
     def own(self, text: str, material: ShownWords) -> list[JSONObject]:
@@ -206,7 +228,23 @@ class Form:
                 if not (agrees or offered or material.holds(f"{name} {value}", cut=True)):
                     return " ".join(stated[0].split())[:60]
             at = given.end
-        return None
+        return self._contradicted(text, words(_text(fields.get("label"))), material)
+
+    def _contradicted(self, text: str, label: str, material: ShownWords) -> str | None:
+        """Another label as the judge's own word outside of every object: alone on a line anywhere, or asserted in the
+        first line or after an object. What is weighed before the verdict is none, nor what the material says."""
+        verdicts = self._verdicts(text)
+        edges = [0, *(edge for given in verdicts for edge in (given.start, given.end)), len(text)]
+        pieces = [text[edges[at] : edges[at + 1]] for at in range(0, len(edges), 2)]
+        first, *after = pieces if verdicts else [""]
+        said = [found for piece in pieces for found in self._alone.finditer(piece)]
+        for piece in (first.strip().partition("\n")[0], *after):
+            said += [
+                found
+                for found in self._asserted.finditer(piece)
+                if not (_weighed(piece[: found.start()]) or material.holds(found[0]))
+            ]
+        return next((" ".join(found[0].split())[-60:] for found in said if words(found["label"]) != label), None)
 
     def _outside(self, text: str) -> str:
         """A reply without its objects."""
@@ -215,6 +253,11 @@ class Form:
 
     def _verdicts(self, text: str) -> list[JSONObject]:
         return [given for given in json_objects(text) if self._fields & given.fields.keys()]
+
+
+def _weighed(before: str) -> bool:
+    """Whether the clause that a text leaves open denies, weighs or tells of somebody what comes next."""
+    return _HEDGED.search(_CLAUSE_ENDS.split(before[-_CLAUSE:])[-1]) is not None
 
 
 def _quoted(fields: dict[str, Any], material: ShownWords) -> bool:

@@ -33,7 +33,7 @@ from unwaver.judging.unanswered import cut_undecided
 from unwaver.records import LookedAt, Message, Reply, Request, Sampling, Trace, Verdict, digest
 from unwaver.registry import found_in
 
-VERSION = 5
+VERSION = 6
 """Raised whenever any reply of a judge is read differently; tests/test_identity.py notices."""
 
 MATERIAL = "# Material"

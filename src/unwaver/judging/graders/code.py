@@ -36,7 +36,7 @@ QUESTION = "Does the program in the answer give the expected output on every tes
 Grade = tuple[Literal["passed", "failed"] | None, str]
 """Label and reason; None: unscored."""
 
-VERSION = 4
+VERSION = 5
 """Raised whenever any reply is graded differently; tests/test_identity.py notices."""
 TOTAL_S = 600.0
 """Seconds after which a program that has failed no test yet is given up."""
@@ -57,6 +57,20 @@ _ASIDE = re.compile(
 """What a block is called, in the sentence before it or in the comment it begins with, that is not the program."""
 _ASKS = re.compile(r"\binput\(\s*[frbFRB]{0,2}[\"']\s*\w")
 """A prompt for somebody at a keyboard: what a demonstration prints, and no program that is tested."""
+
+
+_WRITES = re.compile(r"\bprint\b|\bstdout\b|\bwrite(?:lines)?\s*\(")
+_RUNS = re.compile(r"^(?!(?:async\s+)?def\b|class\b|import\b|from\b|[@#)\]}])\S", re.MULTILINE)
+"""A line at the left that does more than define."""
+_DEFINES = re.compile(r"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)", re.MULTILINE)
+_CALLED = re.compile(r"(?<![.\w])(\w+)[ \t]*\(")
+_ELIDED = re.compile(r"^[ \t]*(?:#[ \t]*)?(?:\.{3}|\u2026)|\(\s*(?:\.{3}|\u2026)\s*\)", re.MULTILINE)
+"""Three dots where lines or parameters were left out."""
+_EMPTY = re.compile(
+    r"[^\n]{0,300}?\)[^:\n]{0,99}:\s*(?:(\"{3}|'{3}).*?\1\s*)?(?:pass\b|\.{3}|\u2026|raise\s+NotImplementedError\b)",
+    re.DOTALL,
+)
+"""What stands behind the name of a function that does nothing yet."""
 
 
 class Block(NamedTuple):
@@ -200,8 +214,8 @@ def last_block(answer: str, function: str | None = None) -> str | None:
 
     That is, to define `function`; without one, to read input. So a demonstration, an example of its output or a command
     after the program is not run in its place; nor is, where another block fits, one that says of itself that it is none
-    (a slow way to compare with). Blocks marked as Python come before those without a mark; where none does what is
-    asked, the last of them is taken.
+    (a slow way to compare with), nor a piece of a longer one before it. Blocks marked as Python come before those
+    without a mark; where none does what is asked, the last of them is taken.
     """
     blocks = _blocks(answer)
     marked = [block for block in blocks if _PYTHON.fullmatch(block.mark)]
@@ -210,9 +224,32 @@ def last_block(answer: str, function: str | None = None) -> str | None:
     for some in (marked, bare):
         fitting = [block for block in some if wanted.search(_COMMENT.sub("", block.text))]
         if fitting:
-            return next((block.text for block in reversed(fitting) if not block.is_aside), fitting[-1].text)
+            return _whole([block.text for block in fitting if not block.is_aside] or [fitting[-1].text], function)
     left = marked or bare
     return left[-1].text if left else None
+
+
+def _whole(programs: list[str], function: str | None) -> str:
+    """The last of them; or, where that is a piece of a longer one before it, the last whole one that is longer."""
+    *before, last = programs
+    if _stands_alone(last, function, before):
+        return last
+    longer = [text for at, text in enumerate(before) if len(text) > len(last)]
+    return next((text for text in reversed(longer) if _stands_alone(text, function, [])), last)
+
+
+def _stands_alone(text: str, function: str | None, before: list[str]) -> bool:
+    """Whether a program is more than a piece: nothing is left out of it, what it calls is not defined in those before
+    it only, and it writes something at all, or its function does."""
+    own = set(_DEFINES.findall(text))
+    elsewhere = {name for other in before for name in _DEFINES.findall(other)} - own
+    code = _COMMENT.sub("", text)
+    if _ELIDED.search(text) or elsewhere & set(_CALLED.findall(code)):
+        return False
+    if function is None:
+        return bool(_WRITES.search(code) and _RUNS.search(code))
+    defined = next(_defining(function).finditer(code), None)
+    return defined is None or not _EMPTY.match(code, defined.end())
 
 
 def _defining(function: str) -> re.Pattern[str]:

@@ -81,9 +81,50 @@ _HEDGE = re.compile(
     r"|equal to|now|the (?:number|value))\b[\s,:]*|[\"'*_`\u201c\u201d]+)+",
     re.IGNORECASE,
 )
+_SIGN = re.compile(
+    r"\b(?:(?P<both>plus(?:\s+or\s+|[ /-]{1,3})minus)|(?P<minus>minus)|negative)[*_\"']*\s+[*_\"']*"
+    r"(?=[$€£]?[\d.]|[$\\√π(])",
+    re.IGNORECASE,
+)
+"""A sign in words; `minus` is one behind nothing that it could be taken from (`_MAY_BE_SIGNED`)."""
+_MAY_BE_SIGNED = re.compile(
+    r"(?:\A|[=:,;(.!?\n]|\b(?:is|are|be|was|equals?|to|of|at|gives?|get|or|and|exactly|about|approximately))[\s*_]*\Z",
+    re.IGNORECASE,
+)
+_COMPARES = r"(?:more|less|fewer|greater|larger|bigger|smaller|higher|lower|other|different)"
+_DENIES = r"(?:not|n['\u2019]t|cannot|never|might|could|may|neither|nor)"
+_OF_IT = (
+    r"(?:roots?|squares?|cubes?|factorial|logarithm|log|exponential|reciprocal|inverse|negation|negative|opposite|complement"
+    r"|absolute value|multiples?|divisors?|factors?|powers?|sine|cosine|tangent|sin|cos|tan)"
+)
+_ALTERS = (
+    rf"(?:at (?:least|most)|(?:{_COMPARES}|rather) (?:than|from)(?: or equal to)?|up to|above|below|under|over|beyond"
+    r"|exceed(?:s|ing)?|between|either|(?:any\w*|all|every\w*) but|except(?: for)?|excluding|maybe|perhaps|possibly"
+    rf"|{_DENIES}(?: (?:be|equal|is|exceed))?"
+    rf"|{_OF_IT}(?: base \S{{1,9}})? of(?: the)?|plus|times|divided by|multiplied by|modulo|mod)"
+)
+_ALTERED = re.compile(
+    rf"(?:\b{_ALTERS}|n['\u2019]t(?: be| equal)?|[\d$)}}],?\s+(?:and|or)|\bfrom\s+\S{{1,20}}\s+to)[\s*_\"':]+\Z",
+    re.IGNORECASE,
+)
+"""What stands before a number that the sentence therefore doesn't state: it bounds, denies, doubts or works on it."""
+_ALTERED_BEHIND = re.compile(
+    rf"[\s*_\"',]*\b(?:factorial|or {_COMPARES}|and (?:up|above|over|more)|at (?:least|most)|raised to|below zero"
+    rf"|(?:is|are|was) (?:not|wrong|incorrect)\b|(?:is|are|was)n['\u2019]t\b|{_DENIES} be\b"
+    rf"|to the (?:\w+ )?power|(?:and|or|plus|minus|times|over|divided by|multiplied by|to|{_COMPARES} than)"
+    r"\s+[*_\"']*[$\\]?\d)",
+    re.IGNORECASE,
+)
+"""The same behind it."""
+_OPENS_ALTERED = re.compile(rf"(?:the\s+)?(?:square\s+|cube\s+)?{_ALTERS}\b", re.IGNORECASE)
+LOOKED_BACK = 60
+"""Characters before a value in which what alters it stands."""
+_DOUBTED_VERB = re.compile(rf"(?:\b{_DENIES}|n['\u2019]t)\s+\Z", re.IGNORECASE)
 _ASIDE = re.compile(r"\s*\((?:[a-z]{2,}[ -]?)+\)\s*$|[\"'*_`\u201c\u201d\s]+$")
 _SCALE = r"(?:hundred|thousand|million|billion|trillion|dozen)\b"
-_COUNTED = re.compile(rf"([-+]?[$€£]?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?(?:\s+{_SCALE})*)\s+(?!{_SCALE})[A-Za-z]{{2}}")
+_COUNTED = re.compile(
+    rf"([-+]?[$€£]?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?(?:\s+{_SCALE})*)\s+(?!{_SCALE})(?:[A-Za-z]{{2}}|I\b)"
+)
 _ONLY_LISTS = re.compile(r"(?:\s|,|;|\band\b|\bor\b|[\"'*_])*")
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.?\d+)?(?:/\d+)?%?")
 _FUNCTION = r"\\?(?:(?:arc)?(?:sin|cos|tan|cot)h?|(?<=\\)(?:sec|csc)|log|ln|lg|exp|sqrt|operatorname\{\w{1,20}\})"
@@ -238,6 +279,7 @@ def _said(sentence: str) -> list[Answer]:
         verb
         for verb in _VERB.finditer(sentence)
         if not any(maths.start <= verb.start() < maths.end for maths in formulas)
+        and not _DOUBTED_VERB.search(sentence, max(0, verb.start() - LOOKED_BACK), verb.start())
     ]
     said = sentence
     if verbs:
@@ -250,21 +292,39 @@ def _said(sentence: str) -> list[Answer]:
     said = _ASIDE.sub("", said).strip(" *.。")
     if not said:
         return []
+    if sign := _SIGN.match(said):
+        return [_negated(one, sign) for one in _said(said[sign.end() :]) if said.startswith(one.quote, sign.end())]
     formulas = list(_maths(said))
     bare = _ONLY_LISTS.fullmatch(_blanked(said, formulas)) if formulas else None
     if len(formulas) > 1 and bare:
         return [Answer(re.sub(r"\$|\\[()\[\]]", " ", said), said, STATED)]
-    if formulas and (bare or not said[: formulas[0].start].strip()):
+    if formulas and (bare or not said[: formulas[0].start].strip()) and not _altered(said, formulas[0]):
         quote = said[formulas[0].start : formulas[0].end]
         return [Answer(formulas[0].inner, quote, STATED)]
     if (worded := _in_words(said)) and not said[: worded.start].strip():
         return [Answer(worded.inner, said[worded.start : worded.end], STATED)]
     readings = [Answer(said, said, STATED)]
-    if counted := _COUNTED.match(said):
+    counted = _COUNTED.match(said)
+    if _OPENS_ALTERED.match(said) or (counted and _ALTERED_BEHIND.match(said, counted.end(1))):
+        return readings
+    if counted:
         readings.append(Answer(counted[1], counted[1], STATED))
     elif " " in said and _PLAIN_WORD.search(said):
         readings += [answer._replace(where=STATED) for answer in _last(said)]
     return readings
+
+
+def _negated(one: Answer, sign: re.Match[str]) -> Answer:
+    """What was read behind a sign in words, with it."""
+    mark = r"\pm " if sign["both"] else "-"
+    text = f"{mark}{one.text}" if re.match(r"[\d.]", one.text) else f"{mark}({one.text})"
+    return one._replace(text=text, quote=f"{sign[0]}{one.quote}")
+
+
+def _altered(text: str, value: TextSpan) -> bool:
+    """Whether a word beside a value makes the sentence state something else: `at least 5`, `5 factorial`, `3 or 5`."""
+    before = text[max(0, value.start - LOOKED_BACK) : value.start]
+    return bool(_ALTERED.search(before) or _ALTERED_BEHIND.match(text, value.end))
 
 
 # ---- the last value
@@ -330,14 +390,23 @@ def _last(text: str) -> list[Answer]:
         [] if value else formulas
     )
     if weighty and (value is None or weighty[-1].start > value.start):
-        quote = text[weighty[-1].start : weighty[-1].end]
-        where = LAST_NUMBER if _NUMBER.fullmatch(weighty[-1].inner) else LAST_EXPRESSION
-        return [Answer(weighty[-1].inner, quote, where)]
+        return _as_it_stands(text, weighty[-1], text[weighty[-1].start : weighty[-1].end])
     if value is None:
         word = text.strip(" \n*.\"'`")
         return [Answer(word, word, LAST_EXPRESSION)] if re.fullmatch(r"\S{1,40}", word) else []
-    where = LAST_NUMBER if _NUMBER.fullmatch(value.inner) else LAST_EXPRESSION
-    return [Answer(value.inner, value.inner, where)]
+    return _as_it_stands(text, value, value.inner)
+
+
+def _as_it_stands(text: str, value: TextSpan, quote: str) -> list[Answer]:
+    """A value with the sign that stands before it in words; nothing where another word alters it."""
+    one = Answer(value.inner, quote, LAST_NUMBER if _NUMBER.fullmatch(value.inner) else LAST_EXPRESSION)
+    begun = max(0, value.start - LOOKED_BACK)
+    sign = next((sign for sign in _SIGN.finditer(text, begun, value.end) if sign.end() == value.start), None)
+    if sign is None:
+        return [] if _altered(text, value) else [one]
+    taken_away = sign["minus"] and not _MAY_BE_SIGNED.search(text[begun : sign.start()])
+    whole = TextSpan(sign.start(), value.end, value.inner)
+    return [] if taken_away or _altered(text, whole) else [_negated(one, sign)]
 
 
 def _last_value(text: str) -> TextSpan | None:

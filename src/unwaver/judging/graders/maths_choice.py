@@ -16,7 +16,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from unwaver.judging.graders.maths_answer import BOXED, answers
+from unwaver.judging.graders.maths_answer import BOXED, LOOKED_BACK, answers
 
 _LETTERS = "ABCDEFGHIJ"
 _PRINT = re.compile(
@@ -42,8 +42,15 @@ _CONCLUDED = re.compile(
     rf"|answer|choice|option|pick)\b[\s,:=]*"
     rf"(?:(?:it'?s|is|it is|it must be|must be|the|answer|option|choice|with)\b[\s,:=]*)*)"
     rf"{_LETTER}{_ENDS}|{_LETTER}\s+(?i:is|must be)\s+(?i:(?:the|my)\s+)?(?i:correct|right|best|true|answer|only)\b"
+    rf"|{_LETTER}\s+(?i:it\s+(?:is|must be|has to be|shall be|will be)){_ENDS}"
 )
-"""What a reply concludes: `Therefore C.`, `So it's E`, `C is right`; a letter that is an article ends no clause."""
+"""What a reply concludes: `Therefore C.`, `So it's E`, `C is right`, `C it is`; an article ends no clause."""
+_DOUBTED = re.compile(
+    r"(?:\b(?:not|never|cannot|maybe|perhaps|possibly|might|could|may)|n['\u2019]t)(?:\s+(?:it|that|be|the|answer|is))*\s*\Z"
+    r"|\b(?:nor|neither)\s+\Z",
+    re.IGNORECASE,
+)
+"""What stands before a conclusion that is none."""
 _OPENED = re.compile(r"\W*([A-J])(?:\s*(?:[:.,)]|--?|[\u2013\u2014])\s|\s+(?:because|since|as|is correct|is right)\b)")
 """How a reply begins that names its letter first: `E: because ...`."""
 
@@ -106,7 +113,12 @@ def letter_in(text: str) -> str | None:
     if any(reading.where == BOXED for reading in found):
         return None
     opened = _OPENED.match(text)
-    for named in (_CONCLUDED.findall(text), [opened.groups()] if opened else [], _NAMED.findall(text)):
+    concluded = [
+        letters.groups()
+        for letters in _CONCLUDED.finditer(text)
+        if not _DOUBTED.search(text[max(0, letters.start() - LOOKED_BACK) : letters.start()])
+    ]
+    for named in (concluded, [opened.groups()] if opened else [], _NAMED.findall(text)):
         if named:
             return next(letter for letter in named[-1] if letter)
     return None

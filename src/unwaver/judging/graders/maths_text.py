@@ -77,6 +77,10 @@ _REWRITES = tuple(
         (r"\\%", "%"),
         (rf"\\(?:math(?:rm|bf|it|sf)|text(?:rm|bf|it|sf|normal)|mbox|operatorname){_END}", r"\\text"),
         (r"\\(?:p|b)?mod\s*\{([^{}]*)\}", r"\\text{mod \1}"),
+        (r"^\\text\s*\{\s*(?:negative|minus)\s*\}\s*|^(?:negative|minus)\s+(?=[\d.\\$])", "-"),
+        (r"^\\text\s*\{\s*(?:negative|minus)\s+(?=[\d.])([^{}]*)\}", r"-\1"),
+        (r"(?<=[\d)}])\s*(?:\\text\s*\{\s*factorial\s*\}|factorial\b)", "!"),
+        (r"(?<=[\d)}])\s*\\text\s*\{\s*(?:or|and)\s+(?=[a-z])", r", \\text{"),
         (
             r"\s*,?\s*\\text\s*\{\s*,?\s*(?:and|or)\s*\}\s*|\s*,?\s+(?:and|or)\s+|(?<=[)\]}\d])(?:and|or)(?=[(\[\\\d-])",
             ", ",
@@ -220,16 +224,16 @@ _TENS = ("thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _COUNTED_UP = {name: number for number, name in enumerate(_UNITS_AND_TEENS)} | {
     name: 10 * number for number, name in enumerate(_TENS, 3)
 }
-_SPELT = re.compile(r"([a-z]+)(?:[ -]([a-z]+))?")
+_SPELT = re.compile(r"(?P<sign>(?:negative|minus) )?([a-z]+)(?:[ -]([a-z]+))?")
 
 
 def _spelt(text: str) -> Fraction | None:
-    """A number below a hundred in words, `seven` or `thirty-four`."""
+    """A number below a hundred in words, `seven`, `thirty-four` or `minus five`."""
     found = _SPELT.fullmatch(word(text))
-    parts = [_COUNTED_UP.get(part, -1) for part in found.groups() if part] if found else []
+    parts = [_COUNTED_UP.get(part, -1) for part in found.groups()[1:] if part] if found else []
     if not parts or -1 in parts or (len(parts) > 1 and not (parts[0] >= 20 and 0 < parts[1] < 10)):
         return None
-    return Fraction(sum(parts))
+    return Fraction(-sum(parts) if found and found["sign"] else sum(parts))
 
 
 def fraction(text: str) -> Fraction | None:

@@ -158,21 +158,34 @@ def _same_function(a: sympy.Expr, t: sympy.Expr) -> bool | None:
     """Compare at several points. Variables go by name: whether one is taken for real varies from text to text.
 
     Where the target has a root, a logarithm or a broken power and no absolute value, its letters stand for positive
-    numbers, as everywhere in lengths and domains; else for any real ones.
+    numbers, as everywhere in lengths and domains; else for any real ones. One without a value at any point has none.
     """
     names = sorted({symbol.name for symbol in a.free_symbols | t.free_symbols})
-    seen = 0
+    seen, nowhere = 0, [True, True]
     for point in map(abs, _POINTS) if _of_positive_letters(t) else _POINTS:
         # Scattered, not in steps: a determinant of evenly spaced numbers is 0 whatever its letters were.
         values = {name: point + sympy.Rational(pow(7, 3 * place + 2, 1009), 101) for place, name in enumerate(names)}
-        x, y = (
-            side.evalf(DIGITS, subs={symbol: values[symbol.name] for symbol in side.free_symbols}) for side in (a, t)
-        )
-        near = _close(x, y, None)
+        there = [{symbol: values[symbol.name] for symbol in side.free_symbols} for side in (a, t)]
+        x, y = a.evalf(DIGITS, subs=there[0]), t.evalf(DIGITS, subs=there[1])
+        endless = [
+            value.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo) or _undefined(side, at)
+            for value, side, at in zip((x, y), (a, t), there, strict=True)
+        ]
+        nowhere = [none and here for none, here in zip(nowhere, endless, strict=True)]
+        near = None if all(endless) else _close(x, y, None)
         if near is False:
             return False
         seen += near is True
+    if any(nowhere):
+        return False
     return True if seen >= 2 else None
+
+
+def _undefined(side: sympy.Expr, values: dict[sympy.Symbol, sympy.Rational]) -> bool:
+    """Whether it is divided by what is exactly zero there, or has a logarithm of it; digits alone miss a zero."""
+    zeros = {power.base for power in side.atoms(sympy.Pow) if power.exp.could_extract_minus_sign()}
+    zeros |= {log.args[0] for log in side.atoms(sympy.log)}
+    return any(part.subs(values).doit() == 0 for part in zeros)
 
 
 def _of_positive_letters(t: sympy.Expr) -> bool:
