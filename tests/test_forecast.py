@@ -202,3 +202,13 @@ def test_a_file_that_cannot_be_read_is_no_guess(tmp_path: Path, capsys: pytest.C
     (tmp_path / "plain.jsonl").unlink()
     assert main(["check", str(recipe), "--no-student"]) == 2
     assert "plain.jsonl" in capsys.readouterr().err
+
+
+def test_check_says_how_a_set_is_attacked_and_what_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = small(tmp_path)
+    page = check(capsys, str(recipe), "--root", str(tmp_path / "runs"))
+    lines = {line.partition(": attack ")[0].strip(): line.partition(": attack ")[2] for line in page.splitlines()}
+    assert lines["evaluates harmful"].startswith("none; counts asr, ")
+    assert lines["evaluates pair"].startswith("pair; counts asr, ") and "over_refusal" not in lines["evaluates pair"]

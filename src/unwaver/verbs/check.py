@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unwaver.errors import EXIT_DONE, RecipeError, RunError, UnwaverError
-from unwaver.records import digest
+from unwaver.judging.questions import about
+from unwaver.records import Kind, digest
 from unwaver.store import EXAMPLES
 from unwaver.study import forecast
 from unwaver.study.forecast import Assumptions, Forecast, SetSize, StageCalls
+from unwaver.study.measures import of_kind
+from unwaver.study.measures.measure import Measure
 from unwaver.study.plan import Plan, kind_of
 from unwaver.study.steps import owed
 from unwaver.verbs import add_recipe, open_recipe, tried
@@ -72,7 +75,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     names = "; ".join(plan.arm for plan in work[:ARMS_NAMED])
     more = f" and {len(work) - ARMS_NAMED} more" if len(work) > ARMS_NAMED else ""
     console.print(f"{arguments.recipe}: {len(work)} arm(s): {names}{more}")
-    for line in _sets(work, sizes):
+    for line in (*_sets(work, sizes), *_evaluated(work)):
         console.print(line)
     found = forecast.forecast(work, root, sizes, under, not arguments.no_student)
     for line in _models(work, not arguments.no_student):
@@ -206,6 +209,25 @@ def _sets(work: list[Plan], sizes: dict[str, SetSize]) -> Iterator[str]:
         line += f"; {size.repeated:,} rows repeat a text and are left out" if size.repeated else ""
         few = f"{size.wordless:,} of them are a word or two; is `prompts.{name}.columns` right?"
         yield line + (f"; {few}" if size.wordless > size.prompts / 2 else "")
+
+
+def _evaluated(work: list[Plan]) -> Iterator[str]:
+    """Under which attack each evaluation set is asked and what is counted of it; sets that are alike share a line."""
+    alike: dict[tuple[str, str], dict[str, None]] = {}
+    for plan in work:
+        for name, step in plan.raw.items():
+            entry = plan.recipe.evaluate.sets[name]
+            kind = kind_of(plan.recipe, entry.prompts or name)
+            read = {one.settings["question"] for one in plan.read(step)}
+            taken = [one.name for one in of_kind(kind) if one.among is None and _can_be_read(one, kind, read)]
+            alike.setdefault((entry.attack, ", ".join(taken)), {})[name] = None
+    for (attack, counted), names in alike.items():
+        yield f"  evaluates {', '.join(names)}: attack {attack}; counts {counted or 'nothing, as nobody reads it'}"
+
+
+def _can_be_read(one: Measure, kind: Kind, read: set[str]) -> bool:
+    """Whether all is read that a measure of such prompts rests on."""
+    return all(key.partition(":")[0] in read or kind not in about(key) for key in one.reads)
 
 
 def _table(found: Forecast) -> Any:
