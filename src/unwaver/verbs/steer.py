@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import EXIT_DONE, RecipeError
+from unwaver.judging.questions import GUARD, HARM
 from unwaver.printer import put
 from unwaver.progress import say
 from unwaver.recipe import ModelSettings
 from unwaver.records import Trace, Verdict
 
-BY_LABEL = {"harm": "harm:both", "guard": "guard:both"}
+BY_LABEL = {"harm": HARM, "guard": GUARD}
 """Rubrics whose label is the side, and the reading that counts."""
 GRADED = "principles"
 
