@@ -3,6 +3,7 @@
     python benchmarks/coverage.py                # all of it, one core, some minutes
     python benchmarks/coverage.py --draws 100    # the same with other numbers of draws, to look
     python benchmarks/coverage.py --write        # and put the tables into docs/statistics.md
+    python benchmarks/coverage.py --only further # means, differences over seeds, any and all of k, areas
     python benchmarks/coverage.py --only readers # what a reader's error does, and what labels and bounds make of it
 
 Reads nothing but, with --write, that page; prints Markdown. Prompts are logistic-normal (sd 2), a training seed shifts
@@ -32,14 +33,16 @@ from unwaver.study.comparison import Comparison
 from unwaver.study.correction import Drawable, Values, difference, rate, values
 from unwaver.study.paired import holm, mcnemar_exact, paired_bootstrap, risk_difference
 from unwaver.study.reader_error import Manners, manners
-from unwaver.study.samples import any_of
+from unwaver.study.refusal_auc import Side, area
+from unwaver.study.samples import all_of, any_of
 from unwaver.study.seeds import Floats, Level, Spread, grid, least, tail
-from unwaver.study.stats import clustered_rate, rate_over_seeds, share
+from unwaver.study.stats import clustered_mean, clustered_rate, rate_over_seeds, share
 
 PAGE = Path(__file__).parent.parent / "docs" / "statistics.md"
 BEGIN, END = "<!-- coverage: begin -->", "<!-- coverage: end -->"
 READERS_BEGIN, READERS_END = "<!-- coverage of readers: begin -->", "<!-- coverage of readers: end -->"
-MARKS = {"prompts": (BEGIN, END), "readers": (READERS_BEGIN, READERS_END)}
+FURTHER_BEGIN, FURTHER_END = "<!-- further coverage: begin -->", "<!-- further coverage: end -->"
+MARKS = {"prompts": (BEGIN, END), "further": (FURTHER_BEGIN, FURTHER_END), "readers": (READERS_BEGIN, READERS_END)}
 """Between which lines of the page each table stands."""
 HEAD = ("what", "prompts", "seeds or samples", "seeds' sd, points", "should be", "is", "power")
 
@@ -478,6 +481,62 @@ def _others(a: Floats, b: Floats) -> dict[str, Floats]:
 _missed: list[str] = []
 
 
+def of_means(draws: int) -> Iterator[Row]:
+    """The cluster-robust t interval of a mean: scores of a prompt's samples are alike."""
+    for n in (10, 30, 100):
+        own = random.normal(size=(draws, n, 1))
+        scores = 3.0 + own + random.normal(size=(draws, n, 4))
+        found = [clustered_mean({str(i): row.tolist() for i, row in enumerate(table_)}) for table_ in scores]
+        hits = [holds(one.low, one.high, 3.0) for one in found]
+        yield "mean, cluster-robust t, covers", str(n), "4 samples", "", "95 %", per_cent(float(np.mean(hits))), ""
+
+
+def of_differences(draws: int) -> Iterator[Row]:
+    """The interval of a difference over seeds, where there is one."""
+    mean, n = -0.5, 150
+    for of_first, seeds in ((3, 3), (1, 3), (2, 2)):
+        for points, sd in SHIFTS.items():
+            first_sd = sd if of_first > 1 else 0.0
+            logits = mean + PROMPTS * random.normal(size=(draws // 5, n))
+            a, b = drawn(logits, of_first, first_sd)[:, 0], drawn(logits, seeds, sd, EFFECT)[:, 0]
+            true = truth(mean + EFFECT, sd) - truth(mean, first_sd)
+            sides = zip(a, b, strict=True)
+            found = [compare_over_seeds(by_label(x), by_label(y), **BETWEEN) for x, y in sides]
+            covered = per_cent(float(np.mean([holds(one.low, one.high, true) for one in found])))
+            of = f"{of_first} against {seeds}"
+            yield "difference over seeds, covers", str(n), of, str(points), "95 %", covered, ""
+
+
+def of_samples(draws: int) -> Iterator[Row]:
+    """The intervals of "any of k" and "all of k", from eight replies a prompt."""
+    k = 4
+    for a, b in ((0.2, 0.8), (2.0, 2.0)):
+        chance = random.beta(a, b, (draws, 40, 1))
+        labels = random.random((draws, 40, 8)) < chance
+        many = random.beta(a, b, 400_000)
+        for what, of, true in (
+            ("any", any_of, float((1 - (1 - many) ** k).mean())),
+            ("all", all_of, float((many**k).mean())),
+        ):
+            hits = []
+            for table_ in labels:
+                one = share({str(i): of(row.tolist(), k) for i, row in enumerate(table_)}, "asr", "x")
+                hits.append(holds(one.low, one.high, true))
+            yield _covers(f"{what} of {k}, score interval as wide as t", 40, "8 samples", "", true, hits)
+
+
+def of_areas(draws: int) -> Iterator[Row]:
+    """The interval of the area under the refusals: bootstrap over the prompts of either side."""
+    for n, apart in ((20, 0.5), (50, 0.5), (50, 2.0), (150, 1.0)):
+        true = float(stats.norm.cdf(apart / math.sqrt(2)))
+        names = [str(i) for i in range(n)]
+        hits = []
+        for harmful, harmless in random.normal(size=(draws // 5, 2, n)):
+            _, low, high = area(Side((harmful + apart).tolist(), names), Side(harmless.tolist(), names))
+            hits.append(holds(low, high, true))
+        yield _covers("area under the refusals, bootstrap", n, "1", "", true, hits)
+
+
 def checked(kept: bool, what: str) -> None:
     """Remember what was not kept."""
     if not kept:
@@ -486,6 +545,7 @@ def checked(kept: bool, what: str) -> None:
 
 PARTS = {
     "prompts": (one_arm, two_arms, unscored, least_differences, methods, family_wise),
+    "further": (of_means, of_differences, of_samples, of_areas),
     "readers": (by_labels, of_manners),
 }
 """The tables of the page, by name."""
