@@ -850,6 +850,21 @@ def test_the_table_of_the_page_is_the_benchmark_s_own():
     assert len(shown) >= 8 and all(77 <= found <= 83 for found in shown)
 
 
+def test_the_table_of_further_intervals_is_the_benchmark_s_own():
+    spec = importlib.util.spec_from_file_location("coverage_benchmark", ROOT / "benchmarks" / "coverage.py")
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    page = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    made = page.split(benchmark.FURTHER_BEGIN)[1].split(benchmark.FURTHER_END)[0].strip().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in made[2:]]
+    assert tuple(rows[0]) == benchmark.HEAD and all(len(row) == len(benchmark.HEAD) for row in rows)
+    covered = {row[0].split(",")[0]: float(row[5].removesuffix(" %")) for row in rows[2:]}
+    assert set(covered) == {
+        "mean", "difference over seeds", "any of 4", "all of 4", "area under the refusals"
+    }  # fmt: skip
+    assert min(float(row[5].removesuffix(" %")) for row in rows[2:]) >= 90
+
+
 def test_the_table_of_readers_is_the_benchmark_s_own_and_keeps_its_word():
     spec = importlib.util.spec_from_file_location("coverage_benchmark", ROOT / "benchmarks" / "coverage.py")
     benchmark = importlib.util.module_from_spec(spec)
