@@ -121,7 +121,8 @@ def results(path: Path) -> Results:
 
 
 def calls(log: Path, model: str | None = None) -> list[dict[str, Any]]:
-    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    text = log.read_text()  # whose last line is still being written, perhaps
+    rows = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
     return [row for row in rows if model in (None, row["model"])]
 
 
