@@ -832,17 +832,24 @@ def test_a_seed_that_was_never_scored_does_not_count():
     assert compare_over_seeds(raw, gone, **ASR).n_pairs == 0
 
 
-def test_the_table_of_the_page_is_the_benchmark_s_own():
+def table_of_the_page(name):
+    """The rows of a table of the page, its head first; it says how it was made."""
     spec = importlib.util.spec_from_file_location("coverage_benchmark", ROOT / "benchmarks" / "coverage.py")
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)
+    begin, end = benchmark.MARKS[name]
     page = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
-    made = page.split(benchmark.BEGIN)[1].split(benchmark.END)[0].strip().splitlines()
+    made = page.split(begin)[1].split(end)[0].strip().splitlines()
     assert re.fullmatch(
         r"Made by `benchmarks/coverage.py`, \d+ draws, \d{4}-\d\d-\d\d(, commit [0-9a-f]{7,})?\.", made[0]
     )
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in made[2:]]
     assert tuple(rows[0]) == benchmark.HEAD and all(len(row) == len(benchmark.HEAD) for row in rows)
+    return rows
+
+
+def test_the_table_of_the_page_is_the_benchmark_s_own():
+    rows = table_of_the_page("prompts")
     families = [row for row in rows if row[0] == "false word in a family of 12, Holm"]
     assert len(families) == 3 * 2 * 3 * 4
     assert all(float(row[5].removesuffix(" %")) <= 6.0 for row in families)
@@ -851,13 +858,7 @@ def test_the_table_of_the_page_is_the_benchmark_s_own():
 
 
 def test_the_table_of_further_intervals_is_the_benchmark_s_own():
-    spec = importlib.util.spec_from_file_location("coverage_benchmark", ROOT / "benchmarks" / "coverage.py")
-    benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
-    page = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
-    made = page.split(benchmark.FURTHER_BEGIN)[1].split(benchmark.FURTHER_END)[0].strip().splitlines()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in made[2:]]
-    assert tuple(rows[0]) == benchmark.HEAD and all(len(row) == len(benchmark.HEAD) for row in rows)
+    rows = table_of_the_page("further")
     covered = {row[0].split(",")[0]: float(row[5].removesuffix(" %")) for row in rows[2:]}
     assert set(covered) == {
         "mean", "difference over seeds", "any of 4", "all of 4", "area under the refusals"
@@ -866,16 +867,7 @@ def test_the_table_of_further_intervals_is_the_benchmark_s_own():
 
 
 def test_the_table_of_readers_is_the_benchmark_s_own_and_keeps_its_word():
-    spec = importlib.util.spec_from_file_location("coverage_benchmark", ROOT / "benchmarks" / "coverage.py")
-    benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
-    page = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
-    made = page.split(benchmark.READERS_BEGIN)[1].split(benchmark.READERS_END)[0].strip().splitlines()
-    assert re.fullmatch(
-        r"Made by `benchmarks/coverage.py`, \d+ draws, \d{4}-\d\d-\d\d(, commit [0-9a-f]{7,})?\.", made[0]
-    )
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in made[2:]]
-    assert tuple(rows[0]) == benchmark.HEAD and all(len(row) == len(benchmark.HEAD) for row in rows)
+    rows = table_of_the_page("readers")
     found = {
         kind: [float(row[5].removesuffix(" %")) for row in rows if kind in row[0]]
         for kind in (", covers (", ": corrected by labels", "with the bound", ": as read")

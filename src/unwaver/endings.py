@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from unwaver.parts import plainly
 from unwaver.records import Ending
 
 _STOPS = frozenset(
@@ -30,7 +31,6 @@ _WITHHELD = re.compile(
 
 _NOT_WITHHELD = re.compile(r"\b(no|not|un|non)_?(filtered|blocked|flagged|moderated|refused|harmful)|unfiltered")
 
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-. ]+")
 _PREFIX = re.compile(r"(finish|stop|done|end|termination)_?reasons?[_:]+")
 _INSIDE = re.compile(r"""['"](?:type|reason)['"]: *['"]([^'"]+)""")
 """SGLang's `{"type": "stop", "matched": 151645}`, also as tables write it."""
@@ -47,7 +47,7 @@ def _ending(name: object) -> Ending | None:
     if not isinstance(name, str):
         return None
     inside = _INSIDE.search(name)
-    text = _HUMP.sub("_", (inside[1] if inside else name).strip()).lower().strip("_<|>")
+    text = plainly((inside[1] if inside else name).strip()).strip("_<|>")
     text = _PREFIX.sub("", text)
     short = re.split(r"[:\s]", text)[0].strip("_")
     if short not in _STOPS and _WITHHELD.search(text) and not _NOT_WITHHELD.search(text):

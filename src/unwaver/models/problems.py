@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from unwaver.endings import ending_of
+from unwaver.parts import plainly
 
 _MAYBE_CODES = frozenset(("1301", "1026", "1027", "2016", "2017", "invalid_prompt"))
 """Codes that are a filter's where the words say nothing else: Zhipu's 1301, MiniMax's 1026 (asked) and 1027 (answered),
@@ -205,7 +206,7 @@ def _codes(error: dict[str, Any]) -> set[str]:
 
 
 def _plainly(code: object) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[-. ]+", "_", str(code)).lower()
+    return plainly(code)
 
 
 def filtered(holder: dict[str, Any]) -> bool:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from unwaver.errors import RecipeError
-from unwaver.models.chat import Chat, family_for, template_of
+from unwaver.models.chat import PROBE, Chat, family_for, template_of
 from unwaver.models.loading import load_tokenizer
 from unwaver.reasoning import named, opens_block, split
 from unwaver.reasoning.prompts import begun_with
 from unwaver.recipe import ModelSettings
 from unwaver.records import Reply, Request
-
-_PROBE = "words-of-nobody"
 
 
 class Prompter:
@@ -60,8 +58,8 @@ class Prompter:
         words = messages[-1]["content"].strip()
         turns = tuple(message["role"] for message in messages)
         if turns not in self._tails:
-            asked = [*messages[:-1], {**messages[-1], "content": _PROBE}]
-            self._tails[turns] = chat.render(asked).rpartition(_PROBE)[2]
+            asked = [*messages[:-1], {**messages[-1], "content": PROBE}]
+            self._tails[turns] = chat.render(asked).rpartition(PROBE)[2]
         behind = self._tails[turns]
         return behind if text.endswith(behind) or not words else text.rpartition(words)[2]
 

@@ -7,6 +7,7 @@ to write. Reads `Trace.shielded`, and of attacks that begin every reply alike (`
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from unwaver.attacks import attacks
 from unwaver.reasoning import split
@@ -18,10 +19,16 @@ Stretches = Sequence[tuple[int, int]]
 
 def given_words(trace: Trace) -> tuple[Stretches, Stretches]:
     """The stretches of the reasoning, and those of the answer."""
-    attack = attacks().get(trace.prompt.attack or "")
-    opening = split(attack.opening()) if attack is not None and attack.opening() else None
-    reasoning, answer = (opening.thought, opening.said) if opening is not None else (None, None)
+    reasoning, answer = _opening(trace.prompt.attack or "")
     return trace.shielded or _begins(trace.reasoning, reasoning), _begins(trace.answer, answer)
+
+
+@cache
+def _opening(name: str) -> tuple[str | None, str | None]:
+    """The reasoning and the answer in the words that an attack begins every reply with."""
+    attack = attacks().get(name)
+    opening = split(attack.opening()) if attack is not None and attack.opening() else None
+    return (opening.thought, opening.said) if opening is not None else (None, None)
 
 
 def _begins(text: str | None, opening: str | None) -> Stretches:

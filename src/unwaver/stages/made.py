@@ -9,11 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from unwaver.judging.asked.rubric import CUT
 from unwaver.stages import usable
 from unwaver.store import Step
-
-CUT = "the token limit cut the reply"
-"""What the reason of a verdict says whose judge was cut short (`judging.asked.rubric`)."""
 
 SHOWN = 3
 """Reasons that are named; the manifest has them all."""

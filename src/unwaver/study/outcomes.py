@@ -13,9 +13,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from unwaver.basis import Basis
-from unwaver.judging.questions import about
 from unwaver.records import Kind, digest
-from unwaver.study.measures import measures, of_kind
+from unwaver.study.measures import measures, taken_of
 from unwaver.study.measures.measure import Measure
 from unwaver.study.rows import Row, pair_key
 from unwaver.study.samples import all_of, any_of
@@ -97,11 +96,8 @@ def questions_of(rows: Iterable[Row]) -> frozenset[str]:
 
 def _taken(rows: Sequence[Row], asked: Collection[str]) -> dict[Kind, list[Measure]]:
     """By kind of prompt, the measures whose questions were all asked, of those that are asked about such prompts."""
-
-    def taken(kind: Kind, one: Measure) -> bool:
-        return all(key in asked or kind not in about(key) for key in one.reads)
-
-    return {kind: [one for one in of_kind(kind) if taken(kind, one)] for kind in {r.trace.prompt.kind for r in rows}}
+    kinds = {row.trace.prompt.kind for row in rows}
+    return {kind: taken_of(kind, asked.__contains__) for kind in kinds}
 
 
 def measured_by(rows: Sequence[Row], sampling: Mapping[str, Any] | None) -> dict[str, Basis]:

@@ -28,7 +28,6 @@ from unwaver.stages import mix as mixing
 from unwaver.stages import pairs as preference
 from unwaver.stages.distil import taught_by
 from unwaver.stages.evaluate import attack_settings
-from unwaver.stages.mix import filtered_by
 from unwaver.store import Step
 from unwaver.teaching.given import GIVEN
 from unwaver.teaching.method import TEACHER
@@ -252,7 +251,7 @@ def _mix(recipe: Recipe, arm: str, distil: dict[str, Step], readings: dict[str, 
     for part in recipe.parts():
         inputs[part] = step = distil[part]
         begun = taught_by(recipe, part).begun
-        for asked in () if begun else filtered_by(made_kind(recipe, part), recipe.mix.keep):
+        for asked in () if begun else mixing.filtered_by(made_kind(recipe, part), recipe.mix.keep):
             first = next((one for one in readings[step.digest] if one.settings["question"] == asked), None)
             if first is None:
                 raise RecipeError(f'mix.keep = "{recipe.mix.keep}" needs a judge to decide: judge.further.{asked}')

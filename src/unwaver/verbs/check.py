@@ -8,19 +8,17 @@ be changed; 3: something is missing here (a key, a server, a model), and then th
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unwaver.errors import EXIT_DONE, RecipeError, RunError, UnwaverError
-from unwaver.judging.questions import about
-from unwaver.records import Kind, digest
+from unwaver.records import digest
 from unwaver.store import EXAMPLES
 from unwaver.study import forecast
 from unwaver.study.forecast import Assumptions, Forecast, SetSize, StageCalls
-from unwaver.study.measures import of_kind
-from unwaver.study.measures.measure import Measure
+from unwaver.study.measures import taken_of
 from unwaver.study.plan import Plan, kind_of
 from unwaver.study.steps import owed
 from unwaver.verbs import add_recipe, open_recipe, tried
@@ -219,15 +217,15 @@ def _evaluated(work: list[Plan]) -> Iterator[str]:
             entry = plan.recipe.evaluate.sets[name]
             kind = kind_of(plan.recipe, entry.prompts or name)
             read = {one.settings["question"] for one in plan.read(step)}
-            taken = [one.name for one in of_kind(kind) if one.among is None and _can_be_read(one, kind, read)]
+            taken = [one.name for one in taken_of(kind, _among(read)) if one.among is None]
             alike.setdefault((entry.attack, ", ".join(taken)), {})[name] = None
     for (attack, counted), names in alike.items():
         yield f"  evaluates {', '.join(names)}: attack {attack}; counts {counted or 'nothing, as nobody reads it'}"
 
 
-def _can_be_read(one: Measure, kind: Kind, read: set[str]) -> bool:
-    """Whether all is read that a measure of such prompts rests on."""
-    return all(key.partition(":")[0] in read or kind not in about(key) for key in one.reads)
+def _among(rubrics: set[str]) -> Callable[[str], bool]:
+    """Whether what is read (`rubric:text`) is read through one of these rubrics."""
+    return lambda key: key.partition(":")[0] in rubrics
 
 
 def _table(found: Forecast) -> Any:

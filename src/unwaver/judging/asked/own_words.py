@@ -233,10 +233,8 @@ class Form:
     def _contradicted(self, text: str, label: str, material: ShownWords) -> str | None:
         """Another label as the judge's own word outside of every object: alone on a line anywhere, or asserted in the
         first line or after an object. What is weighed before the verdict is none, nor what the material says."""
-        verdicts = self._verdicts(text)
-        edges = [0, *(edge for given in verdicts for edge in (given.start, given.end)), len(text)]
-        pieces = [text[edges[at] : edges[at + 1]] for at in range(0, len(edges), 2)]
-        first, *after = pieces if verdicts else [""]
+        pieces = self._pieces(text)
+        first, *after = pieces if len(pieces) > 1 else [""]
         said = [found for piece in pieces for found in self._alone.finditer(piece)]
         for piece in (first.strip().partition("\n")[0], *after):
             said += [
@@ -248,8 +246,12 @@ class Form:
 
     def _outside(self, text: str) -> str:
         """A reply without its objects."""
+        return " ".join(self._pieces(text))
+
+    def _pieces(self, text: str) -> list[str]:
+        """What stands before, between and behind the objects of a reply."""
         edges = [0, *(edge for given in self._verdicts(text) for edge in (given.start, given.end)), len(text)]
-        return " ".join(text[edges[at] : edges[at + 1]] for at in range(0, len(edges), 2))
+        return [text[edges[at] : edges[at + 1]] for at in range(0, len(edges), 2)]
 
     def _verdicts(self, text: str) -> list[JSONObject]:
         return [given for given in json_objects(text) if self._fields & given.fields.keys()]

@@ -36,6 +36,8 @@ from unwaver.registry import found_in
 VERSION = 6
 """Raised whenever any reply of a judge is read differently; tests/test_identity.py notices."""
 
+CUT = "the token limit cut the reply"
+"""What the reason of a verdict says whose judge was cut short."""
 MATERIAL = "# Material"
 """The line of a rubric file that opens the user's turn; what stands before it is the system turn."""
 
@@ -204,7 +206,7 @@ class JudgeReader:
             return JudgeReading(None, "the judge refused: it declined to judge")
         answers = self._parsed(text, material, cut=reply.ending == "length")
         if isinstance(answers, str):
-            cut = " (the token limit cut the reply)" if reply.ending == "length" else ""
+            cut = f" ({CUT})" if reply.ending == "length" else ""
             return JudgeReading(None, f"unreadable: {answers}{cut}")
         if isinstance(answers, AnatomyAnswers):
             found = answers.anatomy(trace.reasoning or "")

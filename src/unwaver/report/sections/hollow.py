@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from unwaver.judging.asked.rubric import CUT
 from unwaver.judging.questions import GUARD, PATTERNS_SHOWN
 from unwaver.recipe import TrainSettings
 from unwaver.records import Verdict
 from unwaver.report.arms import spoken
 from unwaver.report.facts import EvaluationFacts, Facts
 from unwaver.report.sections.leaks import overlap_sentence
-from unwaver.stages.made import CUT
 from unwaver.study.comparison import MOST_LEFT_OUT
 from unwaver.study.measures import main_measure
 from unwaver.study.rows import Row

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 from unwaver.judging import questions
@@ -36,6 +36,11 @@ def refuse(found: Iterable[Measure]) -> None:
 def of_kind(kind: Kind) -> list[Measure]:
     """The measures that are taken of a kind of prompt."""
     return [one for one in measures().values() if kind in one.kinds]
+
+
+def taken_of(kind: Kind, is_read: Callable[[str], bool]) -> list[Measure]:
+    """The measures of a kind of prompt for which all is read (`rubric:text`) that is asked about such prompts."""
+    return [one for one in of_kind(kind) if all(is_read(key) or kind not in questions.about(key) for key in one.reads)]
 
 
 def of_table(table: Table) -> list[Measure]:
