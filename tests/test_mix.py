@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
 from faulty_server import Answer, completion, saying
@@ -17,11 +20,13 @@ from labels import labels
 
 from unwaver.cli import main
 from unwaver.errors import RecipeError
-from unwaver.recipe import Recipe
+from unwaver.recipe import Draw, PromptSet, Recipe
 from unwaver.records import Example, Prompt, Trace, Verdict
-from unwaver.stages import mix
+from unwaver.sources import load
+from unwaver.stages import evenly, mix
 from unwaver.stages.calls import Workplace
 from unwaver.store import RunDir, Step, read_records
+from unwaver.study.plan import plan
 
 KEEPS = ("everything", "guard-only", "all-but-weak-vacillation", "pattern-free")
 NEVER = "never asked"
@@ -41,9 +46,18 @@ class Judged:
         self.traces: list[Trace] = []
         self.verdicts: list[Verdict] = []
 
-    def add(self, kind: str = "harmful", text: str | None = None, verdicts: Any = (), **fields: Any) -> Trace:
+    def add(
+        self,
+        kind: str = "harmful",
+        text: str | None = None,
+        verdicts: Any = (),
+        category: str | None = None,
+        source: str = "mine@1",
+        **fields: Any,
+    ) -> Trace:
         text = f"Request number {len(self.traces)}" if text is None else text
-        prompt = Prompt(text=text, kind=kind, behaviour=text if kind == "harmful" else None, source="mine@1")
+        about = {"behaviour": text if kind == "harmful" else None, "category": category, "source": source}
+        prompt = Prompt.model_validate({"text": text, "kind": kind, **about})
         whole = {"reasoning": "Hm.", "answer": "No.", "block": "closed", "ending": "stop"}
         trace = Trace.model_validate({"prompt": prompt, "model": "teacher@2", **whole, **fields})
         self.traces.append(trace)
@@ -64,7 +78,9 @@ class Judged:
             }
             self.verdicts.append(Verdict.model_validate({"trace": trace.id, **fields}))
 
-    def mix(self, keep: str = "guard-only", wanted: Any = "all", seed: int = 1, **prompts: Any) -> Path:
+    def mix(
+        self, keep: str = "guard-only", wanted: Any = "all", seed: int = 1, draw: Any = None, **prompts: Any
+    ) -> Path:
         """The directory of the mix; its inputs are written where the stages before would leave them."""
         asked = Step("prompts", "part", {})
         distil = Step("distil", "part", {"n": len(self.traces)}, {"prompts": asked})
@@ -79,14 +95,17 @@ class Judged:
                     out.write(f"{name}.jsonl", records)
                 out.finish({"written": len(records)})
         step = Step(
-            "mix", "arm", {"keep": keep, "wanted": wanted, "seed": seed}, {"part": distil, "part, guard": judge}
+            "mix",
+            "arm",
+            {"keep": keep, "wanted": wanted, "seed": seed, "draw": draw},
+            {"part": distil, "part, guard": judge},
         )
         recipe = {
             "name": "mixing",
             "seed": seed,
             "models": {"student": "hf:some/student"},
             "prompts": {"part": {"source": "file", "path": "mine.jsonl", "kind": "benign", **prompts}},
-            "mix": {"parts": {"part": wanted}, "keep": keep},
+            "mix": {"parts": {"part": wanted}, "keep": keep, **(draw or {})},
             "distil": {"samples": 3},
         }
         mix.run(step, Recipe.model_validate(recipe), self.place)
@@ -240,6 +259,90 @@ def test_one_example_a_prompt_however_often_it_was_asked(judged: Judged) -> None
     assert sorted(example.user for example in examples) == ["Request 0", "Request 1", "Request 2"]
     manifest = json.loads((directory / "manifest.json").read_text())
     assert manifest["counts"]["parts"]["part"]["dropped"] == {"another trace of the same prompt was drawn": 9}
+
+
+# ------------------------------------------------------------------------------------- spread over sources and categories
+
+
+def drawn_of(judged: Judged, wanted: Any, **draw: Any) -> Counter[str]:
+    kept = set(judged.kept(wanted=wanted, draw=draw))
+    return Counter(f"{one.prompt.source} {one.prompt.category}" for one in judged.traces if one.id in kept)
+
+
+def test_a_mix_drawn_evenly_takes_from_what_there_is_most_of(judged: Judged) -> None:
+    for category, count in (("theft", 16), ("hate", 6), ("fraud", 3)):
+        for _ in range(count):
+            judged.add(category=category, verdicts={"guard": "safe"})
+    assert drawn_of(judged, 9, draw="evenly") == {"mine@1 theft": 3, "mine@1 hate": 3, "mine@1 fraud": 3}
+    assert drawn_of(judged, "all", draw="evenly").total() == 25
+    chosen = [set(judged.kept(wanted=n, draw={"draw": "evenly"})) for n in (3, 9, 12)]
+    assert chosen[0] < chosen[1] < chosen[2], "a smaller mix is contained in a larger one"
+    counts = json.loads((judged.mix(wanted=9, draw={"draw": "evenly"}) / "manifest.json").read_text())["counts"]
+    part = counts["parts"]["part"]
+    assert part["categories"] == {"theft": 3, "hate": 3, "fraud": 3}
+    assert part["dropped"] == {"enough were drawn": 16} and part["spare"] == 16
+    plain = json.loads((judged.mix(wanted=9) / "manifest.json").read_text())["counts"]["parts"]["part"]
+    assert "categories" not in plain, "by the seed nobody looks at categories"
+
+
+def test_a_large_source_is_thinned_before_a_small_one_and_a_prompt_of_two_categories_before_one_of_one(
+    judged: Judged,
+) -> None:
+    for source, category, count in (("big", "theft", 8), ("small", "theft", 2), ("big", "theft, hate", 2)):
+        for _ in range(count):
+            judged.add(category=category, source=source, verdicts={"guard": "safe"})
+    assert drawn_of(judged, 4, draw="evenly") == {"big theft": 2, "small theft": 2}
+
+
+def test_a_quota_holds_for_every_category_of_a_prompt_and_for_none_that_has_none(judged: Judged) -> None:
+    for category, count in (("theft", 7), ("hate", 2), ("theft, hate", 3), (None, 5)):
+        for _ in range(count):
+            judged.add(category=category, verdicts={"guard": "safe"})
+    for draw in ("by-seed", "evenly"):
+        found = drawn_of(judged, "all", draw=draw, per_category=3)
+        theft, hate, both = (found[f"mine@1 {name}"] for name in ("theft", "hate", "theft, hate"))
+        assert theft + both <= 3 and hate + both <= 3 and found["mine@1 None"] == 5
+    with pytest.raises(RecipeError, match=r"15 examples are wanted.*its category is full"):
+        judged.mix(wanted=15, draw={"per_category": 3})
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.lists(st.sampled_from("xyz"), unique=True, max_size=2)), max_size=20),
+    st.integers(0, 12),
+    st.sampled_from(("by-seed", "evenly")),
+    st.one_of(st.none(), st.integers(1, 4)),
+)
+def test_as_many_are_drawn_as_are_wanted_and_there(groups: Any, wanted: int, draw: Draw, quota: int | None) -> None:
+    of = {str(n): (source, tuple(names)) for n, (source, names) in enumerate(groups)}
+    found, full = evenly.drawn(of, wanted, draw, quota)
+    more, same = evenly.drawn(of, wanted + 1, draw, quota)
+    assert len(found) == min(wanted, len(of) - len(full)) and found <= more <= of.keys() - full and same == full
+    held = Counter(name for prompt in evenly.drawn(of, "all", draw, quota)[0] for name in of[prompt][1])
+    assert quota is None or max(held.values(), default=0) <= quota
+
+
+def test_the_rows_of_ones_own_file_may_say_which_set_they_are_from(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"text": "One", "source": "ALERT"}\n{"text": "Two", "source": ""}\n')
+    entry = {"source": "file", "path": path, "kind": "harmful"}
+    plain = load(PromptSet.model_validate(entry))
+    (label,) = {prompt.source for prompt in plain}
+    told = load(PromptSet.model_validate({**entry, "columns": {"source": "source"}}))
+    assert [prompt.source for prompt in told] == [f"{label} ALERT", label]
+
+
+def test_drawing_by_categories_makes_another_mix_and_leaves_the_others_their_names(tmp_path: Path) -> None:
+    recipe = {
+        "name": "x",
+        "models": {"student": "hf:s", "teacher": "replay:corpus"},
+        "prompts": {"p": {"source": "corpus/harmful", "split": "train"}},
+        "mix": {"parts": {"p": 5}},
+    }
+
+    def named(**mix: Any) -> str:
+        return plan(Recipe.model_validate({**recipe, "mix": {**recipe["mix"], **mix}}), "arm").mix.digest
+
+    assert named() == named(draw="by-seed") and len({named(), named(draw="evenly"), named(per_category=2)}) == 3
 
 
 def test_examples_are_the_traces_they_were_made_of(judged: Judged) -> None:

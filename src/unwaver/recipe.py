@@ -55,6 +55,7 @@ NO_RESULT = _NoResult()
 """Marks a setting that decides speed, memory or what is watched, and no result: it names no run."""
 
 Keep = Literal["everything", "guard-only", "all-k-safe", "all-but-weak-vacillation", "pattern-free", "leak-free"]
+Draw = Literal["by-seed", "evenly"]
 
 
 def _count(value: Any) -> Any:
@@ -322,7 +323,8 @@ class PromptSet(Settings):
     revision: str | None = None
     """The hub revision; None: the one this version was tested with."""
     columns: dict[str, str] = {}
-    """For `file`: our field name = the file's column (`text`, `behaviour`, `category`, `attack`, `target`)."""
+    """For `file`: our field name = the file's column (`text`, `behaviour`, `category`, `attack`, `target`;
+    `source`: the set within it that a row is from)."""
     kind: Kind | None = None
     """For `file`: what the prompts are."""
     templates: str | None = None
@@ -445,11 +447,21 @@ class MixSettings(Settings):
     whose every sample it calls safe (`all-k-safe`, which needs `distil.samples` of 2 or more), those without any
     pattern but weak vacillation, without any pattern at all, or without a grade of 4 or 5 by any principle in reasoning
     or answer (`leak-free`, which needs `judge.further.principles`)."""
+    draw: Draw = "by-seed"
+    """Which of a part's kept traces are drawn, where there are more than are wanted: by the seed alone, or so that what
+    is left is spread over sources and categories, as STAR-1 thins its set (docs/methods.md)."""
+    per_category: int | None = Field(None, ge=1)
+    """At most so many of a category in each part; prompts without a category are under no quota."""
     rejected: dict[str, str] = {}
     """For `train.method = "dpo"`: by part, the prompt set whose traces of the same prompts are the rejected ones; the
     part itself where `distil.samples` draws several (docs/training.md)."""
     overlap: Literal["refuse", "report"] = "refuse"
     """What an overlap with an evaluation set does: training refuses to start, or it is only reported."""
+
+    @property
+    def by_category(self) -> dict[str, Any]:
+        """What is set of drawing by categories; nothing where the seed alone draws."""
+        return self.model_dump(include={"draw", "per_category"}, exclude_defaults=True)
 
 
 class TrainSettings(Settings):

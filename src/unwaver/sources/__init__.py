@@ -28,7 +28,7 @@ __all__ = ["SOURCES", "Home", "Source", "find", "fingerprint", "kind_of", "load"
 FILE = "file"
 """The name of the source that is a file of one's own."""
 
-FIELDS = ("text", "behaviour", "category", "attack", "target")
+FIELDS = ("text", "behaviour", "category", "attack", "target", "source")
 """What the columns of one's own file can be mapped to."""
 
 
@@ -123,7 +123,8 @@ def _own(entry: PromptSet) -> Reader:
             raise RecipeError(f"columns.{name}: no such field; expected one of {', '.join(FIELDS)}")
     if entry.kind is None:
         raise RecipeError('source = "file" needs `kind`')
-    return columns(entry.kind, {name: (entry.columns.get(name, name),) for name in FIELDS})
+    taken = [name for name in FIELDS if name != "source" or name in entry.columns]  # many files have another `source`
+    return columns(entry.kind, {name: (entry.columns.get(name, name),) for name in taken})
 
 
 def _divided(drafts: Iterable[tuple[str, Draft]]) -> Iterator[tuple[str, Draft]]:
@@ -182,7 +183,7 @@ def _drafts(reader: Reader, rows: Iterable[tuple[str, files.RawRow]]) -> Iterato
 def _prompt(draft: Draft, label: str, place: str) -> Prompt:
     fields = {name: value for name, value in vars(replace(draft)).items() if name != "split"}
     try:
-        return Prompt(**fields, source=label)
+        return Prompt(**{**fields, "source": f"{label} {draft.source}" if draft.source else label})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "prompt"

@@ -26,6 +26,8 @@ class Draft:
     of: str | None = None
     split: str | None = None
     """`train` or `heldout`, in sources that are split."""
+    source: str | None = None
+    """The set within the source that a row is from, where its rows say that."""
 
 
 Reader = Callable[[RawRow, str], Draft | None]

@@ -2,9 +2,10 @@
 
 Reads the traces and verdicts of every part; writes `examples.jsonl` (records.Example), the traces they were made of,
 and a `dataset/` folder with `messages` and a card. One example per prompt. The order of drawing is a hash of seed and
-prompt, so a smaller mix of the same seed is contained in a larger one. Replies stand in `<think>` marks, whatever the
-student's are: training writes them in its own family's (`training/encode.py`). The traces are gone through once to
-draw by their labels, and of their text only what was drawn is read again: in memory there are ids, labels and places.
+prompt, so a smaller mix of the same seed is contained in a larger one; quotas and thinning are in `stages.evenly`.
+Replies stand in `<think>` marks, whatever the student's are: training writes them in its own family's
+(`training/encode.py`). The traces are gone through once to draw by their labels, and of their text only what was drawn
+is read again: in memory there are ids, labels, places and categories.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from unwaver.reasoning import THINK, render
 from unwaver.recipe import Keep, Recipe
 from unwaver.records import NO_PATTERN, Example, Kind, Prompt, Span, Trace, Verdict, digest
 from unwaver.stages.calls import Workplace
+from unwaver.stages.evenly import Group, drawn, group_of
 from unwaver.stages.export import write_dataset
 from unwaver.stages.pairs import CHOSEN, REJECTED, sided
 from unwaver.stages.usable import faults
@@ -83,6 +85,8 @@ class MixedPart:
     """Which traces may be in a pair, where it is made of pairs."""
     rejected: list[int] = field(default_factory=list)
     """Where the rejected traces of the drawn ones begin, in the same order."""
+    categories: Counter[str] = field(default_factory=Counter)
+    """How many were drawn of each category, where they are drawn with an eye to it."""
 
     def traces(self) -> Iterator[Trace]:
         """The drawn traces."""
@@ -96,6 +100,7 @@ class MixedPart:
     def counts(self) -> dict[str, Any]:
         """For the manifest."""
         found = {"wanted": self.wanted, "kept": len(self.kept), "spare": len(self.spare), "dropped": dict(self.dropped)}
+        found |= {"categories": dict(self.categories.most_common())} if self.categories else {}
         return found if self.sides is None else {**found, "rejected_for": self.sides.why(self.rejected)}
 
 
@@ -105,14 +110,14 @@ def run(step: Step, recipe: Recipe, place: Workplace) -> dict[str, Any]:
         parts = [_draw(name, step, recipe, place.root) for name in recipe.parts()]
         shielded = Counter[str]()
 
-        def drawn() -> Iterator[Example]:
+        def made() -> Iterator[Example]:
             for part in parts:
                 for trace, rejected in part.pairs():
                     if trace.shielded:
                         shielded["shielded"] += 1
                     yield _example(trace, part.name, rejected)
 
-        examples = out.write(EXAMPLES, drawn())
+        examples = out.write(EXAMPLES, made())
         sources: dict[str, str | None] = {}
         teachers: set[str] = set()
 
@@ -172,6 +177,7 @@ def _draw(name: str, step: Step, recipe: Recipe, root: Path) -> MixedPart:
     part.sides = _sides(name, step, recipe, root)
     labels = _labels(part, [one.directory(root) / VERDICTS for one in _readers(step, name)])
     eligible: list[tuple[str, int, str]] = []
+    groups: dict[str, Group] = {}
     spoiled: set[str] = set()
     with bar(f"mix {name}", None) as progress:
         for at, trace in read_placed(part.file, Trace):
@@ -182,22 +188,30 @@ def _draw(name: str, step: Step, recipe: Recipe, root: Path) -> MixedPart:
                 reason = part.sides.why_not(trace)
             if reason is None:
                 eligible.append((digest([recipe.seed, trace.prompt.text, trace.sample]), at, trace.prompt.id))
+                groups.setdefault(trace.prompt.id, group_of(trace.prompt))
             else:
                 part.dropped[reason] += 1
                 if unsafe and recipe.mix.keep == "all-k-safe" and trace.prompt.kind == "harmful":
                     spoiled.add(trace.prompt.id)
+    eligible.sort()
     seen: set[str] = set()
-    for _, at, prompt in sorted(eligible):
+    ranked = {prompt: groups[prompt] for _, _, prompt in eligible if prompt not in spoiled}
+    chosen, full = drawn(ranked, part.wanted, recipe.mix.draw, recipe.mix.per_category)
+    for _, at, prompt in eligible:
         if prompt in spoiled:
             part.dropped["another reply to the same prompt may not be kept"] += 1
         elif prompt in seen:
             part.dropped["another trace of the same prompt was drawn"] += 1
-        elif len(part.kept) == part.wanted:
+        elif prompt in full:
+            part.dropped["its category is full"] += 1
+        elif prompt not in chosen:
             part.dropped["enough were drawn"] += 1
             part.spare.add(prompt)
         else:
             seen.add(prompt)
             part.kept.append(at)
+            if recipe.mix.by_category:
+                part.categories.update(groups[prompt][1])
             if part.sides is not None:
                 part.rejected.append(part.sides.rejected[prompt][0])
     if not part.kept or (part.wanted != "all" and len(part.kept) < part.wanted):

@@ -174,6 +174,7 @@ def apart(recipe: Recipe) -> dict[str, Any]:
         {key: value for key, value in recipe.train.identity().items() if key != "learning_rate"},
         recipe.distil.model_dump(mode="json", exclude={"method", "teacher", "benign_teacher"}),
         recipe.model_dump(mode="json", include={"judge", "evaluate", "prompts"}),
+        recipe.mix.by_category,
         None if recipe.afterwards is None else recipe.afterwards.model_dump(mode="json", exclude={"steps"}),
     ]
     return {

@@ -246,6 +246,7 @@ def _mix(recipe: Recipe, arm: str, distil: dict[str, Step], readings: dict[str, 
         "keep": recipe.mix.keep,
         "seed": recipe.seed,
         "version": mixing.VERSION,
+        **recipe.mix.by_category,
     }
     inputs: dict[str, Step] = {}
     for part in recipe.parts():

@@ -4,7 +4,7 @@ The judge tags a prompt with policies of a list; the teacher reasons about the p
 applies and refuses, answers safely or complies; the judge scores safety, relevance of what was cited and soundness of
 the reasoning from 0 to 10 each, and what has less than `least` in any is no trace. Prompts that touch no policy are
 left out, as in the paper. Where we differ: the policies, which are eight short ones, and all wordings are ours; the
-greedy thinning by source and category that follows in the paper isn't here (the mix draws by its seed).
+greedy thinning that follows in the paper is the mix's (`mix.draw = "evenly"`), by the prompts' own categories.
 """
 
 from __future__ import annotations
