@@ -242,6 +242,7 @@ def test_a_setting_of_the_methods_own_is_another_run_and_an_unknown_one_is_told(
 def test_the_method_that_the_page_shows_works_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     page = (Path(__file__).parent.parent / "docs" / "methods.md").read_text(encoding="utf-8")
     code = page.partition("```python\n")[2].partition("```")[0]
+    assert max(map(len, code.splitlines())) <= 120, "a newcomer's file goes through `make lint`"
     room: dict[str, Any] = {"__name__": "critic"}
     exec(compile(code, "docs/methods.md", "exec"), room)
     method = room["METHOD"]
