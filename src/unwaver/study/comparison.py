@@ -141,6 +141,8 @@ def explained(comparison: Comparison) -> str:
     c = comparison
     if c.verdict == "depends on the unscored":
         return f"with all {c.n_unscored} unscored replies counted one way or the other it would be another word"
+    if c.verdict == "too few scored":
+        return _too_few(c)
     if c.verdict == "can't tell":
         return _unborne(c)
     if c.verdict != "not distinguishable" or c.seeds_needed is None:
@@ -148,6 +150,16 @@ def explained(comparison: Comparison) -> str:
     few = " and ".join(str(number) for number in sorted({number for number in c.seeds if number > 1}))
     enough = f"{c.seeds_needed} an arm could" if c.seeds_needed <= MOST_SEEDS else f"nor could {MOST_SEEDS} an arm"
     return f"these models differ, but {few} seeds can't show it of the recipe after the correction; {enough}"
+
+
+def _too_few(c: Comparison) -> str:
+    """Why neither better nor worse is said."""
+    no_word, most = "neither better nor worse can be said", f"more than {100 * MOST_LEFT_OUT:.0f} %"
+    if c.most_unscored > MOST_LEFT_OUT:
+        return f"{no_word}, as {100 * c.most_unscored:.0f} % of an arm's replies are unscored, {most}"
+    if c.n_pairs < FEWEST_PAIRS:
+        return f"{no_word} of {c.n_pairs} {'pair' if c.n_pairs == 1 else 'pairs'}, fewer than {FEWEST_PAIRS}"
+    return f"{no_word}, as {c.n_left_out} of {c.n_pairs + c.n_left_out} prompts have no scored reply in an arm, {most}"
 
 
 def _unborne(c: Comparison) -> str:
