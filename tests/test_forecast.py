@@ -139,7 +139,7 @@ def test_gpu_hours_and_disk_by_their_formulas(tmp_path: Path, capsys: pytest.Cap
     light = rows(check(capsys, recipe, *words, "--train.method", "lora", "--train.gradient_checkpointing", "false"))
     assert light["train"][-2] == f"{4 * 7e9 * tokens / 312e12 / 0.001 / 3600:,.2f}"
     unknown = check(capsys, recipe, *words, "--models.student.name", "hf:somebody/else")
-    assert rows(unknown)["train"][-2] == "unknown" and "1 more students are of unknown size" in unknown
+    assert rows(unknown)["train"][-2] == "unknown" and "1 more student is of unknown size" in unknown
 
 
 @pytest.mark.real
@@ -184,13 +184,13 @@ def test_rows_that_repeat_and_prompts_of_a_word_are_told(tmp_path: Path, capsys:
     )
     words = [str(tmp_path / "recipe.toml"), "--root", str(tmp_path / "runs")]
     told = (
-        "prompts own: 2; 2 rows repeat a text and are left out; 2 of them are a word or two; "
+        "prompts own: 2; 2 rows left out for repeating a text; 2 of them are a word or two; "
         "is `prompts.own.columns` right?"
     )
     main(["check", *words])
     assert told in " ".join(capsys.readouterr().out.split())
     assert main(["prompts", *words]) == 0
-    assert "2 prompts (2 benign); 2 rows left out, as they repeat a text" in capsys.readouterr().err
+    assert "2 prompts (2 benign); 2 rows left out for repeating a text" in capsys.readouterr().err
     main(["check", *words])  # gathered by now
     assert told in " ".join(capsys.readouterr().out.split())
     main(["check", *words, "--prompts.own.columns.text", "text"])

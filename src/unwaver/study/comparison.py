@@ -9,6 +9,7 @@ import math
 from typing import Literal
 
 from unwaver.intervals import ALPHA
+from unwaver.plain import counted
 from unwaver.records import Record
 from unwaver.study.correction import Corrected
 from unwaver.study.direction import Way, better
@@ -158,14 +159,14 @@ def _too_few(c: Comparison) -> str:
     if c.most_unscored > MOST_LEFT_OUT:
         return f"{no_word}, as {100 * c.most_unscored:.0f} % of an arm's replies are unscored, {most}"
     if c.n_pairs < FEWEST_PAIRS:
-        return f"{no_word} of {c.n_pairs} {'pair' if c.n_pairs == 1 else 'pairs'}, fewer than {FEWEST_PAIRS}"
+        return f"{no_word} of {counted(c.n_pairs, 'pair')}, fewer than {FEWEST_PAIRS}"
     return f"{no_word}, as {c.n_left_out} of {c.n_pairs + c.n_left_out} prompts have no scored reply in an arm, {most}"
 
 
 def _unborne(c: Comparison) -> str:
     if c.by_people is not None:
         number = sum(c.by_people.labels)
-        return f"the reader's error could make this: by {number} labels of people the difference isn't shown"
+        return f"the reader's error could make this: by {counted(number, 'label')} of people the difference isn't shown"
     if c.unmeasured:
         return f"{UNMEASURED}; label some replies"
     furthest = 100 * (c.reader_error or 0.0)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unwaver.errors import EXIT_DONE, RecipeError, RunError, UnwaverError
+from unwaver.plain import counted
 from unwaver.records import digest
 from unwaver.store import EXAMPLES
 from unwaver.study import forecast
@@ -72,7 +73,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     sizes = forecast.set_sizes(work, root)
     names = "; ".join(plan.arm for plan in work[:ARMS_NAMED])
     more = f" and {len(work) - ARMS_NAMED} more" if len(work) > ARMS_NAMED else ""
-    console.print(f"{arguments.recipe}: {len(work)} arm(s): {names}{more}")
+    console.print(f"{arguments.recipe}: {counted(len(work), 'arm')}: {names}{more}")
     for line in (*_sets(work, sizes), *_evaluated(work)):
         console.print(line)
     found = forecast.forecast(work, root, sizes, under, not arguments.no_student)
@@ -204,7 +205,7 @@ def _sets(work: list[Plan], sizes: dict[str, SetSize]) -> Iterator[str]:
     for name, size in found:
         line = f"  prompts {name}: {size.prompts:,}"
         line += f", by the catalogue, as it can't be read now: {size.known}" if size.known else ""
-        line += f"; {size.repeated:,} rows repeat a text and are left out" if size.repeated else ""
+        line += f"; {counted(size.repeated, 'row')} left out for repeating a text" if size.repeated else ""
         few = f"{size.wordless:,} of them are a word or two; is `prompts.{name}.columns` right?"
         yield line + (f"; {few}" if size.wordless > size.prompts / 2 else "")
 
@@ -219,8 +220,8 @@ def _evaluated(work: list[Plan]) -> Iterator[str]:
             read = {one.settings["question"] for one in plan.read(step)}
             taken = [one.name for one in taken_of(kind, _among(read)) if one.among is None]
             alike.setdefault((entry.attack, ", ".join(taken)), {})[name] = None
-    for (attack, counted), names in alike.items():
-        yield f"  evaluates {', '.join(names)}: attack {attack}; counts {counted or 'nothing, as nobody reads it'}"
+    for (attack, taken_), names in alike.items():
+        yield f"  evaluates {', '.join(names)}: attack {attack}; counts {taken_ or 'nothing, as nobody reads it'}"
 
 
 def _among(rubrics: set[str]) -> Callable[[str], bool]:
@@ -303,5 +304,5 @@ def _terms(found: Forecast, under: Assumptions) -> Iterator[str]:
         yield (
             f"disk: {_short(forecast.KEPT_BYTES * sum(known))}B for {len(known)} trained students, and while the "
             f"largest trains up to {_short(forecast.CHECKPOINT_BYTES * max(known, default=0.0))}B of checkpoints"
-            + (f"; {unknown} more students are of unknown size" if unknown else "")
+            + (f"; {counted(unknown, 'more student is', 'more students are')} of unknown size" if unknown else "")
         )

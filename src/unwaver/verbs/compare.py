@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unwaver.errors import EXIT_DONE, RecipeError, RunError
-from unwaver.store import read_config, read_manifest, read_records
+from unwaver.plain import counted
+from unwaver.store import read_manifest, read_records
 from unwaver.verbs import named as words
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def _recipe(arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
     found = [(*pair, _between(facts, *pair)) for pair in _pairs(facts, arguments.others)]
     if not any(rows for _, _, rows in found) and (left := len(owed(work, root))):
         raise RunError(
-            f"nothing is finished that two arms share; {left} steps are owed: `unwaver run {arguments.first}` does them"
+            f"nothing is finished that two arms share; {counted(left, 'step is', 'steps are')} owed: "
+            f"`unwaver run {arguments.first}` goes on"
         )
     out = console()
     for reference, arm, rows in found:
@@ -134,16 +136,7 @@ def _evaluated(path: Path) -> dict[str, Any]:
     from unwaver.study.outcomes import measured_by, outcomes
     from unwaver.study.rows import Row, readings
 
-    if not path.is_dir():
-        raise RecipeError(f"{path}: there is no such directory; expected a run like runs/NAME/evaluate-1a2b3c4d")
-    manifest = read_manifest(path)
-    if manifest is None or manifest.get("stage") != "evaluate":
-        begun = "stage" in read_config(path)
-        what = "is not finished" if begun else "is no run of a stage"
-        what = what if manifest is None else f"is a run of the stage {manifest.get('stage')}"
-        there = [f"{one.name} ({_set(one)})" for one in sorted(path.glob("evaluate-*")) if read_manifest(one)]
-        hint = f"; it holds {', '.join(there)}" if there else ""
-        raise RecipeError(f"{path}: {what}; expected a finished run of evaluate{hint}")
+    manifest = words.finished(path, "evaluate")
     readers = readers_beside(path.parent).get(path.name, [])
     by_trace = readings(verdicts_in(readers))
     rows = [
