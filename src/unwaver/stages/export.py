@@ -246,18 +246,18 @@ def _card(size: int, marked: tuple[int, int, int], card: Mapping[str, Any], form
     shielded, paired, begun = marked
     if shielded:
         text.append(
-            f"{counted(shielded, 'example holds', 'examples hold')} stretches that are context and not to be trained on; "
-            "these forms do not keep that mark.\n"
+            f"{counted(shielded, 'example holds', 'examples hold')} stretches that are context and not to be trained "
+            "on; these forms do not keep that mark.\n"
         )
     if begun:
         text.append(
-            f"{counted(begun, 'example is', 'examples are')} the beginning of a reasoning and nothing else; these forms do "
-            "not keep that mark, and a trainer that reads them would end the reply there: leave them out.\n"
+            f"{counted(begun, 'example is', 'examples are')} the beginning of a reasoning and nothing else; these "
+            "forms do not keep that mark, and a trainer that reads them would end the reply there: leave them out.\n"
         )
     if paired:
         text.append(
-            f"{counted(paired, 'example was', 'examples were')} trained on as preference pairs; these forms hold the chosen "
-            "replies alone (`unwaver export --to dpo` writes pairs).\n"
+            f"{counted(paired, 'example was', 'examples were')} trained on as preference pairs; these forms hold the "
+            "chosen replies alone (`unwaver export --to dpo` writes pairs).\n"
         )
     text += [_parts(card.get("parts") or {}), _dropped(card.get("parts") or {}), _stages(card.get("stages") or {})]
     text += [models_of(card), sources_of(card), _settings(card), _use(formats)]
