@@ -135,7 +135,7 @@ def test_gpu_hours_and_disk_by_their_formulas(tmp_path: Path, capsys: pytest.Cap
     tokens = 10 * (10 + 1428) * 2
     assert rows(page)["train"][-2] == f"{8 * 7e9 * tokens / 312e12 / 0.001 / 3600:,.2f}"
     assert "A100 (312 TFLOP/s" in page and "at 0.1% of that" in page
-    assert "disk: 14.0GB for 1 trained students, and while the largest trains up to 168.0GB" in page
+    assert "disk: 14.0GB for 1 trained student, and while the largest trains up to 168.0GB" in page
     light = rows(check(capsys, recipe, *words, "--train.method", "lora", "--train.gradient_checkpointing", "false"))
     assert light["train"][-2] == f"{4 * 7e9 * tokens / 312e12 / 0.001 / 3600:,.2f}"
     unknown = check(capsys, recipe, *words, "--models.student.name", "hf:somebody/else")
@@ -212,3 +212,6 @@ def test_check_says_how_a_set_is_attacked_and_what_is_counted(
     lines = {line.partition(": attack ")[0].strip(): line.partition(": attack ")[2] for line in page.splitlines()}
     assert lines["evaluates harmful"].startswith("none; counts asr, ")
     assert lines["evaluates pair"].startswith("pair; counts asr, ") and "over_refusal" not in lines["evaluates pair"]
+    framed = ("--prompts.harmful.templates", "corpus", "--prompts.harmful.per_prompt", "1")
+    page = check(capsys, str(recipe), "--root", str(tmp_path / "runs"), *framed)
+    assert "evaluates harmful: attack none, in templates; counts asr, " in page

@@ -79,7 +79,7 @@ def check(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, str, st
 def test_a_recipe_that_can_be_run_is_told_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = check(capsys)
     assert (code, err) == (0, "")
-    assert "note: judge.harm: `local` reads without a model (reasoning: kappa" in out
+    assert "note: judge.harm, judge.guard: `local` reads without a model (reasoning: kappa" in out
 
 
 MORE = """

@@ -89,9 +89,12 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     for line in _beside(work, root, arguments.recipe):
         console.print(f"  {line}")
     known = [] if arguments.no_student else foreseen(work, owed(work, root), sizes)
+    notes: dict[str, list[str]] = {}
     for one in known:
         if one.weight == "note":
-            console.print(f"  {one}")
+            notes.setdefault(one.told, []).append(one.what)
+    for told, what in notes.items():
+        console.print(f"  note: {', '.join(what)}: {told}")
     if arguments.no_student:
         return EXIT_DONE
     _refuse(known, "wrong", RecipeError)
@@ -219,7 +222,8 @@ def _evaluated(work: list[Plan]) -> Iterator[str]:
             kind = kind_of(plan.recipe, entry.prompts or name)
             read = {one.settings["question"] for one in plan.read(step)}
             taken = [one.name for one in taken_of(kind, _among(read)) if one.among is None]
-            alike.setdefault((entry.attack, ", ".join(taken)), {})[name] = None
+            framed = plan.recipe.prompts[entry.prompts or name].templates is not None
+            alike.setdefault((entry.attack + (", in templates" if framed else ""), ", ".join(taken)), {})[name] = None
     for (attack, taken_), names in alike.items():
         yield f"  evaluates {', '.join(names)}: attack {attack}; counts {taken_ or 'nothing, as nobody reads it'}"
 
@@ -301,8 +305,9 @@ def _terms(found: Forecast, under: Assumptions) -> Iterator[str]:
     if found.trained:
         known = [weights for weights in found.trained if weights is not None]
         unknown = len(found.trained) - len(known)
+        whole, largest = forecast.KEPT_BYTES * sum(known), forecast.CHECKPOINT_BYTES * max(known, default=0.0)
         yield (
-            f"disk: {_short(forecast.KEPT_BYTES * sum(known))}B for {len(known)} trained students, and while the "
-            f"largest trains up to {_short(forecast.CHECKPOINT_BYTES * max(known, default=0.0))}B of checkpoints"
+            f"disk: {_short(whole)}B for {counted(len(known), 'trained student')}, and while the largest trains up to "
+            f"{_short(largest)}B of checkpoints"
             + (f"; {counted(unknown, 'more student is', 'more students are')} of unknown size" if unknown else "")
         )
