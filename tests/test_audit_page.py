@@ -108,7 +108,7 @@ def test_many_findings_are_told_what_to_do_about(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows) + "{broken\n")
     assert main(["audit", str(path), "--html", str(tmp_path / "page.html")]) == 0
     text = (tmp_path / "page.html").read_text()
-    assert "raise the limit they were made with" in text and "1 rows can&#39;t be read" in text.replace(
+    assert "raise the limit they were made with" in text and "1 row can&#39;t be read" in text.replace(
         "&#x27;", "&#39;"
     )
 

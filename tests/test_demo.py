@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from unwaver.judging.local.reader_file import shipped
 from unwaver.models.replay import brief
 from unwaver.sources import corpus
 
@@ -31,7 +32,20 @@ def test_the_figures_are_those_of_the_recipe_as_it_is(rows: list[dict[str, Any]]
 def test_both_pages_show_the_table_that_the_figures_make(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     begin, end = TOOL["MARKS"]
-    assert text.partition(begin)[2].partition(end)[0].strip() == TOOL["table"]().strip()
+    shown = text.partition(begin)[2].partition(end)[0].strip()
+    assert shown == TOOL["table"]().strip(), (
+        "the figures or the shipped reader changed: `python tools/demo_table.py write`"
+    )
+
+
+def test_the_table_names_the_readers_that_made_its_figures_and_says_where_another_is_shipped(
+    rows: list[dict[str, Any]],
+) -> None:
+    readers = {row["reader"] for row in rows}
+    told = TOOL["table"]().splitlines()[-1]
+    assert readers and all(name in told for name in readers)
+    assert ("the reader that is shipped now" in told) == (shipped().judge not in readers)
+    assert TOOL["read_by"]({"local@00000000"}).endswith(f", not by {shipped().judge}, the reader that is shipped now")
 
 
 def test_the_goals_beside_the_runs_are_what_the_figures_make() -> None:
@@ -44,6 +58,7 @@ def test_the_goals_beside_the_runs_are_what_the_figures_make() -> None:
 def test_each_figure_says_where_it_comes_from(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         assert row["commit"] and row["date"] and row["machine"] and row["threads"]
+        assert row["reader"].startswith("local@")
         assert set(row["figures"]) == set(TOOL["KEYS"])
         assert all(0 <= value <= 1 and n > 0 for value, n, _ in row["figures"].values())
 

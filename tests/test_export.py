@@ -111,7 +111,7 @@ def test_the_card_says_what_it_is_made_of(tmp_path: Path) -> None:
         "| xstest/safe | f600c99 | CC-BY-4.0 |",
         "| mine | 12345678 | not known to us |",
         "| seed | 42 |",
-        "1 examples hold stretches that are context",
+        "1 example holds stretches that are context",
     ]:
         assert line in text
     licensed = {**CARD, "licences": {"mine": "CC0-1.0"}}

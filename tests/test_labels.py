@@ -145,13 +145,13 @@ def test_labels_are_taken_in_and_what_cannot_be_is_told(
         assert main(["label", str(root), "--collect", str(tmp_path / "bad.jsonl")]) == 2
         told = capsys.readouterr()
         assert f"bad.jsonl:1: {why}" in " ".join(told.err.split()) or why in told.err, (why, told.err)
-        assert "1 labels taken" in told.err
+        assert "1 label taken" in told.err
     assert sum(1 for _ in read_records(root / LABELS, Label)) == 121
     assert main(["label", str(root), "--rubric", "harm", "--collect", str(one)]) == 2
     assert "no sample was drawn for it" in capsys.readouterr().err
     (tmp_path / "none.jsonl").write_text("not json\n")
     assert main(["label", str(root), "--collect", str(tmp_path / "none.jsonl")]) == 2
-    assert "none of 1 lines could be taken" in capsys.readouterr().err
+    assert "none of 1 line could be taken" in capsys.readouterr().err
 
 
 def collected(runs: tuple[list[Plan], Path]) -> Results:

@@ -115,7 +115,8 @@ def test_what_can_not_be_published_is_said(run: Path, tmp_path: Path, capsys: py
         return capsys.readouterr().err
 
     assert "expected OWNER/NAME" in told(str(run), "--to", "kind", "--dry-run")
-    assert "expected the directory of a finished training" in told(str(tmp_path), "--to", "me/kind", "--dry-run")
+    assert "expected a finished run of train" in told(str(tmp_path), "--to", "me/kind", "--dry-run")
+    assert f"finished run of train; it holds {run.name} (" in told(str(run.parent), "--to", "me/kind", "--dry-run")
     alone = tmp_path / "alone" / run.name
     shutil.copytree(run, alone)
     for content in (b"\xff", b"---\na: [\n---\n", b"---\n- a\n---\n", b"---\nmodel_name: x\n---\n"):

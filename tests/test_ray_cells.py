@@ -149,7 +149,7 @@ def test_a_step_that_fails_stops_what_needs_it_and_nothing_else(
     recipe.write_text(recipe.read_text().replace('path = "mine.jsonl"', 'path = "broken.jsonl"', 1))
     assert main(["prompts", str(recipe), "--root", str(tmp_path / "runs"), "--engine", "ray"]) == 2
     told = capsys.readouterr().err
-    assert "1 steps are owed: prompts (mine); the same command goes on with them" in told
+    assert "1 step is owed: prompts (mine); the same command goes on" in told
     assert "broken.jsonl:2: not JSON" in told and "Traceback" not in told
     assert len(list((tmp_path / "runs").glob("prompts-*/manifest.json"))) == 1
 

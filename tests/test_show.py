@@ -179,6 +179,22 @@ def test_two_runs_are_compared_prompt_by_prompt(results: Any, root: Path, capsys
     raw = results.find("asr", "raw", "harmful-unseen").value
     improved = results.find("asr", "improved", "harmful-unseen").value
     assert f"{100 * (improved - raw):+.1f}" in line
+    told = " ".join(out.split())
+    assert (
+        "Rates are over all scored replies of a side; differences, B minus A in percentage points, are over the pairs"
+        in told
+    )
+
+
+def test_where_no_word_may_be_said_the_reason_is(
+    results: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for at, arm in enumerate(("raw", "improved")):
+        rows = [row for row in results.rows if (row.arm, row.slice) == (arm, "harmful-unseen")][:6]
+        evaluated(tmp_path, f"evaluate-0000000{at}", rows, results.verdicts)
+    code, out, _ = run("compare", *(str(tmp_path / f"evaluate-0000000{n}") for n in (0, 1)), capsys=capsys)
+    assert code == 0 and "asr, " in out
+    assert out.count("neither better nor worse can be said of 6 pairs, fewer than 10.") == 1
 
 
 def test_a_run_against_itself_is_not_distinguishable(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,9 +3,11 @@
 Usage: python tools/demo_table.py add ROOT SEED... [--machine WORDS] [--threads N]   after `unwaver run ... --seed SEED`
        python tools/demo_table.py write                                             the tables, from docs/demo.json
 
-`add` reads finished runs of recipes/quickstart.toml and puts their figures, the commit, the date, the machine and the
-recipe's digest into docs/demo.json, one row an arm, seed and machine. `write` puts tables between the marks in both
-pages. A test compares the recipe's digest with the figures', so that a changed recipe asks for new ones.
+`add` reads finished runs of recipes/quickstart.toml and puts their figures, the commit, the date, the machine, the
+recipe's digest and who read the replies into docs/demo.json, one row an arm, seed and machine. `write` puts tables
+between the marks in both pages. A test compares the recipe's digest with the figures', so that a changed recipe asks
+for new ones. A changed reader asks for `write`: the tables then say that the figures are an earlier one's. It filters
+the mix too, so figures by the new one take new runs.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Any
 
 import unwaver
 from unwaver import recipe_file
+from unwaver.judging.local.reader_file import shipped
 from unwaver.models.replay import BRIEF_VERSION, recordings
 from unwaver.recipe import ModelSettings
 from unwaver.records import digest
@@ -73,7 +76,10 @@ def _figures(root: Path, seed: int) -> dict[str, dict[str, Any]]:
         key = f"{one.slice}:{one.metric}"
         if key in KEYS and one.value is not None:
             cell = [round(one.value, 4), one.n, one.n_unscored]
-            found.setdefault(one.arm, {"figures": {}})["figures"][key] = cell
+            row = found.setdefault(one.arm, {"reader": "", "figures": {}})
+            row["figures"][key] = cell
+            if one.metric == "asr" and one.basis is not None:
+                row["reader"] = one.basis.judge
     return {arm: row for arm, row in found.items() if len(row["figures"]) == len(KEYS)}
 
 
@@ -110,8 +116,16 @@ def table() -> str:
         "; ".join(where),
         "; ".join(when),
         f"recipe {recipe_digest()}",
+        read_by({row["reader"] for row in rows}),
     ]
     return "\n".join([*lines, "", ". ".join(told) + "."])
+
+
+def read_by(readers: set[str]) -> str:
+    """Who read the replies, and whether that is the reader that is shipped."""
+    today = shipped().judge
+    told = f"Read by {' and '.join(sorted(readers))}"
+    return told if today in readers else f"{told}, not by {today}, the reader that is shipped now"
 
 
 GOALS = (

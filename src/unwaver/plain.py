@@ -31,6 +31,11 @@ def visible(text: str) -> str:
     return _ACTING.sub(_sign, text)
 
 
+def counted(count: int, one: str, more: str = "") -> str:
+    """A count with its noun: `1 step`, `1,200 steps`; `more` where the plural is more than an s behind it."""
+    return f"{count:,} {one if count == 1 else more or f'{one}s'}"
+
+
 def plain(text: str, longest: int | None = None) -> str:
     """The text in one line, made visible; cut with an ellipsis after `longest` characters where that is given."""
     line = " ".join(visible(text).split())

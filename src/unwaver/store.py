@@ -44,6 +44,10 @@ RECORDS = (PROMPTS, TRACES, VERDICTS, ATTEMPTS, EXAMPLES)
 """The record files of a step, by what a line of them is."""
 
 
+TRIED = "tried"
+"""The folder, in that of a recipe's runs, of what was only tried (`unwaver check --try`): none of it is a result."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One stage to be done: what it is, with which settings, from which other steps."""

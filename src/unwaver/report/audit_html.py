@@ -15,7 +15,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from unwaver import __version__
-from unwaver.plain import visible
+from unwaver.plain import counted, visible
 from unwaver.stages.audit_examples import Examples
 from unwaver.stages.audit_page import AuditPage, RubricResult
 
@@ -57,7 +57,7 @@ def advice(page: AuditPage) -> Iterator[str]:
     """What to do about it, a sentence each."""
     read = max(1, page.rows - page.unread)
     if page.unread:
-        yield f"{page.unread} rows can't be read and are in no figure: put the first right ({page.faults[0]})."
+        yield f"{counted(page.unread, 'row')} can't be read, in no figure: put the first right ({page.faults[0]})."
     unclosed = max(page.blocks.get("unclosed", 0), page.endings.get("length", 0))  # most that were cut are both
     if unclosed > MANY * read:
         told = f"At least {unclosed} of {read} replies were cut or never close their reasoning"
@@ -75,10 +75,11 @@ def _of(reading: RubricResult) -> Iterator[str]:
     rubric = reading.rubric.partition("@")[0]
     unscored = sum(reading.unscored.values())
     if unscored > reading.n / 4:
-        yield f"{NAMES.get(rubric, rubric)}: {unscored} rows are unscored; a model as a judge reads more (--judge)."
+        yield f"{NAMES.get(rubric, rubric)}: {counted(unscored, 'row')} unscored; a judge that is a model reads more."
     for name, count in reading.undecided.items():
         if name != "none" and count > reading.n / 4:
-            yield f"{name} is undecided in {count} rows, so its share rests on few; a model as a judge decides more."
+            rows = counted(count, "row")
+            yield f"{name} is undecided in {rows}, so its share rests on few; a model as a judge decides more."
     often = {name: one for name, one in reading.labels.items() if one.low is not None and one.low > MANY}
     if rubric == "risky-patterns" and (risky := [name for name in often if name != "none"]):
         yield f"More than {MANY:.0%} of the replies show {' and '.join(risky)}: filter by them (mix.keep)."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from unwaver.plain import plain
+from unwaver.plain import counted, plain
 from unwaver.printer import console, show_table
 from unwaver.report.tables import NOTHING, percent
 from unwaver.stages.label import DrawnQuestion
@@ -54,7 +54,8 @@ def agreed(labelled: Labelled, question: DrawnQuestion) -> list[str]:
     if by.share is not None:
         kappa = NOTHING if by.kappa is None else f"{by.kappa:.2f}"
         told.append(
-            f"with the reader's verdicts, weighted to all replies: {percent(by.share)}, kappa {kappa} ({by.n} labels)"
+            f"with the reader's verdicts, weighted to all replies: {percent(by.share)}, kappa {kappa} "
+            f"({counted(by.n, 'label')})"
         )
     return told
 

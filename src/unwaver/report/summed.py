@@ -13,7 +13,7 @@ from unwaver.records import Estimate, Kind
 from unwaver.report.facts import ALL, EvaluationFacts, Facts, compared, titles
 from unwaver.study.compare import corrected
 from unwaver.study.comparison import Comparison
-from unwaver.study.measures import main_measure
+from unwaver.study.measures import main_measure, of_kind
 
 KINDS: tuple[tuple[Kind, ...], ...] = (("harmful",), ("borderline",), ("benign",), ("maths", "code"))
 """The kinds of prompt that are pooled, in the order they are told."""
@@ -57,7 +57,8 @@ def summed(facts: Facts) -> list[Summed]:
     found = []
     for kinds in KINDS:
         if sets := facts.of_kind(*kinds):
-            found.append((main_measure(kinds[0]).name, kinds[0], sets))
+            told = [main_measure(kinds[0]), *(one for one in of_kind(kinds[0]) if one.on_cards)]
+            found += [(one.name, kinds[0], sets) for one in told]
     metrics = [metric for metric, _, _ in found]
     return [
         Summed(metric, kind, titles()[metric] + (f", {CALLED[kind]}" if metrics.count(metric) > 1 else ""), sets)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from unwaver.plain import counted
 from unwaver.report.tables import NOTHING
 from unwaver.study.comparison import Comparison, explained
 
@@ -22,9 +23,9 @@ def points(value: float | None) -> str:
 
 def on_pairs(comparison: Comparison, interval: bool = False) -> str:
     """A difference with how many pairs it is taken on: fewer than either arm's own n, where replies are unscored."""
-    c, n = comparison, comparison.n_pairs
+    c = comparison
     ends = f" [{points(c.low)} to {points(c.high)}]" if interval and None not in (c.low, c.high) else ""
-    return f"{points(c.difference)} points{ends} on {n:,} {'pair' if n == 1 else 'pairs'}"
+    return f"{points(c.difference)} points{ends} on {counted(c.n_pairs, 'pair')}"
 
 
 def least(families: Mapping[str, Sequence[Comparison]]) -> dict[str, float | None]:
@@ -60,7 +61,8 @@ def against(comparison: Comparison | None) -> str:
     if comparison.low is not None and comparison.high is not None:
         ends = f" ({points(comparison.low)} to {points(comparison.high)})"
     return (
-        f"{points(comparison.difference)} points{ends} against {comparison.arm_a} on {comparison.n_pairs} pairs, "
-        f"p {p_value(comparison.p)}, corrected {p_value(comparison.p_holm)}: {comparison.verdict}"
+        f"{points(comparison.difference)} points{ends} against {comparison.arm_a} on "
+        f"{counted(comparison.n_pairs, 'pair')}, p {p_value(comparison.p)}, "
+        f"corrected {p_value(comparison.p_holm)}: {comparison.verdict}"
         f"{more and f' ({more})'}"
     )

@@ -15,7 +15,7 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -46,7 +46,7 @@ LONGEST_FIELD = 1 << 28
 
 
 def rows(path: Path) -> Iterator[tuple[str, RawRow]]:
-    """The rows of a file, or of every readable file under a folder by name; RecipeError where there is none."""
+    """The rows of a file, or of every file under a folder that `files` finds; RecipeError where there is none."""
     for place, row in each(path):
         if isinstance(row, RecordError):
             raise row
@@ -58,7 +58,12 @@ def each(path: Path) -> Iterator[tuple[str, RawRow | RecordError]]:
 
     RecordError is raised all the same for a file that can't be read as a whole.
     """
-    for file in files(path):
+    return of_files(files(path))
+
+
+def of_files(found: Iterable[Path]) -> Iterator[tuple[str, RawRow | RecordError]]:
+    """The same of these files."""
+    for file in found:
         form = ending(file)
         if form in (".csv", ".tsv"):
             yield from _csv(file, TAB if form == ".tsv" else DELIMITERS)
@@ -71,11 +76,11 @@ def each(path: Path) -> Iterator[tuple[str, RawRow | RecordError]]:
 
 
 def files(path: Path) -> list[Path]:
-    """The files meant by a path: itself, or those under a folder that can be read, sorted by name."""
+    """The files meant by a path: itself, or those under a folder that can be read and aren't hidden, sorted by name."""
     if path.is_dir():
-        found = sorted(
-            file for file in path.rglob("*") if ending(file) in FORMATS and file.name not in ABOUT and file.is_file()
-        )
+        named = (file for file in path.rglob("*") if ending(file) in FORMATS and file.name not in ABOUT)
+        shown = (file for file in named if not any(one.startswith(".") for one in file.relative_to(path).parts))
+        found = sorted(file for file in shown if file.is_file())
         if not found:
             raise RecipeError(f"{path}: no file here ends in {', '.join(FORMATS)}")
         return found

@@ -14,6 +14,8 @@ import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from unwaver import reasoning
 from unwaver.endings import ending_of
 from unwaver.errors import RecipeError, RecordError
 from unwaver.parts import BESIDE, flat, label, may_be_thought, numeral, plainly, thought
+from unwaver.plain import counted, plain
+from unwaver.progress import say
 from unwaver.records import Block, Ending, Kind, Prompt, Trace
 from unwaver.sources import files, hub
 from unwaver.sources.exchanges import exchange, opened
@@ -28,8 +32,8 @@ from unwaver.sources.results import LABEL, length, longer
 from unwaver.sources.source import Home, blank, listed, pick
 from unwaver.sources.turns import Reply, conversation, parts_in, reply_of, turns_of
 
-VERSION = 1
-"""Raised whenever a row of a file is read otherwise; it is part of the name of traces that are a file's own."""
+VERSION = 2
+"""Raised whenever a row or a folder is read otherwise; it is part of the name of a file's own traces."""
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "messages": ("messages", "conversations", "conversation", "contents"),
@@ -48,6 +52,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "behaviour": ("behaviour",),
 }
 """Our field -> the columns it is looked for in, first found first; a map of columns replaces them."""
+
+LOOKED_AT = 20
+"""Rows of a file in a folder that show whether it holds traces."""
+
+NAMED = 5
+"""Files that are named as read, or as left out."""
 
 NOTHING = frozenset(("nan", "NaN", "null", "NULL", "None", "<NA>", "N/A", "n/a", "#N/A"))
 """What programs write into a cell for nothing."""
@@ -188,7 +198,7 @@ def load_traces(
     missing = TRACES[where].missing if where in TRACES and not Path(where).exists() else None
     absent = set((columns or {}).values())
     there = ""
-    for number, (place, row) in enumerate(_rows(where)):
+    for number, (place, row) in enumerate(_rows(where, names)):
         if number == limit:
             break
         try:
@@ -210,8 +220,8 @@ def where_replies_are_not(
 ) -> str:
     """What to tell where no row holds a reply: where it was looked for, what the first row has, and what may help;
     `labels`: the few words that were found in place of replies."""
-    row = next((row for _, row in _rows(where) if not isinstance(row, RecordError)), {})
     names = {**COLUMNS, **{name: (column,) for name, column in (columns or {}).items()}}
+    row = next((row for _, row in _rows(where, names) if not isinstance(row, RecordError)), {})
     known = {name for field, columns_ in names.items() if field != "response" for name in columns_}
     texts = {name: length(value) for name, value in row.items() if str(name).lower() not in known}
     longest = max(texts, key=lambda name: texts[name], default=None)
@@ -233,7 +243,9 @@ def prompt_of(row: files.RawRow, place: str) -> str:
     return _prompt(row, COLUMNS["prompt"], place) if messages is None else conversation(messages, place).prompt
 
 
-def _rows(where: str) -> Iterator[tuple[str, files.RawRow | RecordError]]:
+def _rows(where: str, names: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, files.RawRow | RecordError]]:
+    if Path(where).is_dir():
+        return files.of_files(_of_traces(Path(where), names))
     if Path(where).exists():
         return files.each(Path(where))
     if where in TRACES:
@@ -251,6 +263,50 @@ def _rows(where: str) -> Iterator[tuple[str, files.RawRow | RecordError]]:
             f"{', '.join(TRACES)}, or a data set on the hub as OWNER/NAME[@REVISION][:SPLIT]"
         )
     return _fetched(where, Home(asked["id"], asked["revision"], part=asked["part"] or "train"))
+
+
+def _of_traces(folder: Path, names: Mapping[str, tuple[str, ...]]) -> list[Path]:
+    """The files of a folder that hold traces, as far as their first rows show, and what is left out is told; where none
+    does, the first file, whose fault is told then.
+    """
+    every = files.files(folder)
+    why = {file: _no_traces(file, names) for file in every} if len(every) > 1 else {}
+    kept = [file for file in every if why.get(file) is None]
+    if kept and len(kept) < len(every):
+        left = [f"{file.relative_to(folder)} ({told})" for file, told in why.items() if told is not None]
+        read = _some([str(file.relative_to(folder)) for file in kept])
+        _say_once(
+            f"{folder}: reads {len(kept)} of {counted(len(every), 'file')}: {read}; left out, as no trace is in their "
+            f"first rows: {_some(left)}"
+        )
+    return kept or every[:1]
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
+
+
+_say_once = lru_cache(say)
+"""A folder is gone through more than once."""
+
+
+def _no_traces(file: Path, names: Mapping[str, tuple[str, ...]]) -> str | None:
+    """Why a file is taken to hold no traces; None where one of its first rows has a reply."""
+    told = "no rows"
+    try:
+        for place, row in islice(files.each(file), LOOKED_AT):
+            try:
+                if isinstance(row, RecordError):
+                    raise row
+                if _row(_widened(row), names, place, None, None).replied:
+                    return None
+                told = "no reply in a row"
+            except RecordError as error:
+                told = str(error).removeprefix(f"{place}: ")
+    except (RecordError, RecipeError) as error:
+        told = str(error).removeprefix(f"{file}: ")
+    return plain(told, 80)
 
 
 def _fetched(where: str, home: Home) -> Iterator[tuple[str, files.RawRow]]:

@@ -27,6 +27,7 @@ from unwaver.judging import LocalReader, ModelReader
 from unwaver.judging.readers import local_reader
 from unwaver.judging.reading import read
 from unwaver.kept import whole
+from unwaver.plain import counted
 from unwaver.printer import put
 from unwaver.progress import say
 from unwaver.reasoning import AUTO, Family, named
@@ -103,7 +104,7 @@ def audit(
         if tally.rows == 0:
             raise RecipeError(f"{where}: no rows")
         if tally.unread == tally.rows:
-            raise RecordError(f"{tally.faults[0]} (none of {tally.rows} rows could be read)")
+            raise RecordError(f"{tally.faults[0]} (none of {counted(tally.rows, 'row')} could be read)")
         if tally.unread + tally.no_reply == tally.rows:
             raise RecordError(f"{where}: {where_replies_are_not(where, columns)}")
         if tally.all_labels and "response" not in (columns or {}):
@@ -314,7 +315,7 @@ def run(
     else:
         show(page)
     if page.unread:
-        say(f"{page.unread} of {page.rows} rows could not be read; the first: {page.faults[0]}")
+        say(f"{page.unread} of {counted(page.rows, 'row')} could not be read; the first: {page.faults[0]}")
     if args.out:
         say(f"verdicts: {args.out}")
     return page

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from unwaver.intervals import Interval, wilson
-from unwaver.plain import plain
+from unwaver.plain import counted, plain
 from unwaver.records import NO_PATTERN, PATTERNS, LookedAt, Record, Verdict
 from unwaver.sources.overlap import SetOverlap
 from unwaver.sources.results import labels
@@ -284,7 +284,7 @@ def show(page: AuditPage) -> None:
 
 def _pieces(page: AuditPage) -> Iterator[Any]:
     """What is printed, in order: headings, tables, and lines under them."""
-    yield _heading(f"{page.source}: {page.rows} rows, {page.prompts} different prompts")
+    yield _heading(f"{page.source}: {counted(page.rows, 'row')}, {counted(page.prompts, 'different prompt')}")
     head = _table("", "rows")
     for what, counts in (("reasoning block", page.blocks), ("ending", page.endings)):
         for name, count in counts.items():
@@ -304,7 +304,7 @@ def _pieces(page: AuditPage) -> Iterator[Any]:
         yield table
     for reading in page.readings:
         where = f" of the {reading.looked_at}" if reading.looked_at != "both" else ""
-        yield _heading(f"{reading.rubric}{where} by {reading.judge}: {reading.n} rows scored")
+        yield _heading(f"{reading.rubric}{where} by {reading.judge}: {counted(reading.n, 'row')} scored")
         open_ = reading.undecided
         table = _table("label", "rows", "share", "95 % interval", "worst case", *(["undecided"] if open_ else []))
         for label, one in reading.labels.items():

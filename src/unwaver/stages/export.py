@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import RecipeError
+from unwaver.plain import counted
 from unwaver.records import Example
 from unwaver.sources.benchmarks import SOURCES
 
@@ -238,25 +239,25 @@ def _card(size: int, marked: tuple[int, int, int], card: Mapping[str, Any], form
     if card.get("note"):
         text.append(f"> {cell(card['note'])}\n")
     text.append(
-        f"{size} examples of prompt, reasoning and answer for supervised fine-tuning, made with unwaver. "
+        f"{counted(size, 'example')} of prompt, reasoning and answer for supervised fine-tuning, made with unwaver. "
         "The reasoning stands between its tags in the assistant's text. The instruction the teacher was given is no "
         "part of any example.\n"
     )
     shielded, paired, begun = marked
     if shielded:
         text.append(
-            f"{shielded} examples hold stretches that are context and not to be trained on; these forms do not keep "
-            "that mark.\n"
+            f"{counted(shielded, 'example holds', 'examples hold')} stretches that are context and not to be trained "
+            "on; these forms do not keep that mark.\n"
         )
     if begun:
         text.append(
-            f"{begun} examples are the beginning of a reasoning and nothing else; these forms do not keep that mark, "
-            "and a trainer that reads them would end the reply there: leave them out.\n"
+            f"{counted(begun, 'example is', 'examples are')} the beginning of a reasoning and nothing else; these "
+            "forms do not keep that mark, and a trainer that reads them would end the reply there: leave them out.\n"
         )
     if paired:
         text.append(
-            f"{paired} examples were trained on as preference pairs; these forms hold the chosen replies alone "
-            "(`unwaver export --to dpo` writes pairs).\n"
+            f"{counted(paired, 'example was', 'examples were')} trained on as preference pairs; these forms hold the "
+            "chosen replies alone (`unwaver export --to dpo` writes pairs).\n"
         )
     text += [_parts(card.get("parts") or {}), _dropped(card.get("parts") or {}), _stages(card.get("stages") or {})]
     text += [models_of(card), sources_of(card), _settings(card), _use(formats)]

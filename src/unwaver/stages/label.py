@@ -24,7 +24,7 @@ from unwaver.kept import write_whole
 from unwaver.records import LookedAt, Record, Trace, Verdict, digest
 from unwaver.sources.traces import load_traces
 from unwaver.stages.judge import readers_beside, verdicts_in
-from unwaver.store import TRACES, parse_row, read_lines, read_manifest, read_records, to_line
+from unwaver.store import TRACES, TRIED, parse_row, read_lines, read_manifest, read_records, to_line
 
 Key = TypeVar("Key")
 
@@ -92,7 +92,7 @@ def found(where: str, columns: Mapping[str, str] | None = None, out: Path | None
         runs = {one.name: _reading(one / TRACES) for one in directories}
         readers = readers_beside(root)
         return Traces(root, runs, lambda run: verdicts_in(readers.get(run, ())))
-    if (path / "config.json").is_file() or any(path.glob("*/config.json")):
+    if (path / "config.json").is_file() or any(path.glob("*/config.json")) or (path / TRIED).is_dir():
         raise RecipeError(f"{where}: holds no finished run of evaluate or distil")
 
     def rows() -> Iterator[Trace]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from unwaver.judging.asked.rubric import CUT
+from unwaver.plain import counted
 from unwaver.stages import usable
 from unwaver.store import Step
 
@@ -25,14 +26,14 @@ def told(step: Step, manifest: Mapping[str, Any]) -> str:
 def _prompts(step: Step, manifest: Mapping[str, Any]) -> str:
     counts = manifest["counts"]
     attacks = {name: count for name, count in counts["attacks"].items() if name != "none"}
-    framed = f", {sum(attacks.values())} of them in {len(attacks)} templates" if attacks else ""
-    again = f"; {n} rows left out, as they repeat a text" if (n := counts.get("repeated")) else ""
-    return f"{counts['written']} prompts ({_listed(counts['kinds'], len(counts['kinds']))}){framed}{again}"
+    framed = f", {sum(attacks.values())} of them in {counted(len(attacks), 'template')}" if attacks else ""
+    again = f"; {counted(n, 'row')} left out for repeating a text" if (n := counts.get("repeated")) else ""
+    return f"{counted(counts['written'], 'prompt')} ({_listed(counts['kinds'], len(counts['kinds']))}){framed}{again}"
 
 
 def _distil(step: Step, manifest: Mapping[str, Any]) -> str:
     counts = manifest["counts"]
-    line = f"{counts['written']} traces"
+    line = counted(counts["written"], "trace")
     if not (wrong := counts.get("unusable", {})):
         return line
     limit = step.settings.get("max_tokens")
@@ -53,7 +54,9 @@ def _judge(step: Step, manifest: Mapping[str, Any]) -> str:
     read = sum(sum(one.values()) for one in counts["labels"].values())
     cut = sum(n for why in counts["unscored"].values() for reason, n in why.items() if CUT in reason)
     advice = ": raise judge.max_tokens" if cut > read else ""
-    return f"{counts['traces']} traces; " + ("; ".join(lines) or "none of a kind that is asked about") + advice
+    return (
+        f"{counted(counts['traces'], 'trace')}; " + ("; ".join(lines) or "none of a kind that is asked about") + advice
+    )
 
 
 def _mix(step: Step, manifest: Mapping[str, Any]) -> str:
@@ -61,19 +64,15 @@ def _mix(step: Step, manifest: Mapping[str, Any]) -> str:
     parts = []
     for name, part in counts["parts"].items():
         dropped = {why: n for why, n in part["dropped"].items() if why != "enough were drawn"}
-        spare = f", {_prompts_of(part.get('spare', 0))} to spare" if part["wanted"] != "all" else ""
+        spare = f", {counted(part.get('spare', 0), 'prompt')} to spare" if part["wanted"] != "all" else ""
         parts.append(f"{name} {part['kept']}{spare}" + (f" (dropped: {_listed(dropped)})" if dropped else ""))
     keep = manifest.get("keep", "")
-    return f"{counts['examples']} examples{f' by keep = {keep}' if keep else ''}: {', '.join(parts)}"
-
-
-def _prompts_of(count: int) -> str:
-    return f"{count} {'prompt' if count == 1 else 'prompts'}"
+    return f"{counted(counts['examples'], 'example')}{f' by keep = {keep}' if keep else ''}: {', '.join(parts)}"
 
 
 def _overlap(step: Step, manifest: Mapping[str, Any]) -> str:
     shared = {name: one["prompts"] for name, one in manifest["counts"]["sets"].items() if one["prompts"]}
-    found = ", ".join(f"{count} prompts of {name}" for name, count in shared.items())
+    found = ", ".join(f"{counted(count, 'prompt')} of {name}" for name, count in shared.items())
     return f"shares {found} with what is evaluated" if found else "shares no text with what is evaluated"
 
 
@@ -81,8 +80,8 @@ def _train(step: Step, manifest: Mapping[str, Any]) -> str:
     counts = manifest["counts"]
     dropped = f"; dropped: {_listed(counts['dropped'])}" if counts["dropped"] else ""
     held = f", {counts['held_out']} held out" if counts["held_out"] else ""
-    steps = f" in {manifest['steps']} steps" if "steps" in manifest else ""
-    return f"{counts['trained']} examples{steps}{held}{dropped}"
+    steps = f" in {counted(manifest['steps'], 'step')}" if "steps" in manifest else ""
+    return f"{counted(counts['trained'], 'example')}{steps}{held}{dropped}"
 
 
 def _evaluate(step: Step, manifest: Mapping[str, Any]) -> str:
@@ -93,7 +92,8 @@ def _evaluate(step: Step, manifest: Mapping[str, Any]) -> str:
     odd += [f"{failed} failed ({_listed(counts['failed'])})"] if failed else []
     most = cut > counts["written"] / 2
     advice = f": raise evaluate.sets.{step.name}.max_tokens, or most will be unscored" if most else ""
-    return f"{counts['written']} replies by {manifest['model']}{'; ' if odd else ''}{', '.join(odd)}{advice}"
+    replies = counted(counts["written"], "reply", "replies")
+    return f"{replies} by {manifest['model']}{'; ' if odd else ''}{', '.join(odd)}{advice}"
 
 
 _LINES: dict[str, Callable[[Step, Mapping[str, Any]], str]] = {

@@ -3,7 +3,7 @@
 Reads the ledgers beside a run's own, whatever became of those runs, and writes to none of them. A ledger is looked at
 where its run's settings hold the very same model (`ModelSettings.identity`, weights by their content), and none of the
 same name that is another; how replies are read doesn't matter, as a ledger holds them raw. A call that failed is no
-reply.
+reply. What was tried before is looked through as well, and whoever tries looks through the runs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from unwaver.errors import RecordError
 from unwaver.ledger import scan
 from unwaver.records import Reply
-from unwaver.store import RunDir
+from unwaver.store import TRIED, RunDir
 
 
 class Siblings:
@@ -41,9 +41,12 @@ class Siblings:
         step = self._run.step
         own, train = _models(step.settings), step.inputs.get("train")
         student = None if train is None else train.directory(self._run.path.parent).name
-        for config in sorted(self._run.path.parent.glob(f"{step.stage}-*/config.json")):
-            if config.parent != self._run.path and _same(own, student, config):
-                yield from sorted(config.parent.glob("replies/*.jsonl"))
+        root = self._run.path.parent
+        home = root.parent if root.name == TRIED else root
+        for folder in (home, home / TRIED):
+            for config in sorted(folder.glob(f"{step.stage}-*/config.json")):
+                if config.parent != self._run.path and _same(own, student, config):
+                    yield from sorted(config.parent.glob("replies/*.jsonl"))
 
 
 def _state(file: Path) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import EXIT_BAD_INPUT, HeldError, RecipeError, RunError, UnwaverError, pip_install
+from unwaver.plain import counted
 from unwaver.progress import board, say
 from unwaver.stages.calls import Workplace
 from unwaver.store import Step
@@ -166,7 +167,7 @@ class _Driver:
         names = _some([f"{step.stage} ({step.name})" for step in owed])
         wrong = any(error.exit_code == EXIT_BAD_INPUT for _, error in self._failed.values())
         kind = RecipeError if wrong else RunError
-        return kind(f"{len(owed)} steps are owed: {names}; the same command goes on with them\n{told}")
+        return kind(f"{counted(len(owed), 'step is', 'steps are')} owed: {names}; the same command goes on\n{told}")
 
 
 def _tasks(todo: list[Owed]) -> list[Task]:

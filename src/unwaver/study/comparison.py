@@ -9,6 +9,7 @@ import math
 from typing import Literal
 
 from unwaver.intervals import ALPHA
+from unwaver.plain import counted
 from unwaver.records import Record
 from unwaver.study.correction import Corrected
 from unwaver.study.direction import Way, better
@@ -141,6 +142,8 @@ def explained(comparison: Comparison) -> str:
     c = comparison
     if c.verdict == "depends on the unscored":
         return f"with all {c.n_unscored} unscored replies counted one way or the other it would be another word"
+    if c.verdict == "too few scored":
+        return _too_few(c)
     if c.verdict == "can't tell":
         return _unborne(c)
     if c.verdict != "not distinguishable" or c.seeds_needed is None:
@@ -150,10 +153,20 @@ def explained(comparison: Comparison) -> str:
     return f"these models differ, but {few} seeds can't show it of the recipe after the correction; {enough}"
 
 
+def _too_few(c: Comparison) -> str:
+    """Why neither better nor worse is said."""
+    no_word, most = "neither better nor worse can be said", f"more than {100 * MOST_LEFT_OUT:.0f} %"
+    if c.most_unscored > MOST_LEFT_OUT:
+        return f"{no_word}, as {100 * c.most_unscored:.0f} % of an arm's replies are unscored, {most}"
+    if c.n_pairs < FEWEST_PAIRS:
+        return f"{no_word} of {counted(c.n_pairs, 'pair')}, fewer than {FEWEST_PAIRS}"
+    return f"{no_word}, as {c.n_left_out} of {c.n_pairs + c.n_left_out} prompts have no scored reply in an arm, {most}"
+
+
 def _unborne(c: Comparison) -> str:
     if c.by_people is not None:
         number = sum(c.by_people.labels)
-        return f"the reader's error could make this: by {number} labels of people the difference isn't shown"
+        return f"the reader's error could make this: by {counted(number, 'label')} of people the difference isn't shown"
     if c.unmeasured:
         return f"{UNMEASURED}; label some replies"
     furthest = 100 * (c.reader_error or 0.0)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unwaver.errors import EXIT_DONE, RecipeError, RunError, UnwaverError
+from unwaver.plain import counted
 from unwaver.records import digest
 from unwaver.store import EXAMPLES
 from unwaver.study import forecast
@@ -72,7 +73,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     sizes = forecast.set_sizes(work, root)
     names = "; ".join(plan.arm for plan in work[:ARMS_NAMED])
     more = f" and {len(work) - ARMS_NAMED} more" if len(work) > ARMS_NAMED else ""
-    console.print(f"{arguments.recipe}: {len(work)} arm(s): {names}{more}")
+    console.print(f"{arguments.recipe}: {counted(len(work), 'arm')}: {names}{more}")
     for line in (*_sets(work, sizes), *_evaluated(work)):
         console.print(line)
     found = forecast.forecast(work, root, sizes, under, not arguments.no_student)
@@ -88,9 +89,12 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     for line in _beside(work, root, arguments.recipe):
         console.print(f"  {line}")
     known = [] if arguments.no_student else foreseen(work, owed(work, root), sizes)
+    notes: dict[str, list[str]] = {}
     for one in known:
         if one.weight == "note":
-            console.print(f"  {one}")
+            notes.setdefault(one.told, []).append(one.what)
+    for told, what in notes.items():
+        console.print(f"  note: {', '.join(what)}: {told}")
     if arguments.no_student:
         return EXIT_DONE
     _refuse(known, "wrong", RecipeError)
@@ -204,7 +208,7 @@ def _sets(work: list[Plan], sizes: dict[str, SetSize]) -> Iterator[str]:
     for name, size in found:
         line = f"  prompts {name}: {size.prompts:,}"
         line += f", by the catalogue, as it can't be read now: {size.known}" if size.known else ""
-        line += f"; {size.repeated:,} rows repeat a text and are left out" if size.repeated else ""
+        line += f"; {counted(size.repeated, 'row')} left out for repeating a text" if size.repeated else ""
         few = f"{size.wordless:,} of them are a word or two; is `prompts.{name}.columns` right?"
         yield line + (f"; {few}" if size.wordless > size.prompts / 2 else "")
 
@@ -218,9 +222,10 @@ def _evaluated(work: list[Plan]) -> Iterator[str]:
             kind = kind_of(plan.recipe, entry.prompts or name)
             read = {one.settings["question"] for one in plan.read(step)}
             taken = [one.name for one in taken_of(kind, _among(read)) if one.among is None]
-            alike.setdefault((entry.attack, ", ".join(taken)), {})[name] = None
-    for (attack, counted), names in alike.items():
-        yield f"  evaluates {', '.join(names)}: attack {attack}; counts {counted or 'nothing, as nobody reads it'}"
+            framed = plan.recipe.prompts[entry.prompts or name].templates is not None
+            alike.setdefault((entry.attack + (", in templates" if framed else ""), ", ".join(taken)), {})[name] = None
+    for (attack, taken_), names in alike.items():
+        yield f"  evaluates {', '.join(names)}: attack {attack}; counts {taken_ or 'nothing, as nobody reads it'}"
 
 
 def _among(rubrics: set[str]) -> Callable[[str], bool]:
@@ -300,8 +305,9 @@ def _terms(found: Forecast, under: Assumptions) -> Iterator[str]:
     if found.trained:
         known = [weights for weights in found.trained if weights is not None]
         unknown = len(found.trained) - len(known)
+        whole, largest = forecast.KEPT_BYTES * sum(known), forecast.CHECKPOINT_BYTES * max(known, default=0.0)
         yield (
-            f"disk: {_short(forecast.KEPT_BYTES * sum(known))}B for {len(known)} trained students, and while the "
-            f"largest trains up to {_short(forecast.CHECKPOINT_BYTES * max(known, default=0.0))}B of checkpoints"
-            + (f"; {unknown} more students are of unknown size" if unknown else "")
+            f"disk: {_short(whole)}B for {counted(len(known), 'trained student')}, and while the largest trains up to "
+            f"{_short(largest)}B of checkpoints"
+            + (f"; {counted(unknown, 'more student is', 'more students are')} of unknown size" if unknown else "")
         )

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unwaver.errors import EXIT_DONE, RecipeError, RunError
-from unwaver.store import read_config, read_manifest, read_records
+from unwaver.plain import counted
+from unwaver.store import read_manifest, read_records
 from unwaver.verbs import named as words
 
 if TYPE_CHECKING:
@@ -73,12 +75,15 @@ def _recipe(arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
     found = [(*pair, _between(facts, *pair)) for pair in _pairs(facts, arguments.others)]
     if not any(rows for _, _, rows in found) and (left := len(owed(work, root))):
         raise RunError(
-            f"nothing is finished that two arms share; {left} steps are owed: `unwaver run {arguments.first}` does them"
+            f"nothing is finished that two arms share; {counted(left, 'step is', 'steps are')} owed: "
+            f"`unwaver run {arguments.first}` goes on"
         )
     out = console()
     for reference, arm, rows in found:
         out.print(f"A: {plain(reference)}\nB: {plain(arm)}\n")
         show_table(out, comparison_table(rows, by_set=True))
+        for note in _wordless([c for c, _ in rows], lambda c: f"{c.metric} on {c.slice}"):
+            out.print(plain(note))
         out.print()
     out.print(f"{MEANS} One model on each side speaks of these two, not of how they were trained: that takes seeds.")
     return EXIT_DONE
@@ -111,14 +116,15 @@ def _between(facts: Facts, reference: str, arm: str) -> list[Any]:
         a, b = (facts.values(name, set_, metric) for name in (reference, arm))
         bases = [*facts.bases(metric, reference, set_), *facts.bases(metric, arm, set_)]
         if a and b and not any(kept_apart(bases[0], other) for other in bases[1:]):
-            found.append(compared(a, b, (metric, set_, reference, arm)))
+            found.append(facts.doubts.about(compared(a, b, (metric, set_, reference, arm)), [set_]))
             rates.append(tuple(facts.estimate(metric, name, set_) for name in (reference, arm)))
     return list(zip(corrected(found), rates, strict=True))
 
 
 MEANS = (
-    "Differences are B minus A in percentage points on the same prompts. The word speaks of B, after Holm over "
-    "its table; least is the smallest true difference that would be found four times in five on so many pairs."
+    "Rates are over all scored replies of a side; differences, B minus A in percentage points, are over the pairs, "
+    "prompts scored on both sides, and so need not be those of the rates. The word speaks of B, after Holm over its "
+    "table; least is the smallest true difference that would be found four times in five on so many pairs."
 )
 
 
@@ -130,16 +136,7 @@ def _evaluated(path: Path) -> dict[str, Any]:
     from unwaver.study.outcomes import measured_by, outcomes
     from unwaver.study.rows import Row, readings
 
-    if not path.is_dir():
-        raise RecipeError(f"{path}: there is no such directory; expected a run like runs/NAME/evaluate-1a2b3c4d")
-    manifest = read_manifest(path)
-    if manifest is None or manifest.get("stage") != "evaluate":
-        begun = "stage" in read_config(path)
-        what = "is not finished" if begun else "is no run of a stage"
-        what = what if manifest is None else f"is a run of the stage {manifest.get('stage')}"
-        there = [f"{one.name} ({_set(one)})" for one in sorted(path.glob("evaluate-*")) if read_manifest(one)]
-        hint = f"; it holds {', '.join(there)}" if there else ""
-        raise RecipeError(f"{path}: {what}; expected a finished run of evaluate{hint}")
+    manifest = words.finished(path, "evaluate")
     readers = readers_beside(path.parent).get(path.name, [])
     by_trace = readings(verdicts_in(readers))
     rows = [
@@ -170,7 +167,6 @@ def _set(path: Path) -> str:
 def _compared(a: dict[str, Any], b: dict[str, Any]) -> tuple[list[Any], list[str]]:
     """The comparisons of every measure both runs have, and what must be said of them."""
     from unwaver.study.compare import compare, corrected, kept_apart
-    from unwaver.study.comparison import explained
     from unwaver.study.direction import better
     from unwaver.study.outcomes import base_of
     from unwaver.study.stats import rate
@@ -197,11 +193,22 @@ def _compared(a: dict[str, Any], b: dict[str, Any]) -> tuple[list[Any], list[str
     notes.append(MEANS)
     if any(c.verdict == "depends on the unscored" for c in found):
         notes.append("Depends on the unscored: with all unscored replies counted one way or the other, another word.")
-    notes += [f"{c.metric}: {explained(c)}." for c in found if c.verdict == "can't tell"]
+    notes += _wordless(found, lambda c: c.metric)
     notes += list(dict.fromkeys(f"{text}." for c in found if (text := _read(c.metric, bases, (a, b)))))
     notes += [f"{m} is not compared: the runs differ in {', '.join(fields)}." for m, fields in apart.items()]
     notes.append("One run on each side speaks of these two models, not of how they were trained: that takes seeds.")
     return list(zip(found, rates, strict=True)), notes
+
+
+def _wordless(found: list[Any], called: Callable[[Any], str]) -> list[str]:
+    """Why some comparisons come to neither better nor worse, each reason once."""
+    from unwaver.study.comparison import explained
+
+    why: dict[str, list[str]] = {}
+    for c in found:
+        if c.verdict in ("can't tell", "too few scored"):
+            why.setdefault(explained(c), []).append(called(c))
+    return [f"{', '.join(named)}: {reason}." for reason, named in why.items()]
 
 
 def _was_read(side: dict[str, Any], metric: str) -> bool:

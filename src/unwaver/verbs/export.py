@@ -11,7 +11,11 @@ from unwaver.printer import put
 from unwaver.records import Example
 from unwaver.stages import export
 from unwaver.stages.pairs import write_pairs
-from unwaver.store import EXAMPLES, disk_errors, read_manifest, read_records
+from unwaver.store import EXAMPLES, disk_errors, read_records
+from unwaver.verbs.named import finished
+
+_TAKES = {"eval": "evaluate", "dpo": "distil"}
+"""The stage whose run a format is made of, where that is no mix."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
     """Write the files and print their paths."""
-    manifest = read_manifest(arguments.run)
-    if manifest is None:
-        raise RecipeError(f"{arguments.run}: no finished run here (there is no manifest.json)")
     if arguments.others and arguments.to != "dpo":
         raise RecipeError("--with: only pairs (--to dpo) are made of several runs")
+    manifest = finished(arguments.run, _TAKES.get(arguments.to, "mix"))
+    for other in arguments.others:
+        finished(other, "distil")
     if arguments.to == "dpo":
         with disk_errors(arguments.out):
             for path in write_pairs(arguments.out, [arguments.run, *arguments.others]):
@@ -42,8 +46,6 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
         with disk_errors(arguments.out):
             put(export_run(arguments.run, arguments.out))
         return EXIT_DONE
-    if manifest.get("stage") != "mix":
-        raise RecipeError(f"{arguments.run}: is a run of the stage {manifest.get('stage')}; expected a finished mix")
     card = {**manifest, "parts": manifest["counts"]["parts"]}
     examples = read_records(arguments.run / EXAMPLES, Example)
     with disk_errors(arguments.out):

@@ -58,9 +58,6 @@ class Finding:
     """The key of the recipe it is about."""
     told: str
 
-    def __str__(self) -> str:
-        return f"{self.weight}: {self.what}: {self.told}"
-
 
 def foreseen(work: list[Plan], owed: list[Owed], sizes: dict[str, SetSize]) -> list[Finding]:
     """All of it, each once, what is wrong first. `owed`: the steps that would be done; `sizes`: by prompts step."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from unwaver.errors import EXIT_CANT_TELL, EXIT_DONE, EXIT_NOT_MET, RecipeError, RunError
+from unwaver.plain import counted
 from unwaver.verbs import add_recipe, open_recipe
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
         if arm not in facts.arms:
             raise RecipeError(f"--arm {arm}: no such arm; there are {', '.join(facts.arms)}")
     if left := len(owed(work, root)):
-        raise RunError(f"{left} steps are owed; `unwaver run {arguments.recipe}` goes on with them")
+        raise RunError(f"{counted(left, 'step is', 'steps are')} owed; `unwaver run {arguments.recipe}` goes on")
     found = judged(facts, arguments.arm)
     show_table(console(), _table(found))
     return exit_code(found)

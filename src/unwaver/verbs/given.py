@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from unwaver.errors import RecipeError
 from unwaver.models.listing import listing
 from unwaver.models.weights import find
+from unwaver.plain import counted
 from unwaver.recipe import ModelSettings
 from unwaver.recipe_file import explain
 from unwaver.records import Kind
@@ -161,7 +162,8 @@ def prompts(path: Path, kind: Kind, column: str | None, flag: str) -> Prompts:
     number = len(found.halves)
     if number < FEWEST:
         raise RecipeError(
-            f"{path}: {number} prompts are too few to train on some and evaluate others; expected {FEWEST} or more"
+            f"{path}: {counted(number, 'prompt is', 'prompts are')} too few to train on some and "
+            f"evaluate others; expected {FEWEST} or more"
         )
     if found.heldout < number / 5:
         raise RecipeError(

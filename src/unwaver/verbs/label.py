@@ -14,6 +14,7 @@ from typing import Any
 from unwaver.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_UNFINISHED, RecipeError
 from unwaver.judging.people import ASKED
 from unwaver.kept import write_whole
+from unwaver.plain import counted
 from unwaver.printer import put
 from unwaver.progress import say
 from unwaver.records import LookedAt
@@ -70,8 +71,8 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     drawn = texts(traces.of(one.run for one in strata), ids)
     replies = len({trace for one in strata for trace in one.traces})  # runs may hold one alike: it is asked about once
     say(
-        f"{len(ids):,} of {replies:,} replies drawn, from {len(strata)} "
-        f"{'stratum' if len(strata) == 1 else 'strata'} (a run and one verdict in it)"
+        f"{len(ids):,} of {counted(replies, 'reply', 'replies')} drawn, from "
+        f"{counted(len(strata), 'stratum', 'strata')} (a run and one verdict in it)"
     )
     if arguments.terminal:
         from unwaver.verbs.label_terminal import ask
@@ -113,14 +114,14 @@ def _collect(traces: Traces, arguments: argparse.Namespace) -> int:
     taken = checked(arguments.collect, asked, traces.of(_runs(asked)))
     if taken.labels:
         file = write_labels(traces.folder, taken.labels)
-        say(f"{len(taken.labels)} labels taken")
+        say(f"{counted(len(taken.labels), 'label')} taken")
         put(file)
     for fault in taken.faults[:FAULTS_SHOWN]:
         say(f"not taken: {fault}")
     if more := len(taken.faults) - FAULTS_SHOWN:
         say(f"not taken: {more} more") if more > 0 else None
     if not taken.labels:
-        raise RecipeError(f"none of {len(taken.faults)} lines could be taken")
+        raise RecipeError(f"none of {counted(len(taken.faults), 'line')} could be taken")
     _tell(traces.folder, traces)
     return EXIT_BAD_INPUT if taken.faults else EXIT_DONE
 

@@ -13,8 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from unwaver.errors import RecipeError
 from unwaver.recipe import RAW
-from unwaver.store import read_config
+from unwaver.store import read_config, read_manifest
 from unwaver.study.steps import STAGES
 
 SHOWN = 3
@@ -86,6 +87,23 @@ def model(run: Path) -> str:
     first: dict[str, Any] = next(iter((settings.get("models") or {}).values()), {})
     asked: dict[str, Any] = settings.get("student") or settings.get("model") or first
     return str((asked or {}).get("name", ""))
+
+
+def finished(run: Path, *stages: str) -> dict[str, Any]:
+    """The manifest of a finished run of one of these stages; RecipeError elsewhere, with those that a folder holds."""
+    if not run.is_dir():
+        raise RecipeError(f"{run}: there is no such directory; expected a run like runs/NAME/{stages[0]}-1a2b3c4d")
+    manifest = read_manifest(run)
+    if manifest is not None and manifest.get("stage") in stages:
+        return manifest
+    begun = "stage" in read_config(run)
+    what = "is not finished" if begun else "is no run of a stage"
+    what = what if manifest is None else f"is a run of the stage {manifest.get('stage')}"
+    there = [
+        f"{one.name} ({of(one)})" for stage in stages for one in sorted(run.glob(f"{stage}-*")) if read_manifest(one)
+    ]
+    hint = f"; it holds {', '.join(there)}" if there else ""
+    raise RecipeError(f"{run}: {what}; expected a finished run of {' or '.join(stages)}{hint}")
 
 
 def _input(run: Path, key: str) -> Path | None:

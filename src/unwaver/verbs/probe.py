@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from unwaver.errors import EXIT_DONE, RecipeError
 from unwaver.printer import put
+from unwaver.verbs.named import finished
 
 if TYPE_CHECKING:
     from unwaver.records import Estimate, Prompt
@@ -88,11 +89,9 @@ def _probed(arguments: argparse.Namespace, harmful: list[Prompt], harmless: list
 def _prompts(run_: Path, harmful: bool) -> list[Prompt]:
     """The prompts of a run, each once; RecipeError where it is none or they are of the other side."""
     from unwaver.records import Trace
-    from unwaver.store import TRACES, read_manifest, read_records
+    from unwaver.store import TRACES, read_records
 
-    manifest = read_manifest(run_)
-    if manifest is None or manifest.get("stage") != "evaluate":
-        raise RecipeError(f"{run_}: expected a finished directory like runs/NAME/evaluate-1a2b3c4d")
+    finished(run_, "evaluate")
     found = {trace.prompt.text: trace.prompt for trace in read_records(run_ / TRACES, Trace) if trace.prompt.text}
     if not found or any((prompt.kind == "harmful") != harmful for prompt in found.values()):
         raise RecipeError(f"{run_}: expected {'harmful' if harmful else 'harmless'} prompts alone")

@@ -20,7 +20,8 @@ from unwaver.kept import write_whole
 from unwaver.online import PROXIES, check_addresses
 from unwaver.printer import put
 from unwaver.progress import say
-from unwaver.store import disk_errors, read_config, read_manifest, to_line
+from unwaver.store import disk_errors, read_config, to_line
+from unwaver.verbs.named import finished
 
 FOLDER = "published"
 DATA = "training_data.md"
@@ -54,9 +55,7 @@ def gathered(run: Path) -> Path:
     from unwaver.report.model_card import card, figures
     from unwaver.verbs.verify import WRONG, verdict
 
-    manifest = read_manifest(run)
-    if manifest is None or manifest["stage"] != "train":
-        raise RecipeError(f"{run}: expected the directory of a finished training, such as runs/NAME/train-1a2b3c4d")
+    finished(run, "train")
     state, told = verdict(run)
     if state == WRONG:
         raise RecipeError(f"{run}: is not what it was when it finished ({told}); nothing is published")

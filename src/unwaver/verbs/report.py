@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import EXIT_DONE, RecipeError
+from unwaver.plain import counted
 from unwaver.printer import put
 from unwaver.progress import say
 from unwaver.verbs import add_recipe, open_recipe
@@ -35,6 +36,6 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     work, root = open_recipe(arguments.recipe, arguments.root, overrides)
     left = len(owed(work, root))
     if left:
-        say(f"{left} steps are owed and stand in no figure; `unwaver run` goes on with them")
+        say(f"{counted(left, 'step is', 'steps are')} owed and in no figure; `unwaver run` goes on")
     put(write_report(work, root, arguments.out, arguments.traces))
     return EXIT_DONE

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from unwaver.errors import EXIT_DONE, RecipeError
-from unwaver.store import CONFIG, MANIFEST, is_run, parse_row, read_manifest, read_records, read_rows
+from unwaver.store import CONFIG, MANIFEST, TRIED, is_run, parse_row, read_manifest, read_records, read_rows
 from unwaver.verbs.named import named
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def _directory(path: Path, console: Console) -> None:
         console.print(mapping(manifest or {"not finished": "the command that began it goes on with it"}))
         console.print(mapping({"settings": _config(path)}))
         return
-    found = {one.parent for name in (CONFIG, MANIFEST) for one in path.glob(f"**/{name}")}
+    every = (one.parent for name in (CONFIG, MANIFEST) for one in path.glob(f"**/{name}"))
+    found = {one for one in every if TRIED not in one.relative_to(path).parts}
     runs = {one: read_manifest(one) or {} for one in sorted(found) if is_run(one)}
     if not runs:
         raise RecipeError(f"{path}: holds no run")
@@ -92,6 +93,8 @@ def _directory(path: Path, console: Console) -> None:
         )
         table.add_row(*map(plain, cells))
     show_table(console, table)
+    if (path / TRIED).is_dir():
+        console.print(f"not listed, as it is no result: what `unwaver check --try` asked, in {path / TRIED}")
     for page in sorted(path.glob("**/report.html"), key=lambda page: page.stat().st_mtime)[-1:]:
         console.print(f"the newest report: {page}")
 

@@ -19,6 +19,7 @@ from unwaver.printer import put
 from unwaver.progress import say
 from unwaver.recipe import ModelSettings
 from unwaver.records import Trace, Verdict
+from unwaver.verbs.named import finished
 
 BY_LABEL = {"harm": HARM, "guard": GUARD}
 """Rubrics whose label is the side, and the reading that counts."""
@@ -42,11 +43,10 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     from unwaver.models import steering
     from unwaver.models.states import states
     from unwaver.stages.judge import verdicts_of
-    from unwaver.store import TRACES, read_manifest, read_records
+    from unwaver.store import TRACES, read_records
 
     run_: Path = arguments.run
-    if read_manifest(run_) is None:
-        raise RecipeError(f"{run_}: expected a finished directory like runs/NAME/evaluate-1a2b3c4d")
+    finished(run_, "evaluate", "distil")
     sides = by_trace(verdicts_of(run_.resolve()), arguments.rubric)
     traces = [trace for trace in read_records(run_ / TRACES, Trace) if trace.id in sides and (trace.text("both") or "")]
     if not traces:

@@ -15,7 +15,7 @@ from typing import Any
 from unwaver.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_UNFINISHED, RecipeError, RecordError
 from unwaver.kept import changed
 from unwaver.models.weights import strays, weights_there
-from unwaver.plain import plain
+from unwaver.plain import counted, plain
 from unwaver.printer import put
 from unwaver.store import CONFIG, read_config, read_manifest
 
@@ -78,7 +78,8 @@ def verdict(directory: Path) -> tuple[str, str]:
     files = [was for name, was in manifest["files"].items() if name != CONFIG]
     gone = manifest.get("weights") and not weights_there(directory, manifest)
     lines = sum(one["lines"] for one in files)
-    return WHOLE, f"{len(files)} record files, {lines:,} lines" + ("; its weights are not here" if gone else "")
+    read = f"{counted(len(files), 'record file')}, {counted(lines, 'line')}"
+    return WHOLE, read + ("; its weights are not here" if gone else "")
 
 
 def _wrong(directory: Path, manifest: dict[str, Any]) -> Iterator[str]:

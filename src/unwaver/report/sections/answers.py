@@ -22,6 +22,7 @@ from unwaver.report.tables import decimals, ends, mostly_unscored, percent, unsc
 from unwaver.report.words import least, on_pairs, points, to_be_found
 from unwaver.study.comparison import Comparison, Word, explained
 from unwaver.study.measures import measures
+from unwaver.study.readers import said as well_read
 
 FEW = 3
 """Most trained arms that have a sentence each."""
@@ -167,10 +168,10 @@ def _of(material: Material, arm: str, kinds: Sequence[str]) -> list[Change]:
 
 
 def _clauses(material: Material, arm: str, kinds: Sequence[str]) -> list[Clause]:
-    return [_clause(change) for change in _of(material, arm, kinds) if change.now is not None]
+    return [_clause(change, material.facts) for change in _of(material, arm, kinds) if change.now is not None]
 
 
-def _clause(change: Change) -> Clause:
+def _clause(change: Change, facts: Facts) -> Clause:
     """One measure of one arm: now, before, and the word for the difference."""
     now, before, c = change.now, change.before, change.comparison
     if now is None or now.value is None:
@@ -186,12 +187,25 @@ def _clause(change: Change) -> Clause:
         why = f"not compared with before, {', '.join(change.apart)} being another" if change.apart else ""
         return Clause(f"{text} ({why})" if why else text, None, _detail(now))
     more = explained(c) or _nothing_to_lose(change)
-    return Clause(f"{text} ({c.verdict}{f': {more}' if more else ''})", c.verdict, _detail(now, change))
+    details = [_detail(now, change)]
+    if c.verdict == "too few scored" and before is not None:
+        details.append(f"before: {_detail(before)}")
+    if c.verdict in ("too few scored", "can't tell"):
+        details.append(_read_by(change, c, facts))
+    return Clause(f"{text} ({c.verdict}{f': {more}' if more else ''})", c.verdict, "; ".join(filter(None, details)))
+
+
+def _read_by(change: Change, c: Comparison, facts: Facts) -> str:
+    """How well a reader without a model reads a measure; of other readers nothing is known."""
+    readers = facts.doubts.readers
+    judge = facts.doubts.judge(c.metric, (c.arm_a, c.arm_b), [one.name for one in change.sets])
+    told = well_read(c.metric, judge, readers) if judge in readers else ""
+    return told[:1].lower() + told[1:]
 
 
 def _said(change: Change, now: str, before: str | None) -> str:
     """The figure, and the one before training where there is one."""
-    if change.summed.metric == "over_refusal":
+    if change.summed.metric in ("refusal", "over_refusal"):
         return f"refuses {now} % of {_asked(change)} prompts" + (f", {before} before" if before else "")
     name = "harm" if change.summed.metric == "asr" else change.summed.metric
     return f"{name} {before} → {now} %" if before else f"{name} {now} %"

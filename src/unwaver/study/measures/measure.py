@@ -42,6 +42,8 @@ class Measure:
     """Of k replies to a prompt: what at least one of them counting is called, what all of them being good is called
     (`NAME@k`), and whether counting is good."""
     table: Table = "further"
+    on_cards: bool = False
+    """Whether the report's first answers and cards tell it beside the main one of its kinds."""
     source: str = ""
     """Where the measure comes from."""
     caveat: str = ""
