@@ -150,6 +150,10 @@ class Sandbox:
             "RLIMIT_NOFILE": self.limits.files,
             "RLIMIT_FSIZE": 0,
             "RLIMIT_CORE": 0,
+            # Charged to the user outside, who has so many for all his processes: pending signals and timers, memory
+            # that stays.
+            "RLIMIT_SIGPENDING": 64,
+            "RLIMIT_MEMLOCK": 0,
         }
         settings = json.dumps({"limits": limits, "function": function, "mark": mark})
         with contextlib.ExitStack() as stack:
