@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,15 @@ NUMBERS = {
     "finit_module": (313, 273),
     "kexec_load": (246, 104),
     "userfaultfd": (323, 282),
+    "ptrace": (101, 117),
+    "keyctl": (250, 219),
+    "add_key": (248, 217),
+    "name_to_handle_at": (303, 264),
+    "seccomp": (317, 277),
+    "ioprio_set": (251, 30),
+    "rt_sigqueueinfo": (129, 138),
+    "timer_create": (222, 107),
+    "readahead": (187, 213),
 }
 """On (x86-64, arm64)."""
 
@@ -136,6 +147,72 @@ ESCAPES: dict[str, tuple[str, str]] = {
     "a module of the kernel": ("call(@finit_module@, os.open(LIBC, os.O_RDONLY), b'', 0)", PERMISSION),
     "another kernel": ("call(@kexec_load@, 0, 0, 0, 0)", PERMISSION),
     "faults handled by itself": ("call(@userfaultfd@, 0)", PERMISSION),
+    "a file flushed": ("os.fsync(os.open(LIBC, os.O_RDONLY))", PERMISSION),
+    "a library's pages thrown out of memory": (
+        "os.posix_fadvise(os.open(LIBC, os.O_RDONLY), 0, 0, os.POSIX_FADV_DONTNEED)",
+        PERMISSION,
+    ),
+    "a library read into memory": ("call(@readahead@, os.open(LIBC, os.O_RDONLY), 0, 1 << 30)", PERMISSION),
+    "pages merged with those of others": (
+        "c.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]\ntold(c.madvise(mapped(0x22), 4096, 12))",
+        PERMISSION,
+    ),
+    "all pages merged with those of others": ("told(c.prctl(67, 1, 0, 0, 0))", PERMISSION),
+    # what the user's account is charged for, whoever else works under it
+    "memory that stays": (
+        "c.mlock.argtypes = [ctypes.c_void_p, ctypes.c_size_t]; told(c.mlock(mapped(0x22), 1 << 16))",
+        PERMISSION,
+    ),
+    "all memory that stays": ("told(c.mlockall(3))", PERMISSION),
+    "ten thousand signals": (
+        "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [40])\nfor _ in range(10_000):\n"
+        "    call(@rt_sigqueueinfo@, os.getpid(), 40, b'\\x28\\0\\0\\0' + bytes(4) + b'\\xff' * 4 + bytes(116))",
+        "BlockingIOError",
+    ),
+    "ten thousand timers": (
+        "for _ in range(10_000): call(@timer_create@, 1, 0, ctypes.byref(ctypes.c_int()))",
+        "BlockingIOError",
+    ),
+    "a file of shared memory": ("open('/dev/shm/x', 'wb')", "No such file"),
+    "a file without a name": ("os.open('/dev', os.O_TMPFILE | os.O_RDWR)", READ_ONLY),
+    "a storm of forks": (
+        "for _ in range(2000):\n    try: os.fork()\n    except OSError as error: last = error\nraise last",
+        PERMISSION,
+    ),
+    "another program": ("import sys; os.posix_spawn(sys.executable, ['python'], {})", PERMISSION),
+    "a process traced": ("call(@ptrace@, 0, 0, 0, 0)", PERMISSION),
+    "a key in the kernel": ("call(@add_key@, b'user', b'x', b'y', 1, -4)", PERMISSION),
+    "a keyring joined": ("call(@keyctl@, 1, 0)", PERMISSION),
+    "a handle on a file": (
+        "call(@name_to_handle_at@, -100, b'/usr/lib', b'\\x80' + bytes(200), bytes(8), 0)",
+        PERMISSION,
+    ),
+    "a fence of its own": ("call(444, 0, 0, 1)", ABSENT),
+    "a filter that allows all": (
+        "code = (ctypes.c_uint64 * 1)(0x7FFF000000000006)\n"
+        "class Program(ctypes.Structure): _fields_ = [('n', ctypes.c_ushort), ('code', ctypes.c_void_p)]\n"
+        "call(@seccomp@, 1, 0, ctypes.byref(Program(1, ctypes.addressof(code))))\nos.chmod('/dev/zero', 0o600)",
+        PERMISSION,
+    ),
+    "a message to a name outside": (
+        "socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', '\\0@outside@')",
+        "ConnectionRefusedError",
+    ),
+    "a message to a name outside, connected first": (
+        "one = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0]\none.connect('\\0@outside@')\none.send(b'x')",
+        "ConnectionRefusedError",
+    ),
+    "a socket with a name": (
+        "socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].bind('/box/x')",
+        READ_ONLY,
+    ),
+    "who is killed for memory": ("open('/proc/self/oom_score_adj', 'w').write('-1000')", "No such file"),
+    "the slack of its parent's timers": ("open('/proc/1/timerslack_ns', 'w').write('1')", "No such file"),
+    "a setting of the machine": ("open('/proc/sys/vm/overcommit_memory', 'w').write('1')", "No such file"),
+    "more of a limit": ("import resource; resource.setrlimit(resource.RLIMIT_AS, (-1, -1))", "ValueError"),
+    "more of the processor": ("os.setpriority(os.PRIO_PROCESS, 0, -20)", PERMISSION),
+    "the processor at once": ("os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))", PERMISSION),
+    "the disk at once": ("call(@ioprio_set@, 1, 0, 1 << 13)", PERMISSION),
 }
 
 KILLED = {
@@ -162,6 +239,18 @@ HARMLESS = {
         "except OSError: pass\n"
         "print(held)"
     ),
+    "signals to all that it sees": (
+        "import signal, time\nfor process in (os.getppid(), 1, -1):\n    for number in range(1, signal.NSIG):\n"
+        "        try: os.kill(process, number)\n        except OSError: pass\ntime.sleep(0.2); print(0)"
+    ),
+    "less for all of its user": (
+        "for who in (0, 65534):\n    for kind in (os.PRIO_PGRP, os.PRIO_USER):\n"
+        "        try: os.setpriority(kind, who, 19)\n        except OSError: pass\n"
+        "    for kind in (2, 3): c.syscall(@ioprio_set@, kind, who, 3 << 13)\n"
+        "import resource\n"
+        "for kind in range(16):\n    try: resource.prlimit(1, kind, (0, 0))\n    except (OSError, ValueError): pass\n"
+        "print(0)"
+    ),
 }
 """What may go on, and prints how many bytes it came to hold."""
 
@@ -184,7 +273,38 @@ def program(text: str) -> str:
     column = 0 if platform.machine() == "x86_64" else 1
     for name, numbers in NUMBERS.items():
         text = text.replace(f"@{name}@", str(numbers[column]))
-    return f"{HELPERS}\n{text}\n"
+    return f"{HELPERS}\n{text}\n".replace("@outside@", NAME)
+
+
+NAME = f"unwaver-outside-{os.getpid()}"
+"""Where messages from outside the sandbox would be heard."""
+
+
+def hearing() -> socket.socket:
+    """A socket under that name, in the abstract space."""
+    ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ear.bind(f"\0{NAME}")
+    ear.setblocking(False)
+    return ear
+
+
+def heard(ear: socket.socket) -> str:
+    """What came in."""
+    try:
+        return ear.recv(100).decode("utf-8", "replace")
+    except BlockingIOError:
+        return "nothing"
+
+
+def own() -> dict[str, Any]:
+    """What of ourselves, who run the sandbox, a program could have changed."""
+    return {
+        "priority": [os.getpriority(kind, 0) for kind in (os.PRIO_PROCESS, os.PRIO_PGRP, os.PRIO_USER)],
+        "schedule": os.sched_getscheduler(0),
+        "processors": sorted(os.sched_getaffinity(0)),
+        "limits": [resource.getrlimit(kind) for kind in range(16)],
+        **{name: Path("/proc/self", name).read_text() for name in ("oom_score_adj", "timerslack_ns")},
+    }
 
 
 def state() -> dict[str, Any]:
@@ -205,7 +325,8 @@ def main() -> None:
     from unwaver.judging.graders.sandbox import Limits, Sandbox
 
     box = Sandbox(Limits(seconds=60, memory=1 << 29))
-    before = state()
+    ear = hearing()
+    before = {**state(), "own": own(), "heard": "nothing"}
     attempts = {name: text + "\nprint('escaped')" for name, (text, _) in ESCAPES.items()} | HARMLESS
     attempts |= {name: text for name, (text, _) in WORKS.items()}
     attempts |= {name: text + "\nprint('escaped')" for name, text in KILLED.items()}
@@ -213,7 +334,8 @@ def main() -> None:
     for name, text in attempts.items():
         outcome = box.run(program(text), b"x" * 8192)
         ended[name] = [outcome.how, outcome.code, outcome.output.decode(), outcome.errors]
-    print(json.dumps({"user": os.geteuid(), "before": before, "after": state(), "ended": ended, "by": box.memory_by}))
+    after = {**state(), "own": own(), "heard": heard(ear)}
+    print(json.dumps({"user": os.geteuid(), "before": before, "after": after, "ended": ended, "by": box.memory_by}))
 
 
 if __name__ == "__main__":

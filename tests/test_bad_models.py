@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -316,6 +317,92 @@ def test_a_file_that_is_no_gguf_is_told_in_one_line(
     assert code == 2, line
     assert "junk.gguf" in line and "can't be loaded" in line
     assert not list((tmp_path / "cache").rglob("*.part"))
+
+
+ENGINE = """
+from unwaver.errors import RecipeError
+class LLM:
+    def __init__(self, model, **_):
+        raise RecipeError(f"an engine was started with {model}")
+"""
+"""In the place of vLLM's, which may not be here."""
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "vllm.py").write_text(ENGINE)
+    monkeypatch.syspath_prepend(str(tmp_path / "beside"))
+    monkeypatch.delitem(sys.modules, "vllm", raising=False)
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        *(name for name in FOLDERS if name.startswith("weights ")),
+        "a tensor left out",
+        "a head with minus infinity",
+        "an embedding with NaN",
+        "another shape",
+        "a shard missing",
+        "index no JSON",
+        "index of another form",
+        "more layers than weights",
+        "fewer layers than weights",
+        "a bias that the config leaves out",
+        "scales that nobody multiplies by",
+        "an unmerged adapter",
+    ],
+)
+def test_weights_are_looked_at_before_vllm_s_engine_starts(
+    which: str, engine: None, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change, told = FOLDERS[which]
+    student = tmp_path / "student"
+    shutil.copytree(whole, student)
+    change(student)
+    code, line = evaluated(tmp_path, student, capsys, "--models.student", f"vllm:{student}")
+    assert code == 2
+    assert line.startswith(f"unwaver evaluate: vllm:{student}: ") and told in line, line
+
+
+def shards(folder: Path) -> None:
+    """The same weights in two files, beside one that the index doesn't name."""
+    from safetensors.torch import load_file, save_file
+
+    held = load_file(folder / "model.safetensors")
+    names = [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    index = {key: names[n % 2] for n, key in enumerate(held)}
+    for name in names:
+        save_file({key: held[key] for key in held if index[key] == name}, folder / name, {"format": "pt"})
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    (folder / "model.safetensors").rename(folder / "other.safetensors")
+    no_number_in_file(folder / "other.safetensors")
+
+
+def no_number_in_file(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:-4] + struct.pack("<f", float("nan")))
+
+
+WHOLE: dict[str, Callable[[Path], None]] = {
+    "as it is": lambda folder: None,
+    "in shards": shards,
+    "half as wide": no_number("q_proj", 0.5, "bfloat16"),
+    "with another model's part": put_in(visual__conv__weight=[1.0], mtp__0__proj__weight=[2.0]),
+    "with a pickle beside": content("pytorch_model.bin", b"junk"),
+}
+
+
+@pytest.mark.parametrize("which", WHOLE)
+def test_whole_weights_reach_vllm_s_engine(
+    which: str, engine: None, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    student = tmp_path / "student"
+    shutil.copytree(whole, student)
+    WHOLE[which](student)
+    _, line = evaluated(tmp_path, student, capsys, "--models.student", f"vllm:{student}")
+    assert f"an engine was started with {student}" in line, line
 
 
 def test_an_empty_folder_and_a_file_are_no_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import re
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from test_report_page import CHROMIUM, DRIVER, FLAGS, until
 from unwaver import recipe_file
 from unwaver.cli import main
 from unwaver.judging.people import Label
+from unwaver.plain import visible
 from unwaver.report.facts import Facts
-from unwaver.stages.label import LABELS, DrawnQuestion, drawn_of, kept_sample
+from unwaver.report.sections.labels import corrected_table, readers_table
+from unwaver.stages.label import LABELS, DrawnQuestion, drawn_of, kept_sample, write_labels
 from unwaver.store import read_records
 from unwaver.study.plan import Plan, plan
 from unwaver.study.results import Results, collect
@@ -182,6 +185,133 @@ def test_the_report_finds_the_labels_and_corrects(
     assert page_path != first
     csv = (page_path.parent / "tables" / "corrected.csv").read_text(encoding="utf-8")
     assert "over-refusal" in csv and "difference, as read" in csv and ",1.0," in csv
+
+
+def of_reader(root: Path, work: list[Plan]) -> list[Any]:
+    """Every rate that labels correct, or why it is not corrected."""
+    facts = Facts(collect(work, root))
+    return [
+        facts.doubts.corrected("over_refusal", arm, [one.name])
+        for one in facts.of_kind("borderline", "benign")
+        for arm in facts.arms
+    ]
+
+
+LINES: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
+    "torn": (lambda lines: [*lines, lines[0][:40]], "not JSON"),
+    "a foreign byte": (lambda lines: [*lines, "\udcff" + lines[0]], "not JSON"),
+    "another file's": (lambda lines: [*lines, '{"prompt": "p", "response": "r"}'], "Field required"),
+    "a number": (lambda lines: [*lines, "7"], "expected an object, got int"),
+    "deep": (lambda lines: [*lines, "[" * 100_000], "nested too deeply"),
+    "a label that is none": (lambda lines: [*lines, lines[0].replace('["', '["\u202e')], "label ⟨U+202E⟩"),
+    "another run's": (lambda lines: [*lines, lines[0].replace('"trace": "', '"trace": "0')], "not among those"),
+    "doubled": (lambda lines: [*lines, lines[0]], "says the same, by the same reader"),
+    "contradicted": (
+        lambda lines: [lines[0].replace('["refusal"]', '["compliance"]'), *lines],
+        "says another label, by the same reader",
+    ),
+}
+
+
+@pytest.mark.real
+def test_lines_of_labels_that_are_damaged_doubled_or_foreign_are_told_and_not_figured(
+    runs: tuple[list[Plan], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work, root = runs
+    page = drawn([str(root), "--rubric", "refusal", "--n", "1000"], capsys)
+    main(["label", str(root), "--collect", str(labelled(page, tmp_path / "a.jsonl", lambda t: ["refusal"]))])
+    other = labelled(page, tmp_path / "b.jsonl", lambda t: ["refusal"], "B")
+    before, whole = of_reader(root, work), (root / LABELS).read_text(encoding="utf-8")
+    assert all(isinstance(one, dict) for one in before)
+    for which, (change, told) in LINES.items():
+        lines = change(whole.splitlines())
+        (root / LABELS).write_bytes("".join(line + "\n" for line in lines).encode("utf-8", "surrogateescape"))
+        facts = Facts(collect(work, root))
+        assert of_reader(root, work) == before, which
+        tables = [table for table in (corrected_table(facts), readers_table(facts)) if table is not None]
+        notes = [visible(note) for table in tables for note in table.notes]
+        assert any(note.startswith("1 line of labels.jsonl not used, as ") and told in note for note in notes), which
+        capsys.readouterr()
+        main(["label", str(root), "--collect", str(other)])
+        said = capsys.readouterr()
+        assert f"{LABELS}:" in said.out + said.err and told in said.out + said.err, which
+
+
+def without_the_last(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return lines[:-1]
+
+
+def twice_the_first(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [lines[0], *lines]
+
+
+def a_reply_less(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**lines[0], "traces": lines[0]["traces"][1:]}, *lines[1:]]
+
+
+def a_reply_twice(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**lines[0], "traces": [*lines[0]["traces"][:-1], lines[0]["traces"][0]]}, *lines[1:]]
+
+
+def more_than_there_are(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**lines[0], "drawn": 10_000}, *lines[1:]]
+
+
+@pytest.mark.real
+def test_a_sample_that_is_not_as_it_was_drawn_is_one_line_with_its_file(
+    runs: tuple[list[Plan], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, root = runs
+    page = drawn([str(root), "--rubric", "refusal", "--n", "60"], capsys)
+    given = labelled(page, tmp_path / "a.jsonl", lambda t: ["refusal"])
+    assert main(["label", str(root), "--collect", str(given)]) == 0
+    file = REFUSAL.file(root)
+    whole = [json.loads(line) for line in file.read_text().splitlines()]
+    for change in (without_the_last, twice_the_first, a_reply_less, a_reply_twice, more_than_there_are):
+        file.write_text("".join(json.dumps(line) + "\n" for line in change(whole)))
+        capsys.readouterr()
+        for argv in (
+            ["label", str(root), "--collect", str(given)],
+            ["label", str(root), "--rubric", "refusal", "--n", "60"],
+            ["report", str(ROOT / "recipes" / "quickstart.toml"), "--root", str(root)],
+        ):
+            assert main(argv) == 2
+            assert f"{file}: is not as it was drawn: " in capsys.readouterr().err, change
+
+
+def test_a_sample_that_lost_a_whole_stratum_with_its_count_corrects_nothing(
+    runs: tuple[list[Plan], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As an older sample is, beside replies that were made anew."""
+    work, root = runs
+    page = drawn([str(root), "--rubric", "refusal", "--n", "1000"], capsys)
+    main(["label", str(root), "--collect", str(labelled(page, tmp_path / "a.jsonl", lambda t: ["refusal"]))])
+    file = REFUSAL.file(root)
+    strata = [json.loads(line) for line in file.read_text().splitlines()]
+    for run in {one["run"] for one in strata}:
+        held = [one for one in strata if one["run"] == run]
+        strata = [one for one in strata if one is not held[0] or len(held) == 1]
+        for one in held:
+            one["replies"] -= len(held[0]["traces"]) if len(held) > 1 else 0
+    file.write_text("".join(json.dumps(one) + "\n" for one in strata))
+    worth = of_reader(root, work)
+    assert any(isinstance(one, str) and "no label in 1 of " in one for one in worth)
+
+
+def test_two_who_label_at_once_lose_nothing(tmp_path: Path) -> None:
+    def many(reader: str) -> None:
+        for n in range(20):
+            one = Label(
+                trace=f"{n}", rubric="refusal", looked_at="answer", text="t", labels=("refusal",), reader=reader
+            )
+            write_labels(tmp_path, [one])
+
+    people = [threading.Thread(target=many, args=(reader,)) for reader in "ABC"]
+    for one in people:
+        one.start()
+    for one in people:
+        one.join()
+    assert len({(one.trace, one.reader) for one in read_records(tmp_path / LABELS, Label)}) == 60
 
 
 def test_few_labels_are_not_a_rate(

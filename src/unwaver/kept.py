@@ -7,6 +7,8 @@ says what a file is, `changed` in one sentence how it is otherwise than it was.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
@@ -41,6 +43,20 @@ def whole(path: Path, on_disk: bool = False) -> Iterator[IO[bytes]]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """One process at a time works on a file or folder, the others wait; False where files can't be locked."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock, held = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), False
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            held = True
+        yield held
+    finally:
+        os.close(lock)
 
 
 @contextmanager

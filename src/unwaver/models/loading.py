@@ -101,6 +101,44 @@ def load_weights(name: str, path: str, revision: str | None = None, **options: A
     return model
 
 
+def check_files(name: str, folder: Path, config: Any) -> None:
+    """RecipeError for a folder of safetensors that `load_weights` would refuse, for a library that loads it by itself.
+
+    Its tensors are read one by one, and what the model lacks is found without memory for it. What is quantised, or of
+    an architecture that transformers can't build, is checked for numbers alone.
+    """
+    from transformers import AutoModelForCausalLM
+
+    with loading(name):
+        _tell(name, _no_numbers(pair for file in _weight_files(folder) for pair in _floats(file)), NO_NUMBERS)
+        auto: Any = AutoModelForCausalLM
+        if type(config) not in auto._model_mapping or getattr(config, "quantization_config", None) is not None:
+            return
+        model, found = auto.from_pretrained(
+            str(folder), use_safetensors=True, device_map="meta", output_loading_info=True
+        )
+    check_whole(name, found, model)
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The safetensors of a model: those that its index names, or all where there is none."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        return sorted({folder / name for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
+    return sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("*.safetensors"))
+
+
+def _floats(file: Path) -> Iterator[tuple[str, Any]]:
+    """The names and tensors of a file whose numbers may be none; packed ones have no such."""
+    from safetensors import safe_open
+
+    opened: Any = safe_open
+    with opened(file, "pt") as held:
+        for key in held.keys():  # noqa: SIM118 - it is no dictionary
+            if held.get_slice(key).get_dtype() in ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"):
+                yield key, held.get_tensor(key)
+
+
 def load_stops(name: str, path: str, revision: str | None) -> frozenset[int]:
     """The token ids at which the model's own generation settings stop."""
     from transformers.utils.hub import cached_file
@@ -124,15 +162,20 @@ def check_whole(name: str, found: dict[str, Any], model: Any) -> None:
     if _sharded():  # the first process alone reads the files, and the others miss everything
         return
     extra = _left_out(found.get("unexpected_keys") or (), model)
-    for keys, sentence in (
-        (found.get("missing_keys"), "its weights leave out"),
-        (found.get("mismatched_keys"), "its weights are of another shape in"),
-        (extra, "its config.json leaves out what its weights hold:"),
-        (_no_numbers(model), "its weights hold what is no number (NaN or infinity) in"),
-    ):
-        if told := sorted(map(str, keys or ())):
-            more = f" and {len(told) - 3} more" if len(told) > 3 else ""
-            raise RecipeError(f"{name}: can't be loaded: {sentence} {', '.join(told[:3])}{more}")
+    _tell(name, found.get("missing_keys"), "its weights leave out")
+    _tell(name, found.get("mismatched_keys"), "its weights are of another shape in")
+    _tell(name, extra, "its config.json leaves out what its weights hold:")
+    _tell(name, _no_numbers(model.state_dict().items()), NO_NUMBERS)
+
+
+NO_NUMBERS = "its weights hold what is no number (NaN or infinity) in"
+
+
+def _tell(name: str, keys: Iterable[Any] | None, sentence: str) -> None:
+    """RecipeError that names keys; nothing where there are none."""
+    if told := sorted(map(str, keys or ())):
+        more = f" and {len(told) - 3} more" if len(told) > 3 else ""
+        raise RecipeError(f"{name}: can't be loaded: {sentence} {', '.join(told[:3])}{more}")
 
 
 def _left_out(keys: Iterable[str], model: Any) -> list[str]:
@@ -165,11 +208,11 @@ FURTHER = "num_nextn_predict_layers"
 """What a configuration calls layers behind the last that predict further tokens; nobody here loads them."""
 
 
-def _no_numbers(model: Any) -> Iterator[str]:
+def _no_numbers(tensors: Iterable[tuple[str, Any]]) -> Iterator[str]:
     """The names of weights that hold what is no number."""
     import torch
 
-    for key, tensor in model.state_dict().items():
+    for key, tensor in tensors:
         if tensor.is_floating_point() and tensor.numel() and tensor.device.type != "meta":
             held = tensor if tensor.element_size() > 1 else tensor.to(torch.bfloat16)
             if not torch.stack(held.aminmax()).isfinite().all():

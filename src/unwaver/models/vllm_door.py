@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from unwaver.errors import RunError
-from unwaver.models.loading import load_config
+from unwaver.models.loading import check_files, load_config
 from unwaver.models.prompter import Prompter
 from unwaver.models.weights import locate
 from unwaver.progress import say
@@ -33,7 +34,9 @@ class Vllm:
         say(f"{settings.label}: loading the weights")
         self._label = settings.label
         self._prompter = Prompter(settings, path)
-        load_config(settings.name, path, settings.revision)
+        config = load_config(settings.name, path, settings.revision)
+        if Path(path).is_dir() and not settings.load.keys() & {"load_format", "hf_overrides"}:
+            check_files(settings.name, Path(path), config)
         self._engine: Any = vllm.LLM(model=path, revision=settings.revision, **{"seed": 0, **settings.load}).llm_engine
         self._names = count()
 

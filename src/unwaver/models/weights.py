@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import RecipeError, RecordError
-from unwaver.kept import measured, settle, write_whole
+from unwaver.kept import PART, alone, changed, measured, write_last, write_whole
 from unwaver.models.loading import check_whole, loading, without_bars
 from unwaver.models.portable import make_portable
 from unwaver.online import reachable
@@ -199,14 +199,26 @@ def _state(path: Path) -> list[int]:
 def _converted(gguf: Path) -> Path:
     known = content(gguf)
     folder = cache_folder() / "weights" / f"{gguf.stem}-{known[:16]}"
-    if folder.is_dir():
+    if _not_as_made(folder) is None:
         return folder
+    with disk_errors(folder), alone(folder) as held:
+        for left in folder.parent.glob(f"{folder.name}.*{PART}") if held else ():  # by a process that was killed
+            shutil.rmtree(left)
+        how = _not_as_made(folder)
+        if how is not None and folder.exists():
+            say(f"{folder}: {how}; it is made again")
+            shutil.rmtree(folder)
+        if how is not None:
+            _convert(gguf, known, folder)
+    return folder
+
+
+def _convert(gguf: Path, known: str, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     without_bars()
     say(f"turning {gguf.name} into safetensors, once (kept in {folder})")
-    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     with loading(gguf.name):
         tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
         auto: Any = AutoModelForCausalLM
@@ -219,17 +231,34 @@ def _converted(gguf: Path) -> Path:
     model.is_quantized = False
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    with disk_errors(part):
-        part.mkdir(parents=True, exist_ok=True)
-        model.save_pretrained(part)
-        tokenizer.save_pretrained(part)
-        make_portable(part)
-        settle(part)
+    part = folder.with_name(f"{folder.name}.{os.getpid()}{PART}")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    model.save_pretrained(part)
+    tokenizer.save_pretrained(part)
+    make_portable(part)
+    write_last(part / MADE, json.dumps({path.name: measured(path) for path in sorted(part.iterdir())}))
     if content(gguf) != known:
         shutil.rmtree(part)
         raise RecipeError(f"{gguf}: was written while it was read; give the same command again when it is whole")
     try:
         part.rename(folder)
-    except OSError:  # another process was faster; its folder is as good
+    except OSError:  # where files can't be locked another process was faster; its folder is as good
         shutil.rmtree(part)
-    return folder
+
+
+MADE = ".made.json"
+"""In a folder that was turned: what each of its files was when it was written."""
+
+
+def _not_as_made(folder: Path) -> str | None:
+    """How a folder that was turned is otherwise than it was made, for people; None where it is the same."""
+    try:
+        made = json.loads((folder / MADE).read_text(encoding="utf-8"))
+        for name, was in made.items():
+            if not (folder / name).is_file() or content(folder / name) != was["blake2b"]:
+                return f"{name}: {changed(folder / name, was) or 'its content is not what was written'}"
+        strays = sorted(path.name for path in folder.iterdir() if path.name not in (*made, MADE))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return f"{MADE}: does not say what its files were"
+    return f"{strays[0]}: was put there later" if strays else None

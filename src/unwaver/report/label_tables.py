@@ -11,7 +11,7 @@ from unwaver.report.tables import NOTHING, percent
 from unwaver.stages.label import DrawnQuestion
 from unwaver.study.agreement import Agreement
 from unwaver.study.correction import rate, values
-from unwaver.study.labels import Labelled, between_people, shares, with_reader
+from unwaver.study.labels import Labelled, between_people, shares, unused, with_reader
 
 
 def show(labelled: Labelled) -> None:
@@ -22,6 +22,8 @@ def show(labelled: Labelled) -> None:
         show_table(out, _shares(labelled, question))
         for line in agreed(labelled, question):
             out.print(Text(plain(line)))
+    for line in unused(labelled):
+        out.print(Text(plain(line)))
 
 
 def _shares(labelled: Labelled, question: DrawnQuestion) -> Table:

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from unwaver.errors import RecipeError, RecordError
 from unwaver.judging.people import ASKED, Label, broken, digest_of
-from unwaver.kept import write_whole
+from unwaver.kept import alone, write_whole
 from unwaver.records import LookedAt, Record, Trace, Verdict, digest
 from unwaver.sources.traces import load_traces
 from unwaver.stages.judge import readers_beside, verdicts_in
@@ -44,6 +44,8 @@ class Stratum(Record):
     """The ids of all of them, in the order they are drawn in."""
     drawn: int
     """How many of them, from the first on."""
+    replies: int
+    """How many all strata of the run have: a sample that lost or doubled a line is known by it."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,11 @@ def _strata(run: str, traces: Iterable[Trace], verdicts: Iterable[Verdict], ques
             members[said.get(trace.id, UNREAD)].add(trace.id)
     return [
         Stratum(
-            run=run, verdict=name, traces=tuple(sorted(ids, key=lambda id_: digest([question.rubric, id_]))), drawn=0
+            run=run,
+            verdict=name,
+            traces=tuple(sorted(ids, key=lambda id_: digest([question.rubric, id_]))),
+            drawn=0,
+            replies=sum(map(len, members.values())),
         )
         for name, ids in sorted(members.items())
     ]
@@ -180,9 +186,20 @@ def _evenly(sizes: Mapping[Key, int], n: int, least: Mapping[Key, int]) -> dict[
 
 
 def kept_sample(folder: Path, question: DrawnQuestion) -> list[Stratum]:
-    """The sample that was drawn before; empty where none was."""
+    """The sample that was drawn before; empty where none was. RecordError where it is not as it was drawn."""
     file = question.file(folder)
-    return list(read_records(file, Stratum)) if file.is_file() else []
+    strata = list(read_records(file, Stratum)) if file.is_file() else []
+    held: dict[str, list[str]] = defaultdict(list)
+    for one in strata:
+        held[one.run] += one.traces
+    for one in strata:
+        there = held[one.run]
+        if not len(there) == len(set(there)) == one.replies or not 0 <= one.drawn <= len(one.traces):
+            raise RecordError(
+                f"{file}: is not as it was drawn: {one.run} had {one.replies} replies, each once, and has {len(there)} "
+                f"({len(set(there))} different ones); copy the file again, or delete it to draw anew"
+            )
+    return strata
 
 
 def samples(folder: Path) -> dict[DrawnQuestion, list[Stratum]]:
@@ -226,21 +243,30 @@ class Taken:
 def checked(
     files: Iterable[Path], samples_: Mapping[DrawnQuestion, Sequence[Stratum]], traces: Iterable[Trace]
 ) -> Taken:
-    """The labels of files that may stand, each reader's last of a trace; and why others may not."""
+    """The labels of files that may stand, each reader's last of a trace; and why others may not.
+
+    Of a trace a file holds each reader's label once: one that it holds again is told, and its last counts.
+    """
     lines = [(f"{file}:{number}", raw) for file in files for number, _, raw in read_lines(file)]
     drawn = {question: set(drawn_of(strata)) for question, strata in samples_.items()}
     every = {question: {id_ for one in strata for id_ in one.traces} for question, strata in samples_.items()}
     asked = {id_ for ids in drawn.values() for id_ in ids}
     known = {trace.id: trace for trace in traces if trace.id in asked}
     taken: dict[tuple[str, DrawnQuestion, str], Label] = {}
+    stands: dict[tuple[str, str, DrawnQuestion, str], str] = {}
     faults = []
     for place, raw in lines:
         label = _label(raw, place)
         why = label if isinstance(label, str) else _untrue(label, drawn, every, known)
         if isinstance(label, str) or why is not None:
             faults.append(f"{place}: {why}")
-        else:
-            taken[label.trace, DrawnQuestion(label.rubric, label.looked_at), label.reader] = label
+            continue
+        key = _whose(label)
+        if (before := stands.get((place.rpartition(":")[0], *key))) is not None:
+            how = "the same" if taken[key] == label else "another label"
+            faults.append(f"{before}: trace {label.trace}: {place} says {how}, by the same reader, and counts")
+        stands[place.rpartition(":")[0], *key] = place
+        taken[key] = label
     return Taken(list(taken.values()), faults)
 
 
@@ -278,13 +304,16 @@ def _untrue(
 
 
 def write_labels(folder: Path, labels: Iterable[Label]) -> Path:
-    """Put labels into the folder's file, beside those that are there; a reader's later one of a trace counts."""
+    """Put labels into the folder's file, beside those that are there; a reader's later one of a trace takes the place
+    of his earlier."""
     file = folder / LABELS
-    every: dict[tuple[str, str, str, str], Label] = {}
-    for label in [*(read_records(file, Label) if file.is_file() else ()), *labels]:
-        every[label.trace, label.rubric, label.looked_at, label.reader] = label
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(
-        file, "".join(json.dumps(one.model_dump(mode="json"), ensure_ascii=False) + "\n" for one in every.values())
-    )
+    given = {_whose(one): one for one in labels}
+    with alone(file):
+        there = list(read_records(file, Label)) if file.is_file() else []
+        every = [*(one for one in there if _whose(one) not in given), *given.values()]
+        write_whole(file, "".join(json.dumps(one.model_dump(mode="json"), ensure_ascii=False) + "\n" for one in every))
     return file
+
+
+def _whose(label: Label) -> tuple[str, DrawnQuestion, str]:
+    return label.trace, DrawnQuestion(label.rubric, label.looked_at), label.reader

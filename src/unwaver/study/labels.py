@@ -59,6 +59,12 @@ def gathered(drawn: dict[DrawnQuestion, list[Stratum]], labels: Iterable[Label],
     return found
 
 
+def unused(labelled: Labelled) -> list[str]:
+    """That lines of the file are not used, with the first of them; nothing where all are."""
+    many = len(labelled.faults)
+    return [f"{many} {'line' if many == 1 else 'lines'} of {LABELS} not used, as {labelled.faults[0]}."] if many else []
+
+
 def asked_for(metric: str) -> tuple[Measure, DrawnQuestion] | None:
     """A measure that rests on one reading that people can give, with its question; None for others."""
     measure = measures().get(metric)
@@ -78,16 +84,17 @@ def items(
         return []
     measure, question = found
     of = {id_: f"{run}: {one.verdict}" for one in labelled.strata(question, run) for id_ in one.traces}
+    beyond = f"{run}: not drawn from"  # where the run isn't the one that was drawn from, none of these can have a label
     given = labelled.given.get(question, {})
     return [
         Drawable(
             key(row.trace),
-            of[row.trace.id],
+            of.get(row.trace.id, beyond),
             row.trace.id in given,
             _mean(measure, row.trace, given.get(row.trace.id, ())),
         )
         for row in rows
-        if row.trace.id in of
+        if row.trace.id in of or (of and question.asks(row.trace))
     ]
 
 

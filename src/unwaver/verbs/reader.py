@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from unwaver.judging.local.question import Part
 from unwaver.kept import write_whole
 from unwaver.printer import console
 from unwaver.progress import say
+from unwaver.store import parse_row, read_lines
 
 PARTS: dict[str, Part] = {"refusal": "answer", "harm_answer": "answer"}
 """Which text a shipped question is asked of; every other is asked of the reasoning unless --part says otherwise."""
@@ -54,7 +56,7 @@ def _train(arguments: argparse.Namespace) -> int:
     if arguments.out is None:
         raise RecipeError("reader train: expected --out FILE")
     part = arguments.part or PARTS.get(arguments.rubric, "reasoning")
-    rows = _english([row for path in arguments.files for row in labelled(path, part, arguments.rubric)])
+    rows = _english(_gathered(arguments.files, part, arguments.rubric))
     labels = sorted({row.label for row in rows})
     fit, held, tables = trained(rows, labels, part)
     measured = summary(held, tables.rows, labels)
@@ -70,6 +72,22 @@ def _train(arguments: argparse.Namespace) -> int:
             "labels, or another rubric, before any figure rests on it"
         )
     return EXIT_DONE
+
+
+def _gathered(files: list[Path], part: Part, rubric: str) -> list[LabelledText]:
+    """The labelled texts of all files, each once: one that stands again would weigh more."""
+    rows = [row for path in files for row in labelled(path, part, rubric)]
+    once: dict[tuple[Any, ...], LabelledText] = {}
+    said: dict[tuple[Any, ...], set[str]] = defaultdict(set)
+    for row in rows:
+        text = (row.text, row.model, row.prompts)
+        once.setdefault((*text, row.label), row)
+        said[text].add(row.label)
+    if again := len(rows) - len(once):
+        say(f"reader: {again} of {len(rows)} lines repeat another's text, label, model and prompt, and count once")
+    if both := sum(len(labels) > 1 for labels in said.values()):
+        say(f"reader: {both} of {len(said)} texts have more than one label, and each counts")
+    return list(once.values())
 
 
 def _english(rows: list[LabelledText]) -> list[LabelledText]:
@@ -111,7 +129,7 @@ def _test(arguments: argparse.Namespace) -> int:
         raise RecipeError("reader test: expected READER LABELS ...")
     file = opened(reader)
     question, known = file.question(arguments.rubric), frozenset(file.about.get("texts", ()))
-    rows = [row for path in files for row in labelled(path, question.part, arguments.rubric)]
+    rows = _gathered(files, question.part, arguments.rubric)
     if unknown := sorted({row.label for row in rows} - set(question.labels)):
         raise RecipeError(f"labels {', '.join(unknown)}: {reader} knows {', '.join(question.labels)}")
     if seen := sum(_mark(row.text) in known for row in rows):
@@ -140,26 +158,20 @@ def labelled(path: Path, part: Part, rubric: str) -> Iterator[LabelledText]:
     if path.is_dir():
         yield from _of_run(path, part, rubric)
         return
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: can't be read ({getattr(error, 'strerror', None) or error})") from None
     if path.name == "verdicts.jsonl":
         yield from _of_run(path.parent, part, rubric)
         return
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield _row(line, f"{path}:{number}", part, path.stem)
+    if path.exists() and not path.is_file():
+        raise RecipeError(f"{path}: is no file and no folder")  # a pipe would be waited for
+    for number, _, raw in read_lines(path):
+        yield _row(raw, f"{path}:{number}", part, path.stem)
 
 
-def _row(line: str, where: str, part: Part, origin: str) -> LabelledText:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"{where}: not a JSON object ({error})") from None
-    if not isinstance(row, dict) or not isinstance(row.get("label"), str) or not isinstance(row.get(part), str):
+def _row(raw: bytes, where: str, part: Part, origin: str) -> LabelledText:
+    row = parse_row(raw, where)
+    if not isinstance(row.get("label"), str) or not isinstance(row.get(part), str):
         raise RecordError(f"{where}: expected an object with the texts `label` and `{part}`")
-    prompts = [row[key] for key in ("prompt", "behaviour") if isinstance(row.get(key), str)] or [where]
+    prompts = [row[key] for key in ("prompt", "behaviour") if isinstance(row.get(key), str)] or [row[part]]
     weight = row.get("weight", 1.0)
     if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 < weight < float("inf"):
         raise RecordError(f"{where}: weight: expected a number above 0")

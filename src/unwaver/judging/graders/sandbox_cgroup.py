@@ -22,6 +22,8 @@ PREFIX = "unwaver-"
 MARGIN = 64 << 20
 """Bytes beyond the program's own limit, for the kernel's part and for bubblewrap."""
 
+_OLD_S = 60.0
+"""From what age on an empty group is nobody's: it is entered as soon as it was made."""
 _GONE_S = 2.0
 """How long a group may take to be empty after its last process was killed."""
 
@@ -72,11 +74,15 @@ class Group:
     def refused_threads(self) -> bool:
         """Whether a thread or process was refused for being one too many."""
         told = [folder / "pids.events" for folder in self.folders]
-        return any(file.read_text(encoding="utf-8").split() != ["max", "0"] for file in told if file.is_file())
+        counts = [file.read_text(encoding="utf-8").split() for file in told if file.is_file()]
+        return any(dict(zip(one[::2], one[1::2], strict=False)).get("max", "0") != "0" for one in counts)
 
 
 def find(memory: int, threads: int) -> Groups | None:
-    """Where groups of so much memory and so many threads can be made; proved by making one."""
+    """Where groups of so much memory and so many threads can be made; proved by making one.
+
+    Whether processes may be moved there is another right, which only moving one shows.
+    """
     for parents, limits in _candidates(memory + MARGIN, threads):
         _sweep(parents)
         groups = Groups(parents, limits)
@@ -88,12 +94,12 @@ def find(memory: int, threads: int) -> Groups | None:
 def _candidates(memory: int, threads: int) -> Iterator[tuple[tuple[Path, ...], tuple[tuple[str, int], ...]]]:
     """Version 2: beside us and below us; version 1: below us."""
     own = _own()
-    unified = own.get("", "/").lstrip("/")
+    unified = own.get("")
     limits = (("memory.max", memory), ("memory.swap.max", 0), ("pids.max", threads))
     for mount in (MOUNT, MOUNT / "unified"):
-        if (mount / "cgroup.controllers").is_file():
-            here = mount / unified
-            for parent in dict.fromkeys((here.parent if unified else here, here)):
+        if unified is not None and (mount / "cgroup.controllers").is_file():
+            here = mount / unified.lstrip("/")
+            for parent in dict.fromkeys((here if here == mount else here.parent, here)):
                 yield (parent,), limits
     if "memory" in own:
         places = tuple(MOUNT / name / own[name].lstrip("/") for name in ("memory", "pids") if name in own)
@@ -102,22 +108,26 @@ def _candidates(memory: int, threads: int) -> Iterator[tuple[tuple[Path, ...], t
 
 
 def _own() -> dict[str, str]:
-    """Our group by controller; version 2's under the empty name."""
+    """Our group by controller; version 2's under the empty name. One outside what we are shown (`/..`) is none."""
     found: dict[str, str] = {}
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
             _, controllers, path = line.split(":", 2)
+            if ".." in path.split("/"):
+                continue
             found.update(dict.fromkeys(controllers.split(","), path))
     return found
 
 
 def _sweep(parents: tuple[Path, ...]) -> None:
-    """Remove empty groups of processes that were killed before they could."""
+    """Remove empty groups of processes that were killed before they could; a new one may be another container's, whose
+    processes we don't see."""
     for parent in parents:
         for folder in parent.glob(f"{PREFIX}*"):
             owner = folder.name.removeprefix(PREFIX).partition("-")[0]
-            if owner.isdigit() and not Path(f"/proc/{owner}").exists():
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):
+                old = time.time() - folder.stat().st_mtime > _OLD_S
+                if owner.isdigit() and old and not Path(f"/proc/{owner}").exists():
                     folder.rmdir()
 
 

@@ -42,6 +42,12 @@ _FCNTL_REFUSED = {
 }
 """What would hold up others who open the same file, and pipes larger than the usual 64 KiB."""
 
+_MADVISE = {_X86: 28, _ARM: 233}
+_MADV_MERGEABLE = 12
+_PRCTL = {_X86: 157, _ARM: 167}
+_PR_SET_MEMORY_MERGE = 67
+"""Pages that are merged with those of others tell by their speed what others hold."""
+
 _NEWEST = {_X86: 334, _ARM: 293}
 """rseq, the last call before the numbers that all machines share."""
 _NEWER_ALLOWED = {"close_range": 436, "openat2": 437, "faccessat2": 439, "epoll_pwait2": 441, "futex_waitv": 449}
@@ -77,13 +83,18 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "removexattr": (197, 14),
     "lremovexattr": (198, 15),
     "fremovexattr": (199, 16),
-    # files of the host: held up, watched, flushed
+    # files of the host: held up, watched, flushed, thrown out of memory
     "flock": (73, 32),
     "inotify_init": (253, None),
     "inotify_init1": (294, 26),
     "fanotify_init": (300, 262),
     "sync": (162, 81),
     "syncfs": (306, 267),
+    "fsync": (74, 82),
+    "fdatasync": (75, 83),
+    "sync_file_range": (277, 84),
+    "fadvise64": (221, 223),
+    "readahead": (187, 213),
     # namespaces and mounts
     "unshare": (272, 97),
     "setns": (308, 268),
@@ -178,6 +189,8 @@ def seccomp() -> bytes:
     # Of clone, only threads of the same process are allowed.
     program += _where(_CLONE[machine], 0, [(_HAS_BITS, 1, 0, _CLONE_THREAD), (_RETURN, 0, 0, refuse)])
     program += _where(_MMAP[machine], 3, [(_HAS_BITS, 0, 1, _MAP_SHARED), (_RETURN, 0, 0, refuse)])
+    program += _where(_MADVISE[machine], 2, [(_EQUAL, 0, 1, _MADV_MERGEABLE), (_RETURN, 0, 0, refuse)])
+    program += _where(_PRCTL[machine], 0, [(_EQUAL, 0, 1, _PR_SET_MEMORY_MERGE), (_RETURN, 0, 0, refuse)])
     commands = [(_EQUAL, 0, 1, command) for command in _FCNTL_REFUSED.values()]
     program += _where(_FCNTL[machine], 1, [one for c in commands for one in (c, (_RETURN, 0, 0, refuse))])
     program.append((_RETURN, 0, 0, _ALLOW))

@@ -12,9 +12,7 @@ from unwaver.report.tables import NOTHING, Table, TableCell, count, of, percent
 from unwaver.report.words import p_value, points
 from unwaver.study.comparison import Comparison
 from unwaver.study.correction import rate
-from unwaver.study.labels import between_people, with_reader
-
-FAULTS_SHOWN = 5
+from unwaver.study.labels import between_people, unused, with_reader
 
 
 @dataclass(frozen=True)
@@ -130,9 +128,7 @@ def readers_table(facts: Facts) -> Table | None:
             )
     if not rows and not labelled.faults:
         return None
-    notes = [
-        f"{len(labelled.faults)} lines of labels.jsonl are not used, as: {fault}." for fault in labelled.faults[:1]
-    ]
+    notes = unused(labelled)
     return Table(
         "labelled",
         "People's labels: who agrees with whom",
