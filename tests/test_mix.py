@@ -427,8 +427,8 @@ def test_the_instruction_never_reaches_the_training_text_and_the_card_tells_the_
     directory = Path(capsys.readouterr().out.strip().splitlines()[-1])
     assert main(["export", str(directory), "--to", "sharegpt", "--out", str(tmp_path / "out")]) == 0
     capsys.readouterr()
-    for given in ("messages", "dpo"):
-        assert main(["export", str(directory.parent), "--to", given, "--out", str(tmp_path / "out")]) == 2
+    for shape in ("messages", "dpo"):
+        assert main(["export", str(directory.parent), "--to", shape, "--out", str(tmp_path / "out")]) == 2
     told = capsys.readouterr().err
     assert f"expected a finished run of mix; it holds {directory.name} (" in told
     assert "expected a finished run of distil" in told

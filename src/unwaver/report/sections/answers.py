@@ -199,7 +199,7 @@ def _read_by(change: Change, c: Comparison, facts: Facts) -> str:
     """How well a reader without a model reads a measure; of other readers nothing is known."""
     readers = facts.doubts.readers
     judge = facts.doubts.judge(c.metric, (c.arm_a, c.arm_b), [one.name for one in change.sets])
-    told = well_read(c.metric, judge, readers) if judge in readers else ""
+    told = well_read(c.metric, judge, readers) if judge is not None and judge in readers else ""
     return told[:1].lower() + told[1:]
 
 
