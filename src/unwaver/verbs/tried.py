@@ -35,7 +35,7 @@ def lines(work: list[Plan], root: Path) -> Iterator[str]:
             perform(group, place)
     finally:
         place.close()
-    wrong = []
+    wrong: list[str] = []
     for step, _ in todo:
         if step.stage != "prompts":
             manifest = step.manifest(place.root) or {}
