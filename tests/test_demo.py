@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import runpy
 from pathlib import Path
@@ -61,6 +62,35 @@ def test_each_figure_says_where_it_comes_from(rows: list[dict[str, Any]]) -> Non
         assert row["reader"].startswith("local@")
         assert set(row["figures"]) == set(TOOL["KEYS"])
         assert all(0 <= value <= 1 and n > 0 for value, n, _ in row["figures"].values())
+
+
+MARKS = {"better": " ▲", "worse": " ▼"}
+
+
+def test_the_kept_example_s_page_shows_what_its_tables_hold() -> None:
+    folder = ROOT / "docs" / "example_report"
+    found: dict[str, list[str]] = {}
+    for file, where, columns in (
+        ("main", None, ["harmful-unseen (n=30)", "harmful-unseen-framed (n=30)"]),
+        ("reasoning-and-answer", "harmful-unseen", ["harm in the answer"]),
+        ("main", None, ["borderline-unseen (n=30)", "plain-unseen (n=20)"]),
+    ):
+        for row in csv.DictReader((folder / "tables" / f"{file}.csv").read_text(encoding="utf-8").splitlines()):
+            if where is None or row["set"] == where:
+                heads = [next(key for key in row if key.split(": ")[-1] == name) for name in columns]
+                found.setdefault(row["arm"], []).extend(_cell(row, head) for head in heads)
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line[:2] == "| "]
+    shown = {arm: cells for arm, *cells in rows if arm != "arm"}
+    assert len(shown) == 8
+    assert {
+        arm.replace("improved, no harmless examples", "improved, without"): cells for arm, cells in shown.items()
+    } == found
+
+
+def _cell(row: dict[str, str], head: str) -> str:
+    value, low, high = (f"{100 * float(row[f'{head}{end}']):.0f}" for end in ("", ": low", ": high"))
+    return f"{value} [{low} to {high}]{MARKS.get(row[f'{head}: verdict'], '')}"
 
 
 def test_told_apart_does_not_rise_by_refusing_more() -> None:

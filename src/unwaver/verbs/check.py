@@ -306,8 +306,10 @@ def _terms(found: Forecast, under: Assumptions) -> Iterator[str]:
         known = [weights for weights in found.trained if weights is not None]
         unknown = len(found.trained) - len(known)
         whole, largest = forecast.KEPT_BYTES * sum(known), forecast.CHECKPOINT_BYTES * max(known, default=0.0)
-        yield (
-            f"disk: {_short(whole)}B for {counted(len(known), 'trained student')}, and while the largest trains up to "
+        sizes = (
+            f"{_short(whole)}B for {counted(len(known), 'trained student')}, and while the largest trains up to "
             f"{_short(largest)}B of checkpoints"
-            + (f"; {counted(unknown, 'more student is', 'more students are')} of unknown size" if unknown else "")
         )
+        more = "more " if known else ""
+        left = f"{counted(unknown, f'{more}student is', f'{more}students are')} of unknown size"
+        yield f"disk: {'; '.join([sizes] * bool(known) + [left] * bool(unknown))}"

@@ -201,14 +201,20 @@ def _compared(a: dict[str, Any], b: dict[str, Any]) -> tuple[list[Any], list[str
 
 
 def _wordless(found: list[Any], called: Callable[[Any], str]) -> list[str]:
-    """Why some comparisons come to neither better nor worse, each reason once."""
-    from unwaver.study.comparison import explained
+    """Why some comparisons come to neither better nor worse: what a word takes, and what readers' errors could make."""
+    from unwaver.study.comparison import FEWEST_PAIRS, MOST_LEFT_OUT, explained
 
     why: dict[str, list[str]] = {}
     for c in found:
-        if c.verdict in ("can't tell", "too few scored"):
+        if c.verdict == "can't tell":
             why.setdefault(explained(c), []).append(called(c))
-    return [f"{', '.join(named)}: {reason}." for reason, named in why.items()]
+    told = [f"{', '.join(named)}: {reason}." for reason, named in why.items()]
+    if any(c.verdict == "too few scored" for c in found):
+        told.append(
+            f"Too few scored: better or worse takes {FEWEST_PAIRS} pairs, and {100 * (1 - MOST_LEFT_OUT):.0f} % of the "
+            "prompts and of either side's replies scored."
+        )
+    return told
 
 
 def _was_read(side: dict[str, Any], metric: str) -> bool:

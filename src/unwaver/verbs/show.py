@@ -76,7 +76,8 @@ def _directory(path: Path, console: Console) -> None:
     found = {one for one in every if TRIED not in one.relative_to(path).parts}
     runs = {one: read_manifest(one) or {} for one in sorted(found) if is_run(one)}
     if not runs:
-        raise RecipeError(f"{path}: holds no run")
+        more = f" but what `unwaver check --try` asked, in {path / TRIED}" if (path / TRIED).is_dir() else ""
+        raise RecipeError(f"{path}: holds no run{more}")
     table = Table("stage", "of", "model", "settings", "finished", box=None, padding=(0, 2, 0, 0))
     table.add_column("seconds", justify="right")
     table.add_column("run")

@@ -17,7 +17,7 @@ from unwaver.report.facts import Facts, titles
 from unwaver.report.limits import Judged, State, asked, worst
 from unwaver.report.section import Material
 from unwaver.report.sections.leaks import overlap_sentence
-from unwaver.report.summed import CALLED, Change
+from unwaver.report.summed import CALLED, Change, summed
 from unwaver.report.tables import decimals, ends, mostly_unscored, percent, unscored
 from unwaver.report.words import least, on_pairs, points, to_be_found
 from unwaver.study.comparison import Comparison, Word, explained
@@ -79,7 +79,7 @@ def questions(material: Material) -> list[TopQuestion]:
         ]
         others = _others(material, [arm for arm in trained if arm not in told], kinds)
         missing = [] if answers else [ArmAnswer("", [Clause(_MISSING[kinds[0]])])]
-        found.append(TopQuestion(ask, [*answers, *others, *missing]))
+        found.append(TopQuestion(ask, [*answers, *others, *missing, *_read_by(material, told, kinds)]))
     return [*_fit(material, told), *found, TopQuestion("How sure is that?", _sure(material, told))]
 
 
@@ -168,10 +168,10 @@ def _of(material: Material, arm: str, kinds: Sequence[str]) -> list[Change]:
 
 
 def _clauses(material: Material, arm: str, kinds: Sequence[str]) -> list[Clause]:
-    return [_clause(change, material.facts) for change in _of(material, arm, kinds) if change.now is not None]
+    return [_clause(change) for change in _of(material, arm, kinds) if change.now is not None]
 
 
-def _clause(change: Change, facts: Facts) -> Clause:
+def _clause(change: Change) -> Clause:
     """One measure of one arm: now, before, and the word for the difference."""
     now, before, c = change.now, change.before, change.comparison
     if now is None or now.value is None:
@@ -190,17 +190,22 @@ def _clause(change: Change, facts: Facts) -> Clause:
     details = [_detail(now, change)]
     if c.verdict == "too few scored" and before is not None:
         details.append(f"before: {_detail(before)}")
-    if c.verdict in ("too few scored", "can't tell"):
-        details.append(_read_by(change, c, facts))
-    return Clause(f"{text} ({c.verdict}{f': {more}' if more else ''})", c.verdict, "; ".join(filter(None, details)))
+    return Clause(f"{text} ({c.verdict}{f': {more}' if more else ''})", c.verdict, "; ".join(details))
 
 
-def _read_by(change: Change, c: Comparison, facts: Facts) -> str:
-    """How well a reader without a model reads a measure; of other readers nothing is known."""
-    readers = facts.doubts.readers
-    judge = facts.doubts.judge(c.metric, (c.arm_a, c.arm_b), [one.name for one in change.sets])
-    told = well_read(c.metric, judge, readers) if judge is not None and judge in readers else ""
-    return told[:1].lower() + told[1:]
+def _read_by(material: Material, arms: Sequence[str], kinds: Sequence[str]) -> list[ArmAnswer]:
+    """How well readers without a model read what came to no word; of other readers nothing is known."""
+    facts = material.facts
+    told: dict[str, None] = {}
+    for change in (one for arm in arms for one in _of(material, arm, kinds)):
+        c = change.comparison
+        if c is not None and c.verdict in ("too few scored", "can't tell"):
+            judge = facts.doubts.judge(c.metric, (c.arm_a, c.arm_b), [one.name for one in change.sets])
+            if judge is not None and judge in facts.doubts.readers:
+                read = well_read(c.metric, judge, facts.doubts.readers)
+                told[f"{change.summed.title} is {read[:1].lower()}{read[1:]}"] = None
+    said = "; ".join(told)
+    return [ArmAnswer("", [Clause(f"{said[:1].upper()}{said[1:]}.")])] if told else []
 
 
 def _said(change: Change, now: str, before: str | None) -> str:
@@ -312,7 +317,7 @@ def _judges(facts: Facts) -> str:
 
 def meaning(facts: Facts) -> str:
     """What the measures mean, in a sentence each."""
-    known = [measures()[name] for name in dict.fromkeys(one.metric for one in facts.sets)]
+    known = [measures()[name] for name in dict.fromkeys(one.metric for one in summed(facts))]
     said = "; ".join(f"{_CALLED.get(one.name, one.title)}, {one.counts}" for one in known)
     return f"What is counted, of the replies that could be read: {said}. Pooled over {_pooled(facts)}."
 
