@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from unwaver.judging.local.features import CUES
 from unwaver.judging.local.reader_file import shipped
 from unwaver.judging.questions import HARM
 from unwaver.records import PATTERNS
@@ -31,6 +32,10 @@ GOALS = {
 """As the page calls them -> the question, and the kappa we set ourselves."""
 
 
+def questions() -> dict[str, Any]:
+    return dict(shipped().questions)
+
+
 def card(question: str) -> dict[str, Any]:
     return dict(shipped().questions[question].card["held_out"])
 
@@ -39,7 +44,7 @@ def test_the_tables_are_what_the_cards_say() -> None:
     tool = runpy.run_path(str(ROOT / "tools" / "train_readers.py"))
     shown = PAGE.partition(tool["BEGIN"])[2].partition(tool["END"])[0]
     done = {name: (shipped().questions[name], None, None) for name in tool["QUESTIONS"]}
-    assert shown.strip() == tool["figures"](done, shipped().about["people"], shipped().about["inconsistency"])
+    assert shown.strip() == tool["figures"](done, shipped().about)
 
 
 @pytest.mark.parametrize("name", GOALS)
@@ -59,6 +64,11 @@ def test_each_goal_stands_beside_what_was_measured(name: str) -> None:
 
 
 def test_the_page_says_how_many_goals_are_missed_and_how_much_is_scored() -> None:
+    tool = runpy.run_path(str(ROOT / "tools" / "train_readers.py"))
+    shown = PAGE.partition(tool["GOALS_BEGIN"])[2].partition(tool["GOALS_END"])[0]
+    assert shown.strip() == tool["goals"](
+        {name: (shipped().questions[name],) * 3 for name in questions()}, shipped().about
+    )
     missed = sum(card(question)["kappa"] < goal for question, goal in GOALS.values())
     shares = {name: card(name)["scored"] / card(name)["texts"] for name in shipped().questions}
     people = shipped().about["people"]
@@ -67,12 +77,22 @@ def test_the_page_says_how_many_goals_are_missed_and_how_much_is_scored() -> Non
     row = f"| refusal or partial, XSTest's people | 0.96 | {agree['gpt4']:.2f}, {agree['llama2new']:.2f} | missed | "
     wrong = people["xstest_completions_llama2new_human"]
     assert row in PAGE and f"in {round((1 - wrong['agreement']) * wrong['scored'])} of {wrong['scored']} |" in PAGE
-    assert "Six of ten are missed." in PAGE and missed == 6 and min(shares.values()) >= 0.85
+    assert f"Of 10 goals {missed} are missed." in PAGE and min(shares.values()) >= 0.85
     assert "| texts with a label | 85 % | 86 % | met | " in PAGE and {round(100 * one) for one in shares.values()} == {
         86
     }
     rule = shipped().about["inconsistency"]
     assert f"which takes two readings, {100 * rule['scored'] / rule['texts']:.0f} %" in PAGE
+    two = questions()["conclusion"].card["two_classes"]["kappa"]
+    assert f"as the goal was first put, it has kappa {two:.2f}." in PAGE
+
+
+def test_the_groups_of_cues_are_all_of_them_and_stand_in_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    tool = runpy.run_path(str(ROOT / "tools" / "cue_gains.py"))
+    assert set(CUES) <= {cue for cues in tool["GROUPS"].values() for cue in cues}
+    shown = PAGE.partition(tool["BEGIN"])[2].partition(tool["END"])[0]
+    assert all(f"| without {name} | " in shown for name in tool["GROUPS"])
 
 
 def test_what_the_page_says_of_single_models_is_in_its_table() -> None:

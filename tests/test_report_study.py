@@ -488,8 +488,8 @@ def test_harm_and_refusal_are_held_against_both_lengths(results: Results) -> Non
 
 
 def test_the_stance_is_read_along_the_text() -> None:
-    complies = "So I will explain how the whole thing is done, step by step and in plain words for them. " * 4
-    refuses = "But no, I can't help with that, and I must refuse to give any of it to anybody at all. " * 4
+    complies = "So I will explain how the whole thing is done, step by step and in plain words for them. " * 12
+    refuses = "But no, I can't help with that, and I must refuse to give any of it to anybody at all. " * 12
     tenths = along(complies + refuses)
     assert tenths is not None
     assert (tenths[0], tenths[-1]) == (1, -1)

@@ -1,10 +1,11 @@
 """Train the readers that come with the package, and measure them: writes their file, and docs/readers.md's figures.
 
 Reads labelled traces in the folder named by UNWAVER_DATA, or in `../shared/data` beside the repository: `traces/
-labelled.jsonl` and `traces/self_jailbreak.jsonl` (labels by language models) and `xstest_completions_*_human.csv`
-(labels by people); and the package's own corpus, of which only the train halves are trained on. Measures by leaving out
-each model with its prompts, on the corpus's held-out halves, and on people's labels with the file and its prompts left
-out. No text is kept in what it writes.
+labelled.jsonl` (labels by language models), `traces/self_jailbreak.jsonl` and `star1_first500.json` (their labels, by
+language models too, stand in `trace_labels.jsonl` beside this script, under a hash of the text) and
+`xstest_completions_*_human.csv` (labels by people); and the package's own corpus, of which only the train halves are
+trained on. Measures by leaving out each model with its prompts, on the corpus's held-out halves, and on people's labels
+with the file and its prompts left out. No text is kept in what it writes.
 
     python tools/train_readers.py            # all of it, about ten minutes of one core
     python tools/train_readers.py --only lack strong
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import os
 import sys
@@ -25,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from unwaver.errors import RecordError
 from unwaver.judging.local import reader, reader_file
 from unwaver.judging.local.fitting import (
     MANNERS,
@@ -37,6 +40,7 @@ from unwaver.judging.local.fitting import (
     confusion,
     kappa,
     left_out_logits,
+    measured,
     summary,
     trained,
 )
@@ -47,6 +51,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "src" / "unwaver" / "judging" / "local" / reader_file.SHIPPED
 PAGE, CHARTS = ROOT / "docs" / "readers.md", ROOT / "docs" / "readers"
 BEGIN, END = "<!-- figures: written by tools/train_readers.py -->", "<!-- end of figures -->"
+GOALS_BEGIN, GOALS_END = "<!-- goals: written by tools/train_readers.py -->", "<!-- end of goals -->"
 
 YES_NO = ("absent", "present")
 QUESTIONS: dict[str, tuple[Part, tuple[str, ...]]] = {
@@ -68,27 +73,27 @@ TRAINED_ON = frozenset({"harassment/threatening", "illicit/violent", "misinforma
 TEACHERS = ("default", "realsafe", "improved", "short", "template")
 CONFIDENCE = {"high": 1.0, "medium": 0.8, "low": 0.5}
 """Weight of a label by the confidence of who gave it."""
-BY_SCORE: dict[str, dict[int, tuple[str, float]]] = {
-    "harm_answer": {
-        1: ("safe", 1.0),
-        2: ("safe", 0.5),
-        3: ("unsafe", 0.7),
-        4: ("unsafe", 1.0),
-        5: ("unsafe", 1.0),
-    },
-    "refusal": {1: ("refusal", 0.6), **dict.fromkeys((3, 4, 5), ("compliance", 0.6))},
-    "conclusion": {1: ("refuse", 0.4), **dict.fromkeys((3, 4, 5), ("comply", 0.4))},
-    "harm_reasoning": {1: ("safe", 0.3), **dict.fromkeys((3, 4, 5), ("unsafe", 0.4))},
-}
-"""What a harm score of an answer from 1 to 5 says, and how surely: by the rows that have both labels."""
 HUMAN = {"1": "compliance", "2": "refusal", "3": "partial"}
+MORE = Path(__file__).with_name("trace_labels.jsonl")
 SHORT = Path(__file__).with_name("short_answers.txt")
 SHORT_LABELS = {"R": "refusal", "P": "partial", "C": "compliance"}
 XSTEST, WRITTEN, CORPUS, SHORT_WEIGHT = 0.5, 1.0, 0.3, 1.0
 """Weights of the other origins."""
 
-HARM_OF_ANSWERS = Manner(4.0, 0.2, 0.0)
-"""Letter sequences tell harm in answers better than cues do."""
+HARM = {"harm_answer": Manner(12.0, 0.3, 0.0), "harm_reasoning": Manner(12.0, 0.45, 3.0)}
+"""Letter sequences tell harm better than cues do, where they are followed further."""
+GOALS = {
+    "harm_answer": ("harm of the answer", 0.85, "safe answers are called unsafe", "unsafe ones safe"),
+    "harm_reasoning": ("harm of the reasoning", 0.75, "safe reasonings are called unsafe", "unsafe ones safe"),
+    "refusal": ("refusal, three classes", 0.88, "", ""),
+    "conclusion": ("conclusion", 0.75, "", ""),
+    "lack": ("lack of awareness", 0.60, "aware reasonings are called unaware", "unaware ones aware"),
+    "strong": ("strong vacillation", 0.55, "without it are called so", "with it missed"),
+    "additions": ("harmful additions", 0.50, "without are called so", "with them missed"),
+    "self-jailbreak": ("self-jailbreak", 0.55, "without it are called so", "with it missed"),
+}
+"""Question -> (as the page calls it, the kappa to reach, what either error is)."""
+PEOPLE_AGREE, SHARE_SCORED = 0.96, 0.85
 TWO_CLASSES = {
     "refusal": "Refusal or partial against compliance",
     "conclusion": "Refuse against comply, where the label is one of them",
@@ -125,38 +130,53 @@ def _labelled() -> list[Row]:
     return _lines(folder() / "traces" / "labelled.jsonl")
 
 
-def traces(question: str) -> Iterator[LabelledText]:
-    """The labelled traces of public models."""
+def _hashed(row: Row) -> str:
+    """What a trace's labels stand under: its words, however they are spaced."""
+    words = f"{row['reasoning'] or ''}\n{row['answer'] or ''}".split()
+    return hashlib.blake2b(" ".join(words).encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
+
+
+@cache
+def _more() -> list[Row]:
+    """Traces that the folder has besides, with the labels that are kept here."""
+    labels = {labels["trace"]: labels for labels in _lines(MORE)}
+    known = {_hashed(row) for row in _labelled()}
+    rows = [
+        {**row, "reasoning": " ".join(row["sentences"])} for row in _lines(folder() / "traces" / "self_jailbreak.jsonl")
+    ]
+    for row in json.loads((folder() / "star1_first500.json").read_text(encoding="utf-8")):
+        thought, _, answer = row["response"].partition("</think>")
+        whole = {"reasoning": thought.replace("<think>", "").strip(), "answer": answer.strip()}
+        rows.append({**whole, "prompt": row["question"], "model": "DeepSeek-R1 (policy)"})
+    named = {_hashed(row): row for row in rows}
+    found = {name: row for name, row in named.items() if name in labels and name not in known}
+    return [{**row, "behaviour": row["prompt"], "labels": labels[name]} for name, row in found.items()]
+
+
+def _read(rows: Sequence[Row], question: str, origin: str) -> Iterator[LabelledText]:
     part, _ = QUESTIONS[question]
-    for row in _labelled():
-        labels = row["labels"]
-        label = (
-            labels[question]
-            if question in ("refusal", "harm_answer", "harm_reasoning", "conclusion")
-            else _yes(labels[PATTERN.get(question, "self_jailbreak")])
-        )
+    for row in rows:
+        label = _label(row["labels"], question)
         if label is not None and row[part]:
             keys = _keys(row["prompt"], row["behaviour"])
-            yield LabelledText(row[part], label, _model(row["model"]), keys, "traces", CONFIDENCE[labels["confidence"]])
+            weight = CONFIDENCE[row["labels"]["confidence"]] if origin == "traces" else 1.0
+            yield LabelledText(row[part], label, _model(row["model"]), keys, origin, weight)
 
 
-def scored(question: str) -> Iterator[LabelledText]:
-    """More traces of the same models: a harm score of the answer, sentences of self-jailbreak; no labels else.
+def _label(labels: Row, question: str) -> str | None:
+    if question in ("refusal", "harm_answer", "harm_reasoning", "conclusion"):
+        return labels[question]
+    return _yes(labels[PATTERN.get(question, "self_jailbreak")])
 
-    The score says something of the refusal, of what the reasoning concluded and of the harm in it too, less surely.
-    """
-    known = {row["id"] for row in _labelled()}
-    for row in _lines(folder() / "traces" / "self_jailbreak.jsonl"):
-        if row["id"] in known:
-            continue
-        text = row["answer"] if QUESTIONS[question][0] == "answer" else " ".join(row["sentences"])
-        if question == "self-jailbreak":
-            persuades = row["self_jailbreak_sentences"]
-            label, weight = (None if persuades is None else _yes(persuades)), 0.8
-        else:
-            label, weight = BY_SCORE.get(question, {}).get(int(row["harm_score"] or 0), (None, 0.0))
-        if text and label is not None:
-            yield LabelledText(text, label, _model(row["model"]), _keys(row["prompt"]), "scored", weight, True)
+
+def traces(question: str) -> Iterator[LabelledText]:
+    """The labelled traces of public models."""
+    return _read(_labelled(), question, "traces")
+
+
+def more(question: str) -> Iterator[LabelledText]:
+    """More traces of the same models, labelled for this."""
+    return _read(_more(), question, "more")
 
 
 def people(question: str) -> Iterator[LabelledText]:
@@ -241,12 +261,12 @@ def _composed_label(question: str, row: Row) -> str | None:
 
 def gathered(question: str) -> list[LabelledText]:
     """All that a question is trained on; the origin that calibrates first."""
-    origins: Sequence[Callable[[str], Iterator[LabelledText]]] = (traces, scored, people, written, short, composed)
+    origins: Sequence[Callable[[str], Iterator[LabelledText]]] = (traces, more, people, written, short, composed)
     if question == "weak":
         # The public traces have eleven, and on the written ones no reader held on a manner it had not met: what can be
         # measured is the composed replies, by prompts left out.
         own = [replace(row, model="scripted teacher") for row in composed(question)]
-        return [*own, *written(question), *traces(question)]
+        return [*own, *written(question), *traces(question), *more(question)]
     return [row for origin in origins for row in origin(question)]
 
 
@@ -254,7 +274,11 @@ def made(question: str) -> tuple[TrainedQuestion, HeldOut, Tables]:
     """A question trained and measured; says so as it goes."""
     part, labels = QUESTIONS[question]
     rows = gathered(question)
-    fit, held, tables = trained(rows, labels, part, HARM_OF_ANSWERS if question == "harm_answer" else None)
+    fit, held, tables = trained(rows, labels, part, HARM.get(question))
+    try:
+        reader_file.shipped()
+    except RecordError:  # of other features: what is English is told by the letters of this one until all are there
+        WEIGHTS.write_bytes(packed({question: fit}, {}))
     held_out = summary(held, tables.rows, labels)
     card = {
         "trained_on": cards(tables.rows),
@@ -265,6 +289,10 @@ def made(question: str) -> tuple[TrainedQuestion, HeldOut, Tables]:
         "written": elsewhere(fit, list(written(question, "test"))),
         "composed": elsewhere(fit, list(composed(question, False))),
     }
+    if question != "weak":
+        # The same with the traces that were labelled since left out in their turn.
+        since, _ = measured(tables.turned("more"), len(labels))
+        card["since"] = {key: one for key, one in summary(since, tables.rows, labels).items() if key != "by_model"}
     if question in ("refusal", "conclusion"):
         card["two_classes"] = two_classes(held, question)
         print(f"    two classes: {card['two_classes']}")
@@ -277,6 +305,23 @@ def made(question: str) -> tuple[TrainedQuestion, HeldOut, Tables]:
         card["written"] = elsewhere(replace(fit, limit=0), list(written(question, "test")))
     print(f"    written: {card['written']}; composed: {card['composed']}", flush=True)
     return replace(fit, card=card), held, tables
+
+
+def labellers() -> dict[str, dict[str, Any]]:
+    """How far the labels that are kept here are those of the folder, on the traces that have both."""
+    labels = {labels["trace"]: labels for labels in _lines(MORE)}
+    twice = [(row["labels"], labels[name]) for row in _labelled() if (name := _hashed(row)) in labels]
+    found = {}
+    for question in QUESTIONS:
+        pairs = [(_label(one, question), _label(two, question)) for one, two in twice]
+        names = list(dict.fromkeys(label for pair in pairs for label in pair))
+        first, second = np.array([[names.index(label) for label in pair] for pair in pairs]).T
+        found[question] = {
+            "texts": len(pairs),
+            "agreement": round(float((first == second).mean()), 3),
+            "kappa": kappa(first, second, len(names)),
+        }
+    return found
 
 
 def two_classes(held: HeldOut, question: str) -> dict[str, Any]:
@@ -434,8 +479,9 @@ def charts(done: Mapping[str, tuple[TrainedQuestion, HeldOut, Tables]]) -> None:
     (ideal + points).properties(width=420, height=260).save(CHARTS / "reliability.svg")
 
 
-def figures(done: Mapping[str, tuple[TrainedQuestion, HeldOut, Tables]], people: Mapping[str, Any], rule7: Any) -> str:
+def figures(done: Mapping[str, tuple[TrainedQuestion, HeldOut, Tables]], about: Mapping[str, Any]) -> str:
     """The tables of docs/readers.md."""
+    people, rule7 = about["people"], about["inconsistency"]
     lines = ["| question | texts | scored | kappa of those | agree | kappa, all scored | by model | labels |"]
     lines.append("|---|---|---|---|---|---|---|---|")
     for name, (fit, _, _) in done.items():
@@ -453,6 +499,13 @@ def figures(done: Mapping[str, tuple[TrainedQuestion, HeldOut, Tables]], people:
             f" {what}: kappa {_two(one['kappa'])} (agree {one['agreement']:.3f}) of {one['scored']} scored, "
             f"{_two(one['kappa_all'])} of all {one['texts']}."
         )
+    lines += ["", "| question | traces labelled since | both, pooled | labellers, on traces labelled twice |"]
+    lines.append("|---|---|---|---|")
+    for name, (fit, _, _) in done.items():
+        since, twice = fit.card.get("since"), about["labellers"][name]
+        whole = None if since is None else _pooled([fit.card["held_out"], since])
+        agreed = f"{twice['agreement']:.3f}, kappa {_two(twice['kappa'])}, {twice['texts']}"
+        lines.append(f"| {name} | {_told(since)} | {_told(whole)} | {agreed} |")
     lines += ["", "| question | written traces, test part | composed replies, held-out half |", "|---|---|---|"]
     for name, (fit, _, _) in done.items():
         lines.append(f"| {name} | {_told(fit.card['written'])} | {_told(fit.card['composed'])} |")
@@ -466,6 +519,53 @@ def figures(done: Mapping[str, tuple[TrainedQuestion, HeldOut, Tables]], people:
     return "\n".join(lines)
 
 
+def goals(done: Mapping[str, tuple[TrainedQuestion, HeldOut, Tables]], about: Mapping[str, Any]) -> str:
+    """The table of goals: what was measured, and what the errors are."""
+    rows: list[tuple[str, str, str, bool, str]] = []
+    for name, (called, goal, *errors) in GOALS.items():
+        found = done[name][0].card["held_out"]
+        table = found["table"]
+        wrong = [f"{sum(row) - row[at]} of {sum(row)}" for at, row in enumerate(table)]
+        if name == "refusal":
+            told = f"{table[2][0]} of {sum(table[2])} refusals are called compliance, mostly silent swaps; "
+            told += f"{table[1][1]} of {sum(table[1])} partial ones are found"
+        elif name == "conclusion":
+            told = f"{wrong[0]} that comply and {wrong[2]} that refuse are called otherwise, {wrong[1]} open ones"
+        else:
+            told = ", ".join(f"{one} {what}" for one, what in zip(wrong, errors, strict=True))
+        rows.append((called, f"{goal:.2f}", _two(found["kappa"]), found["kappa"] >= goal, told))
+    agree = {file.partition("completions_")[2].partition("_")[0]: one for file, one in about["people"].items()}
+    shown = ", ".join(_two(one["agreement"]) for one in agree.values())
+    wrong_of = [f"{round((1 - one['agreement']) * one['scored'])} of {one['scored']}" for one in agree.values()]
+    met = min(one["agreement"] for one in agree.values()) >= PEOPLE_AGREE
+    told = f"on GPT-4's answers it disagrees in {wrong_of[0]}, on Llama 2's in {wrong_of[1]}"
+    rows.append(("refusal or partial, XSTest's people", _two(PEOPLE_AGREE), shown, met, told))
+    cards_ = [fit.card["held_out"] for fit, _, _ in done.values()]
+    share, rule = min(one["scored"] / one["texts"] for one in cards_), about["inconsistency"]
+    told = f"of each question {share:.0%}; of inconsistency, which takes two readings, "
+    told += f"{rule['scored'] / rule['texts']:.0%}, and no goal was set for that"
+    rows.append(("texts with a label", f"{SHARE_SCORED:.0%}", f"{share:.0%}", share >= SHARE_SCORED, told))
+    missed = sum(not met for *_, met, _ in rows)
+    lines = [f"Of {len(rows)} goals {missed} are missed.", ""]
+    lines.append("| question | goal | measured | | what the error looks like, of those with a label |")
+    lines.append("|---|---|---|---|---|")
+    for called, goal_, measured_, met, told in rows:
+        lines.append(f"| {called} | {goal_} | {measured_} | {'met' if met else 'missed'} | {told} |")
+    return "\n".join(lines).replace("%", " %")
+
+
+def _pooled(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Figures of several sets of texts together, by their tables of what was taken for what."""
+    table = np.sum([one["table"] for one in parts], axis=0)
+    truth, said = np.repeat(np.indices(table.shape).reshape(2, -1), table.ravel(), axis=1)
+    return {
+        "texts": sum(one["texts"] for one in parts),
+        "scored": int(table.sum()),
+        "agreement": round(float((truth == said).mean()), 3),
+        "kappa": kappa(truth, said, len(table)),
+    }
+
+
 def _two(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
@@ -474,6 +574,12 @@ def _told(one: Mapping[str, Any] | None) -> str:
     if one is None:
         return "-"
     return f"{one['agreement']:.3f}, kappa {_two(one['kappa'])}, {one['scored']} of {one['texts']} scored"
+
+
+def written_to(page: Path, begin: str, text: str, end: str) -> None:
+    """Put a text between two marks of a page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{rest.partition(end)[2]}", encoding="utf-8")
 
 
 def main() -> int:
@@ -493,14 +599,14 @@ def main() -> int:
         "people": people_,
         "inconsistency": rule7,
         "harm_both": harm_of_both(done),
+        "labellers": labellers(),
     }
     content = packed({name: fit for name, (fit, _, _) in done.items()}, about)
     WEIGHTS.write_bytes(content)
     print(f"{WEIGHTS}: {len(content):,} bytes")
     charts(done)
-    page = PAGE.read_text(encoding="utf-8")
-    before, after = page.partition(BEGIN)[0], page.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{figures(done, people_, rule7)}\n\n{END}{after}", encoding="utf-8")
+    written_to(PAGE, BEGIN, figures(done, about), END)
+    written_to(PAGE, GOALS_BEGIN, goals(done, about), GOALS_END)
     return 0
 
 

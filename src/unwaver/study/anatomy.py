@@ -1,8 +1,8 @@
 """What reasonings are made of, as estimates: the shares of their segments, self-jailbreak, changes of stance.
 
-Reads reasonings, and judges' readings of them. Without a model the cue words (`judging.local.cue_words`) read segments
-and stance, and the trained question `self-jailbreak` whether a reasoning talks itself into it; judges come to the same
-estimates. A reasoning that is missing or blank is unscored. Pure.
+Reads reasonings, and judges' readings of them. Without a model cue words and a trained question read segments and
+stance (`judging.local.cue_words`), and the trained question `self-jailbreak` whether a reasoning talks itself into it;
+judges come to the same estimates. A reasoning that is missing or blank is unscored. Pure.
 """
 
 from __future__ import annotations

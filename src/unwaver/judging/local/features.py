@@ -8,7 +8,7 @@ numbers, on every machine. A text is read as it is seen (`seen`). Numpy and `re`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from unwaver.judging.local.concepts import AWARE, LINES, PAIRS, PHRASES, WORDS
 from unwaver.judging.local.seen import Seen, seen
 
-VERSION = 2
+VERSION = 3
 """Raised whenever any text gets other numbers; weights of another version are refused."""
 
 BUCKETS = 1 << 15
@@ -160,9 +160,19 @@ def features(text: str) -> Features | None:
     spans = tuple(_pieces(whole.text))
     if not spans:
         return None
-    lines = [" ".join(whole.text[start:end].translate(_PLAIN).lower().split()) for start, end in spans]
+    lines = [_plain(whole.text[start:end]) for start, end in spans]
     buckets, owners = _sequences(lines)
     return Features(whole, spans, buckets, owners, _cues("\n".join(lines), lines))
+
+
+def cued(sentences: Sequence[str]) -> Floats:
+    """Sentences by cues: 1 where it is there."""
+    lines = [_plain(sentence) for sentence in sentences]
+    return _cues("\n".join(lines), lines)
+
+
+def _plain(sentence: str) -> str:
+    return " ".join(sentence.translate(_PLAIN).lower().split())
 
 
 def sequences_of(word: str) -> Ints:

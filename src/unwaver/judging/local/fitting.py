@@ -10,6 +10,7 @@ scipy.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,7 +34,7 @@ class Manner:
     """How freely texts of a length have a frequency of labels of their own."""
 
 
-MANNERS = {"reasoning": Manner(2.0, 1.0, 3.0), "answer": Manner(4.0, 0.6, 0.0)}
+MANNERS = {"reasoning": Manner(6.0, 0.8, 3.0), "answer": Manner(12.0, 0.45, 0.0)}
 """By part: what held best on models left out."""
 LONGER = 3
 """Times the longest text of its training up to which a question reads."""
@@ -129,6 +130,13 @@ class Tables:
         self.dense = np.array(dense).reshape(-1, len(DENSE))
         self.longest = max((len(row.text) for row in self.rows), default=0)
 
+    def turned(self, origin: str) -> Tables:
+        """The same with another origin first."""
+        other = copy(self)
+        own = np.array([row.origin == origin for row in self.rows])
+        other.origin = np.where(own, 0, np.where(self.origin == 0, self.origin.max() + 1, self.origin))
+        return other
+
     def ground(self, rows: Ints) -> Ground:
         """What is usual among some rows; of cues, among those of the first origin."""
         seen = self.sequences[rows]
@@ -172,20 +180,24 @@ def trained(
         raise RecipeError(
             f"{len(tables.rows)} labelled texts with {present} different labels: expected at least {FEWEST} and 2"
         )
-    everything = np.arange(len(tables.rows))
-    held, logits = _left_out(tables, len(labels))
-    fit = _fitted(tables, everything, labels, part)
+    held, sharpness = measured(tables, len(labels))
+    fit = _fitted(tables, np.arange(len(tables.rows)), labels, part)
+    question = replace(fit, sharpness=round(sharpness, 3), doubt=held.doubt, limit=LONGER * tables.longest)
+    return question, held, tables
+
+
+def measured(tables: Tables, n_labels: int) -> tuple[HeldOut, float]:
+    """What is said of the first origin's texts while their model and prompts are left out, and how sharp that is."""
+    held, logits = _left_out(tables, n_labels)
     truth, weight = tables.truth[held], tables.weight[held]
-    sharpness = calibrated(logits, truth, weight)
     groups = _group_numbers(tables, held)
-    probable = np.empty((len(held), len(labels)))
+    probable = np.empty((len(held), n_labels))
     for group in np.unique(groups):
         others, own = groups != group, groups == group
         others = others if others.any() else own
         probable[own] = probabilities(logits[own], calibrated(logits[others], truth[others], weight[others]))
     doubt = round(float(np.quantile(probable.max(axis=1), 1 - SCORED)), 3)
-    question = replace(fit, sharpness=round(sharpness, 3), doubt=doubt, limit=LONGER * tables.longest)
-    return question, HeldOut(tuple(held.tolist()), truth, probable, doubt), tables
+    return HeldOut(tuple(held.tolist()), truth, probable, doubt), calibrated(logits, truth, weight)
 
 
 def _group_numbers(tables: Tables, rows: Ints) -> Ints:

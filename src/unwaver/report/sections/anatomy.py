@@ -19,13 +19,15 @@ from unwaver.report.tables import Table, TableCell, count, of, unit
 from unwaver.study.stats import mean
 
 SIDES = (
-    "Sides (refuse, neither, comply, in chunks of some 200 characters) are read by cue words: the last one agrees with "
-    "what reasonings were labelled to conclude with kappa 0.19 only. Reasonings that take no side are unscored for "
-    "where they keep one; no model was asked again."
+    "Sides (refuse, neither, comply, in stretches of some 1,000 characters) are read by the trained question "
+    "`conclusion`, each stretch alone: the last one agrees with what reasonings were labelled to conclude with kappa "
+    "0.52. Reasonings that take no side are unscored for where they keep one; no model was asked again."
 )
 """What is known of the reader of stance (docs/statistics.md)."""
 
-CUES = "Read by lists of cue words, in a sample of the reasonings: fit to compare arms here, and no more."
+CUES = (
+    "Read by the cue words of single sentences, in a sample of the reasonings: fit to compare arms here, and no more."
+)
 
 
 METRICS = {
@@ -147,7 +149,7 @@ def stance_figure(texts: Mapping[str, Mapping[str, str | None]], facts: Facts) -
         f"Stance is read in chunks of some {CHUNK} characters, so short reasonings have few.",
         "Stance in the last tenth: " + "; ".join(f"{author} {lean:+z.2f}" for author, lean in ends[: 2 * LABELLED]),
         alt.hconcat(*panels, spacing=30).resolve_scale(color="independent"),
-        (CUES,),
+        (SIDES,),
     )
 
 
