@@ -10,6 +10,7 @@ import pytest
 
 from unwaver import recipe_file
 from unwaver.cli import main
+from unwaver.models import steering
 from unwaver.records import Example, Trace
 from unwaver.store import read_manifest, read_records
 from unwaver.study import grid
@@ -46,6 +47,28 @@ def test_every_method_of_the_methods_page_that_makes_training_data_is_an_arm() -
     assert {"lookalike", "all-k-safe", "corrected"} <= peers and neighbours == {"recompose", "backtrack", "structured"}
     arms = {cell.arm.partition(",")[0] for cell in grid.cells(grid.load(STUDY), STUDY)}
     assert peers | neighbours <= arms  # `given` makes nothing: it takes what stands in somebody's file
+
+
+def test_what_needs_no_training_is_a_short_study_of_its_own() -> None:
+    study = STUDIES / "inference.toml"
+    assert len(study.read_text().splitlines()) <= 60
+    cells = {cell.arm: cell.recipe for cell in grid.cells(grid.load(study), study)}
+    assert {name for name, one in cells.items() if one.parts()} == {"taught"}
+    pushed = {name: one.models["student"].steering for name, one in cells.items()}
+    told = {name: (one.gate, one.alpha, one.file.name) for name, one in pushed.items() if one is not None}
+    file = "harm.safetensors"
+    assert told == {
+        "steered": (True, 2.0, file),
+        "ungated": (False, 2.0, file),
+        "steered, hard": (True, 8.0, file),
+        "ungated, hard": (False, 8.0, file),
+    }
+    for one in cells.values():
+        assert {"harmful-unseen", "borderline-unseen", "numbers", "clean", "perturbed"} == one.evaluate.sets.keys()
+        assert one.prompts["harmful-unseen"].split == "heldout", "the directions are of the other half's prompts"
+    made = steering.read(STUDIES / file)
+    assert made.names == ("harm",) and made.card["model"] == cells["untouched"].models["student"].label
+    assert min(made.card["made_of"]["harm"][side] for side in ("safe", "unsafe")) >= steering.FEWEST
 
 
 def small(folder: Path, **arms: str) -> Path:

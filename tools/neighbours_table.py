@@ -1,4 +1,4 @@
-"""Keep the neighbours' report in docs/, and write the tables that docs/neighbours.md shows of it and of durability.
+"""Keep the neighbours' report in docs/, and write the tables of docs/neighbours.md, of it and of two more studies.
 
 Usage: unwaver report studies/neighbours.toml --out FOLDER --traces 8
        python tools/neighbours_table.py keep FOLDER
@@ -7,7 +7,8 @@ Usage: unwaver report studies/neighbours.toml --out FOLDER --traces 8
 `keep` copies the page, its estimates and two pictures into docs/neighbours_report; recorded replies are named
 there by their file alone, on the page and in its trace browser, and not by where they lay on somebody's machine.
 `write` puts the tables on the page, from the estimates that were kept; a test compares them. Those of
-studies/durability.toml are its report's `estimates.jsonl`, kept as `durability.jsonl`.
+studies/durability.toml and studies/inference.toml are the `estimates.jsonl` of their reports, kept under the studies'
+names.
 """
 
 from __future__ import annotations
@@ -26,19 +27,39 @@ from unwaver.report.browser import packed
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "docs" / "neighbours_report"
 PAGE = ROOT / "docs" / "neighbours.md"
-MARKS = ("<!-- neighbours: begin -->", "<!-- neighbours: end -->")
-TABLES = {MARKS: "estimates.jsonl", ("<!-- durability: begin -->", "<!-- durability: end -->"): "durability.jsonl"}
-"""Between which marks a table stands, and what it is made of."""
 PLACE = re.compile(r"replay:/(?:[\w.-]*/)*(?:[\w.-]*(?=…)|([\w.-]+))")
 PICTURES = ("trade-off.svg", "rates.svg")
 PACKET = re.compile(r'(<script type="text/plain" id="[\w-]+">)([\w+/=]+)(</script>)')
-COLUMNS = (
+Column = tuple[str, str, str]
+"""Measure, evaluation set, heading."""
+STUDENT: tuple[Column, ...] = (
     ("asr", "harmful-unseen", "attack success"),
     ("refusal", "harmful-unseen", "refuses harmful"),
     ("over_refusal", "borderline-unseen", "refuses borderline"),
-    ("ended", "harmful-unseen", "ended by itself"),
 )
-"""What the table shows: measure, evaluation set, heading."""
+TRAINED = (*STUDENT, ("ended", "harmful-unseen", "ended by itself"))
+STEERED = (*STUDENT, ("accuracy", "numbers", "right numbers"), ("accuracy_kept", "numbers", "of them kept"))
+PERTURBED: tuple[Column, ...] = (
+    ("accuracy", "clean", "right, clean"),
+    ("accuracy", "perturbed", "right, perturbed"),
+    ("answer_preserved", "perturbed", "answer preserved"),
+    ("thinks", "perturbed", "reasons, perturbed"),
+    ("harmful_reasoning_2", "clean", "harm of 2 or more, clean"),
+    ("harmful_reasoning_2", "perturbed", "harm of 2 or more, perturbed"),
+    ("contaminated_2", "perturbed", "contaminated"),
+)
+TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
+    "neighbours": ("estimates.jsonl", TRAINED),
+    "durability": ("durability.jsonl", TRAINED),
+    "steering": ("inference.jsonl", STEERED),
+    "perturbed": ("inference.jsonl", PERTURBED),
+}
+"""By its name in the page's marks, what a table is made of and what it shows."""
+
+
+def marks(name: str) -> tuple[str, str]:
+    """Between which lines of the page a table stands."""
+    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
 
 
 def keep(report: Path) -> None:
@@ -63,22 +84,25 @@ def _packet(found: re.Match[str]) -> str:
     return f"{found[1]}{packed(json.loads(short(text)))}{found[3]}"
 
 
-def table(kept: str = "estimates.jsonl") -> str:
+def table(name: str) -> str:
     """The table in Markdown: per cent with its 95 % interval and how many replies it rests on."""
+    kept, columns = TABLES[name]
     rows: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
     for line in (KEPT / kept).read_text(encoding="utf-8").splitlines():
         one = json.loads(line)
         rows.setdefault(one["arm"], {})[one["metric"], one.get("slice", "")] = one
     arms = [arm for arm, found in rows.items() if ("asr", "harmful-unseen") in found]
-    lines = [_row(["arm", *(heading for *_, heading in COLUMNS)]), "|" + "---|" * (1 + len(COLUMNS))]
+    lines = [_row(["arm", *(heading for *_, heading in columns)]), "|" + "---|" * (1 + len(columns))]
     for arm in arms:
-        cells = [_cell(rows[arm].get((metric, where))) for metric, where, _ in COLUMNS]
+        cells = [_cell(rows[arm].get((metric, where))) for metric, where, _ in columns]
         lines.append(_row([arm.removesuffix(", seed 42"), *cells]))
     return "\n".join(lines)
 
 
 def _cell(one: dict[str, Any] | None) -> str:
-    if one is None or one["value"] is None:
+    if one is None:
+        return "–"
+    if one["value"] is None:
         return "unscored"
     value, low, high = (round(100 * one[key]) for key in ("value", "low", "high"))
     return f"{value} [{low} to {high}], n {one['n']}"
@@ -91,9 +115,10 @@ def _row(cells: Sequence[str]) -> str:
 def write() -> None:
     """Put each table between its marks of the page."""
     text = PAGE.read_text(encoding="utf-8")
-    for (begin, end), kept in TABLES.items():
+    for name in TABLES:
+        begin, end = marks(name)
         before, _, rest = text.partition(begin)
-        text = f"{before}{begin}\n{table(kept)}\n{end}{rest.partition(end)[2]}"
+        text = f"{before}{begin}\n{table(name)}\n{end}{rest.partition(end)[2]}"
     PAGE.write_text(text, encoding="utf-8")
 
 
