@@ -429,6 +429,38 @@ def test_a_server_that_trickles_is_cut_off_in_time() -> None:
     asyncio.run(call())
 
 
+@pytest.mark.parametrize("name", ["message", "code", "detail", "param"])
+def test_an_error_of_megabytes_is_read_as_far_as_it_tells(server: Server, name: str) -> None:
+    with pytest.raises(Refused, match="HTTP 400: ") as told:
+        ask(server.says({"error": {name: "x y" * (1 << 21)}}, 400))
+    assert len(str(told.value)) < 400
+
+
+def test_headers_in_any_script_are_no_fault_of_the_prompt() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = json.dumps(chat(content="hi")).encode()
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nX-Name: Jos\xc3\xa9 \xd9\xa1\r\nX-Odd: \xff\xe9\r\nContent-Length: %d\r\n\r\n"
+            % len(body)
+        )
+        writer.write(body)
+        await writer.drain()
+        writer.close()
+
+    async def asked() -> Reply:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        endpoint = Endpoint(ModelSettings(name="openai:m", base_url=url))
+        try:
+            return await endpoint.reply(HELLO)
+        finally:
+            await endpoint.close()
+            server.close()
+
+    assert asyncio.run(asked()).text == "hi"
+
+
 def test_a_server_that_is_not_there() -> None:
     gone = Server()
     gone.url = "http://127.0.0.1:9/v1"

@@ -56,6 +56,14 @@ def test_each_kind_of_reply(raw: str, opened: bool, reasoning: str | None, answe
     assert found.raw == raw
 
 
+@pytest.mark.parametrize("blank", ["\n", " ", "\t", "\r\n", "\u3000"])
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_run_of_blanks_as_long_as_a_reply_is_read(blank: str, opened: bool) -> None:
+    """As a model writes that goes round in a circle; minutes of work where a pattern tries each of them as a beginning."""
+    for text in (blank * 200_000, f"Hello{blank * 200_000}x", f"Hello{blank * 200_000}</s>"):
+        assert split(text, opened).raw == text
+
+
 def test_an_answer_in_the_final_channel_needs_no_reasoning_before_it() -> None:
     raw = "<|channel|>final<|message|>Hello."
     found = split(raw, family=HARMONY)

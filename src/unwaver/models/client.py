@@ -135,8 +135,9 @@ class _Client(openai.DefaultAsyncHttpxClient):
         finally:
             await response.aclose()
             _unread(line)
-        gone = ("content-encoding", "content-length", "transfer-encoding")
-        headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in gone]
+        gone = (b"content-encoding", b"content-length", b"transfer-encoding")
+        # As bytes: a name or a value that is no ASCII can be read as text, and not be sent back into a response.
+        headers = [(name, value) for name, value in response.headers.raw if name.lower() not in gone]
         return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
 
 

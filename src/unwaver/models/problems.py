@@ -156,12 +156,13 @@ def problem(status: int | None, body: object) -> Problem:
     for one in _layers(body):
         codes |= _codes(one)
         places = (_located(one.get(name)) for name in ("detail", "message"))
-        field = str(one.get("param") or "") or field or next(filter(None, places), "")
-        said = next((one[name] for name in MESSAGES if isinstance(one.get(name), str) and one[name]), None)
-        said = said or (one["error"] if isinstance(one.get("error"), str) else None)
+        field = str(one.get("param") or "")[:LONGEST] or field or next(filter(None, places), "")
+        said = next((one[name][:LONGEST] for name in MESSAGES if isinstance(one.get(name), str) and one[name]), None)
+        said = said or (one["error"][:LONGEST] if isinstance(one.get("error"), str) else None)
         if said and not any(said in message for message in messages):
             messages.append(said)
     message = ": ".join(messages) or (body if isinstance(body, str) else json.dumps(body, ensure_ascii=False))
+    message = message[:LONGEST]
     codes |= {code.lower() for code in _CODE.findall(message)}
     return Problem(status, message, frozenset(codes), field)
 
@@ -171,6 +172,8 @@ WRAPPED = ("error", "errors", "innererror", "detail", "details", "message", "met
            "promptFeedback", "prompt_feedback", "choices")  # fmt: skip
 """Fields in which one error holds another."""
 DEEPEST = 8
+LONGEST = 20_000
+"""Characters of an error that are read: the patterns take a second for some hundred thousand."""
 
 _CODE = re.compile(r"""['"](?:code|type|blockReason)['"]: *['"]([\w.-]+)['"]""")
 """A code in an error that was written out: `{'error': {'code': 'content_filter'}}`."""
@@ -202,6 +205,7 @@ def _codes(error: dict[str, Any]) -> set[str]:
         error.get("blockReason") or error.get("block_reason") or error.get("reasons") or error.get("flagged_input")
     )
     withheld = ending_of(error.get("finish_reason")) == "filter"
+    found = {code for code in found if len(code) <= LONGEST}
     return found | ({"content_filter"} if blocked or withheld or filtered(error) else set())
 
 
@@ -222,12 +226,12 @@ def in_a_200(body: dict[str, Any]) -> Problem | None:
     base = body.get("base_resp")
     code = base.get("status_code") if isinstance(base, dict) else None
     if isinstance(base, dict) and isinstance(code, int) and code:
-        return Problem(_BASE_RESP.get(code, 500), str(base.get("status_msg") or base), frozenset({str(code)}))
+        return Problem(_BASE_RESP.get(code, 500), str(base.get("status_msg") or base)[:LONGEST], frozenset({str(code)}))
     for name in ("promptFeedback", "prompt_feedback"):
         found = body.get(name)
         block = found if isinstance(found, dict) else {}
         if why := block.get("blockReason") or block.get("block_reason"):
-            return Problem(400, f"blocked: {why}", frozenset({"content_filter"}))
+            return Problem(400, f"blocked: {str(why)[:LONGEST]}", frozenset({"content_filter"}))
     if filtered(body) and not _has_text(body):
         return Problem(400, "content_filter_results: filtered", frozenset({"content_filter"}))
     for name in ("input_sensitive", "output_sensitive"):

@@ -317,18 +317,20 @@ _TURN = re.compile(
 """Where a template begins a turn of the user: a server without stop tokens lets a model write it."""
 
 _WRAP = re.compile(
-    rf"\s*(?:(?:<|&lt;)\s*({ANSWERS})\s*(?:>|&gt;)"
+    rf"(?<!\s)\s*(?:(?:<|&lt;)\s*({ANSWERS})\s*(?:>|&gt;)"
     rf"|<[|｜](?:begin[_▁]of[_▁]|start[_▁](?:of[_▁])?)?({ANSWERS}|text)[|｜]>"
     rf"|\[({ANSWERS})\])",
     re.IGNORECASE,
 )
 _ENDS = re.compile(
-    r"(?:\s*(?:<[|｜](?:return|end|im_end|eot_id|eom_id|eot|eom|eos|endoftext|end_of_text|end▁of▁sentence|flush|end_message|"
-    r"content_model_end_sampling|END_OF_TURN_TOKEN|end_of_turn|role_end|observation|user)[|｜]>|\[\|endofturn\|\]|\[e~\["
-    r"|<end_of_turn>|<end_of_utterance>|<turn\|>|<eos>|</s>)|(?<![ \t])\n*<(?:sep|SPECIAL_\d+)>)+\s*\Z",
+    r"(?:(?<!\s)\s*(?:<[|｜](?:return|end|im_end|eot_id|eom_id|eot|eom|eos|endoftext|end_of_text|end▁of▁sentence|flush"
+    r"|end_message|content_model_end_sampling|END_OF_TURN_TOKEN|end_of_turn|role_end|observation|user)[|｜]>|\[\|endofturn\|\]|\[e~\["
+    r"|<end_of_turn>|<end_of_utterance>|<turn\|>|<eos>|</s>)"
+    r"|(?:(?<![ \t\n])|(?<=[ \t]\n))\n*<(?:sep|SPECIAL_\d+)>)+\s*\Z",
     re.IGNORECASE,
 )
-"""Behind a blank, `<sep>` may be what an answer speaks of."""
+"""Behind a blank, `<sep>` may be what an answer speaks of. Begins nowhere within a run of blanks: one may be as long
+as a reply is."""
 _LED = re.compile(r"(?:\s*<\|end\|>)+(?!\s*<\|)|")
 """The end of a message that a server left before the answer."""
 _BOX = re.compile(r"\s*<\|begin_of_box\|>((?:(?!<\|(?:begin|end)_of_box\|>).)*)<\|end_of_box\|>\s*", re.DOTALL)
