@@ -344,6 +344,18 @@ def test_two_raw_students_each_judge_their_own_arms() -> None:
     assert known.reference("large raw") is None
 
 
+def test_a_steered_student_is_judged_beside_the_same_without_steering() -> None:
+    results = made_up.results(("steered", "large raw", "small improved"), per_set=12)
+    students = {"raw": "small", "steered": "small steered", "large raw": "large", "small improved": "small"}
+    for arm, student in students.items():
+        results.cells[arm] = {"student": student} | ({"method": "improved"} if "improved" in arm else {})
+        results.unsteered[student] = student.removesuffix(" steered")
+    known = facts.Facts(results)
+    found = {arm: known.reference(arm) for arm in known.arms}
+    assert found == {"raw": None, "steered": "raw", "large raw": None, "small improved": "raw"}
+    assert any(arm == "steered" for _, arm, _ in known.family([("asr", one) for _, one in known.rows]))
+
+
 def test_a_combination_that_a_study_names_twice_is_shown_once() -> None:
     results = made_up.results(("improved", "improved, size 100", "improved, size 500"), per_set=12)
     for arm, size in (("improved", 100), ("improved, size 100", 100), ("improved, size 500", 500)):

@@ -638,7 +638,8 @@ class Recipe(Settings):
     """Variants to compare: each a table of dotted overrides. None: the recipe itself is the one arm. One that trains
     nothing (`mix.parts = {}`) is a model as it is, under the arm's name."""
     reference: str | None = None
-    """The arm that all others are compared with; None: each arm's student before training (`raw`)."""
+    """The arm that all others are compared with; None: each arm's student before training (`raw`), and without
+    steering."""
 
     @model_validator(mode="after")
     def _names_resolve(self) -> Recipe:

@@ -138,18 +138,20 @@ class Facts:
         return found
 
     def reference(self, arm: str) -> str | None:
-        """What an arm is compared with: the recipe's `reference`, else the raw student of its own kind; None for that
-        arm itself, and for raw students where the recipe names none.
+        """What an arm is compared with: the recipe's `reference`, else the raw student of its own kind, and for a raw
+        student that is steered the same without steering; None for that arm itself, and for other raw students where
+        the recipe names none.
         """
         named = self.results.recipe.reference
         if named in self.arms:
             return None if arm == named else named
-        if self.is_raw(arm):
-            return None
-        student = self.cell(arm).get("student")
-        raw = [other for other in self.arms if self.is_raw(other)]
-        same = [other for other in raw if self.cell(other).get("student") == student]
-        return next(iter(same or raw), None)
+        student, raw = self.cell(arm).get("student"), [other for other in self.arms if self.is_raw(other)]
+        if not self.is_raw(arm):
+            same = [other for other in raw if self.cell(other).get("student") == student]
+            return next(iter(same or raw), None)
+        plain = self.results.unsteered.get(str(student), student)
+        same = [other for other in raw if plain != student and self.cell(other).get("student") == plain]
+        return next(iter(same), None)
 
     def is_raw(self, arm: str) -> bool:
         """Whether an arm is a student before training."""

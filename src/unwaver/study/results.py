@@ -74,6 +74,8 @@ class Results:
     (harmless examples), `lr`, `seed`, `keep`; `harmful` and `harmless`, the parts `size` and `benign` are the sums of;
     `rest`, a digest of all other settings. Arms that differ in `seed` alone are one arm over several seeds."""
 
+    unsteered: dict[str, str] = field(default_factory=dict)
+    """By a student's label, the label of the same without steering."""
     root: Path | None = None
     """The folder of the runs; None: they are nowhere."""
 
@@ -102,7 +104,7 @@ def collect(plans: list[Plan], root: Path) -> Results:
         reader.taught(plan)
         reader.trained(plan)
     students = [plan.recipe.models["student"] for plan in plans]
-    reader.unsteered = {student.label: student.unsteered.label for student in students}
+    results.unsteered = {student.label: student.unsteered.label for student in students}
     reader.measure()
     results.owed = list(reader.owed.values())
     results.labelled = read_labels(root, (row.trace for row in results.rows))
@@ -145,8 +147,6 @@ class _Reader:
     """What isn't finished, by digest."""
     asked: list[tuple[str, str, str, Mapping[str, Any]]] = field(default_factory=list)
     """Evaluations that were read: arm, set, directory and how replies were drawn."""
-    unsteered: dict[str, str] = field(default_factory=dict)
-    """By a student's label, the label of the same without steering."""
     held: dict[str, list[Row]] = field(default_factory=dict)
     """What was read, by the digests of the traces and of their readers; of distillations harmful prompts' traces."""
 
@@ -210,7 +210,7 @@ class _Reader:
     def raw_of(self, arm: str) -> str | None:
         """The arm of the same student, neither trained nor steered; None where it wasn't asked."""
         cells = self.results.cells
-        student = self.unsteered.get(str(cells[arm]["student"]))
+        student = self.results.unsteered.get(str(cells[arm]["student"]))
         same = (one for one, cell in cells.items() if not cell.get("method") and cell["student"] == student)
         return next(same, None)
 
