@@ -37,10 +37,9 @@ def evaluated(
     read.mkdir()
     (read / "verdicts.jsonl").write_text("".join(to_line(v) for v in mine), encoding="utf-8")
     (read / "config.json").write_text(json.dumps({"stage": "judge", "inputs": {"traces": name}}), encoding="utf-8")
-    (folder / "config.json").write_text(
-        json.dumps({"stage": "evaluate", "settings": {"samples": 1, "sampling": sampling or {"max_tokens": 512}}}),
-        encoding="utf-8",
-    )
+    settings = {"samples": 1, "sampling": sampling or {"max_tokens": 512}}
+    config = {"stage": "evaluate", "name": rows[0].slice, "settings": settings}  # as every stage writes it
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     manifest = {"stage": "evaluate", "name": rows[0].slice, "set": rows[0].slice, "model": rows[0].trace.model}
     manifest |= {
         "digest": "0" * 20,

@@ -178,4 +178,4 @@ def test_a_run_that_is_none_and_one_that_nobody_read_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["steer", "fit", str(tmp_path), "--rubric", "harm"]) == 2
-    assert "finished directory" in capsys.readouterr().err
+    assert "expected a finished run of evaluate or distil" in capsys.readouterr().err
