@@ -154,6 +154,14 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         recipe_file.load(tmp_path / "nothing.toml")
 
 
+def test_a_file_without_end_is_no_recipe(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    with path.open("r+b") as file:
+        file.truncate(1 << 40)  # a hole, which reads as zeros
+    with pytest.raises(RecipeError, match="more than 16 million characters"):
+        recipe_file.load(path)
+
+
 def test_flags_are_laid_over_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
     found = recipe_file.load(

@@ -11,7 +11,7 @@ import pytest
 import report_results as made_up
 from labels import labels
 
-from unwaver import cli
+from unwaver import cli, store
 from unwaver.records import Trace, Verdict
 from unwaver.store import sealed, to_line
 from unwaver.study.rows import Row
@@ -80,6 +80,18 @@ def test_a_run_is_shown_by_its_manifest(root: Path, capsys: pytest.CaptureFixtur
     assert "model: made-up/raw" in out
     assert "written: 40" in out
     assert "samples: 1" in out
+
+
+def test_a_line_without_end_is_told_and_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(store, "LONGEST", 1 << 20)
+    path = tmp_path / "traces.jsonl"
+    path.write_text('{"text": "x"}\n')
+    with path.open("r+b") as file:
+        file.truncate(1 << 40)  # a hole, which reads as zeros
+    assert cli.main(["show", str(path)]) == 2
+    assert f"{path}:2: a line of more than 1 MiB" in capsys.readouterr().err
 
 
 def test_a_folder_of_runs_is_listed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,10 +29,18 @@ def load(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
     return build(read_toml(path), path, overrides)
 
 
+LONGEST = 1 << 24
+"""Characters of a recipe that are read: more than any has."""
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file as a tree; RecipeError where it isn't there or isn't TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        with path.open(encoding="utf-8-sig") as file:
+            text = file.read(LONGEST + 1)
+        if len(text) > LONGEST:
+            raise RecipeError(f"{path}: more than {LONGEST >> 20} million characters; expected a recipe's TOML file")
+        return tomllib.loads(text)
     except FileNotFoundError:
         raise RecipeError(f"{path}: there is no such file") from None
     except IsADirectoryError:

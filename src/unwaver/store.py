@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
@@ -290,6 +290,10 @@ def _rows(path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
         yield number, place, parse_row(raw, f"{path}:{number}")
 
 
+LONGEST = 1 << 28
+"""Bytes of a line that is read: more than any record has."""
+
+
 def read_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
     """(1-based line number, the byte it begins at, line) of a file, the blank ones left out; `parse_row` reads one.
 
@@ -299,8 +303,10 @@ def read_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
     try:
         _prove(path)
         with path.open("rb") as lines:
-            for number, raw in enumerate(lines, 1):
+            for number, raw in enumerate(iter(partial(lines.readline, LONGEST + 1), b""), 1):
                 place, end = end, end + len(raw)
+                if len(raw) > LONGEST:
+                    raise RecordError(f"{path}:{number}: a line of more than {LONGEST >> 20} MiB")
                 if raw.strip():
                     yield number, place, raw
     except FileNotFoundError:

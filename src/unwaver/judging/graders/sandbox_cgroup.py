@@ -22,8 +22,8 @@ PREFIX = "unwaver-"
 MARGIN = 64 << 20
 """Bytes beyond the program's own limit, for the kernel's part and for bubblewrap."""
 
-_OLD_S = 60.0
-"""From what age on an empty group is nobody's: it is entered as soon as it was made."""
+_OLD_NS = 60_000_000_000
+"""From what age on an empty group is nobody's: one is entered as soon as it was made."""
 _GONE_S = 2.0
 """How long a group may take to be empty after its last process was killed."""
 
@@ -126,7 +126,7 @@ def _sweep(parents: tuple[Path, ...]) -> None:
         for folder in parent.glob(f"{PREFIX}*"):
             owner = folder.name.removeprefix(PREFIX).partition("-")[0]
             with contextlib.suppress(OSError):
-                old = time.time() - folder.stat().st_mtime > _OLD_S
+                old = time.time_ns() - folder.stat().st_mtime_ns > _OLD_NS
                 if owner.isdigit() and old and not Path(f"/proc/{owner}").exists():
                     folder.rmdir()
 
