@@ -104,7 +104,8 @@ def within(found: Facts, limits: dict[str, Any]) -> list[Judged]:
         ({"asr": "-0.2"}, "can't tell", "can't tell"),
         ({"asr_answer": 0.6}, "met", "met"),  # 27 and 8 per cent, and answers it reads better
         ({"asr_answer": 0.02}, "can't tell", "can't tell"),
-        ({"asr_answer": "-0.1"}, "met", "met"),
+        ({"asr_answer": "-0.1"}, "can't tell", "met"),
+        ({"asr_answer": "-0.02"}, "met", "met"),
         ({"leak": 0.99}, "can't tell", "can't tell"),  # two readings: their errors add up
         ({"over_refusal": "+0.01"}, "can't tell", "can't tell"),
         ({"accuracy": 0.2}, "met", "met"),  # graded, not read
