@@ -2,7 +2,7 @@
 
 Beside counted letter sequences, which sentences speak of harm, of law, of a plan, of a turn of thought, and in which
 order, is what lets a reader trained on few traces hold on models it never met. A cue decides nothing; its weight is
-learned. Each is here because the reader is worse without it: docs/readers.md says by how much, and what was dropped.
+learned. docs/readers.md says what the reader loses without each group of them, and what was dropped as it won nothing.
 Words of one's own help only a reader that is trained with them: change anything here and raise `features.VERSION`.
 """
 
