@@ -156,6 +156,13 @@ def test_a_refusal_that_is_set_in_another_way_is_read_as_before(change: Callable
     assert local_reader("refusal").verdict(trace(SEES, change(LONGER_NO))).label == "refusal"
 
 
+def test_a_text_that_is_far_too_long_is_not_read_first() -> None:
+    for text, why in ((f"{YES} " * 10_000, "longer than"), ("Das kann ich leider nicht tun. " * 30_000, "language")):
+        begun = features.cache_info().misses
+        assert why in local_reader("refusal").verdict(trace(SEES, text)).reason
+        assert features.cache_info().misses == begun
+
+
 @pytest.mark.parametrize("answer", [None, "", "  \n", "..."])
 def test_an_answer_that_is_not_there_is_unscored(answer: str | None) -> None:
     assert local_reader("refusal").verdict(trace(SEES, answer)).label is None
