@@ -222,6 +222,51 @@ def test_labels_that_train_nothing_are_told(
     assert said in capsys.readouterr().err and not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"label": " "}, "labels.jsonl:1: expected an object with the texts `label` and `answer`"),
+        ({"label": "Refusal"}, "labels Refusal: refusal knows compliance, partial, refusal"),
+        ({"label": "refuses"}, "labels refuses: refusal knows compliance, partial, refusal"),
+    ],
+)
+def test_a_label_that_nobody_would_count_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, str], said: str
+) -> None:
+    lines = [row | {"label": {"no": "refusal", "yes": "compliance"}[row["label"]]} for row in rows()]
+    labels, out = written(tmp_path / "labels.jsonl", [lines[0] | change, *lines[1:]]), tmp_path / "r.npz"
+    assert main(["reader", "train", str(labels), "--rubric", "refusal", "--out", str(out)]) == 2
+    assert said in capsys.readouterr().err and not out.exists()
+
+
+def test_labels_that_are_all_others_than_the_rubric_s_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels, out = written(tmp_path / "labels.jsonl", rows()), tmp_path / "r.npz"
+    assert main(["reader", "train", str(labels), "--rubric", "refusal", "--out", str(out)]) == 0
+    assert "labels no, yes: refusal knows compliance, partial, refusal" in capsys.readouterr().err
+    assert main(["reader", "train", str(labels), "--rubric", "mine", "--part", "answer", "--out", str(out)]) == 0
+    assert "knows" not in capsys.readouterr().err
+
+
+def test_blanks_around_labels_and_in_texts_make_no_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["--rubric", "declines", "--part", "answer", "--out"]
+    plain, blank = tmp_path / "plain.npz", tmp_path / "blank.npz"
+    assert main(["reader", "train", str(written(tmp_path / "labels.jsonl", rows())), *argv, str(plain)]) == 0
+    card = capsys.readouterr().out
+    again = [row | {"label": f"{row['label']} ", "answer": f" {row['answer']}\n"} for row in rows()]
+    assert main(["reader", "train", str(written(tmp_path / "labels.jsonl", [*rows(), *again])), *argv, str(blank)]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == card and "40 of 80 lines repeat" in shown.err and plain.read_bytes() == blank.read_bytes()
+
+
+def test_texts_without_a_word_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [*rows(), {"label": "no", "answer": "..."}, {"label": "yes", "answer": ""}]
+    argv = ["--rubric", "declines", "--part", "answer", "--out", str(tmp_path / "mine.npz")]
+    assert main(["reader", "train", str(written(tmp_path / "labels.jsonl", lines)), *argv]) == 0
+    assert "2 of 42 texts hold no word, and count for nothing" in capsys.readouterr().err
+
+
 def test_a_recipe_s_own_reader_lies_beside_it(tmp_path: Path) -> None:
     from unwaver import recipe_file
 

@@ -58,6 +58,7 @@ def _train(arguments: argparse.Namespace) -> int:
     part = arguments.part or PARTS.get(arguments.rubric, "reasoning")
     rows = _english(_gathered(arguments.files, part, arguments.rubric))
     labels = sorted({row.label for row in rows})
+    _look_at_labels(arguments.rubric, labels)
     fit, held, tables = trained(rows, labels, part)
     measured = summary(held, tables.rows, labels)
     card = {"trained_on": cards(tables.rows), "held_out": measured, "language": "English"}
@@ -74,19 +75,35 @@ def _train(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
+def _look_at_labels(rubric: str, labels: list[str]) -> None:
+    """Labels of a rubric that everything else here counts by its own: RecipeError where some are others, told where all
+    are."""
+    from unwaver.judging.local.reader_file import shipped
+
+    known = shipped().questions[rubric].labels if rubric in shipped().questions else tuple(labels)
+    if not (odd := [label for label in labels if label not in known]):
+        return
+    told = f"labels {', '.join(odd)}: {rubric} knows {', '.join(known)}"
+    if len(odd) < len(labels):
+        raise RecipeError(f"{told} (under another --rubric they may be any)")
+    say(f"reader: {told}; rates, mixes and reports count those alone")
+
+
 def _gathered(files: list[Path], part: Part, rubric: str) -> list[LabelledText]:
     """The labelled texts of all files, each once: one that stands again would weigh more."""
     rows = [row for path in files for row in labelled(path, part, rubric)]
     once: dict[tuple[Any, ...], LabelledText] = {}
     said: dict[tuple[Any, ...], set[str]] = defaultdict(set)
     for row in rows:
-        text = (row.text, row.model, row.prompts)
+        text = (" ".join(row.text.split()), row.model, row.prompts)
         once.setdefault((*text, row.label), row)
         said[text].add(row.label)
     if again := len(rows) - len(once):
         say(f"reader: {again} of {len(rows)} lines repeat another's text, label, model and prompt, and count once")
     if both := sum(len(labels) > 1 for labels in said.values()):
         say(f"reader: {both} of {len(said)} texts have more than one label, and each counts")
+    if blank := sum(not any(map(str.isalpha, row.text)) for row in once.values()):
+        say(f"reader: {blank} of {len(once)} texts hold no word, and count for nothing")
     return list(once.values())
 
 
@@ -169,14 +186,14 @@ def labelled(path: Path, part: Part, rubric: str) -> Iterator[LabelledText]:
 
 def _row(raw: bytes, where: str, part: Part, origin: str) -> LabelledText:
     row = parse_row(raw, where)
-    if not isinstance(row.get("label"), str) or not isinstance(row.get(part), str):
+    if not isinstance(row.get("label"), str) or not row["label"].strip() or not isinstance(row.get(part), str):
         raise RecordError(f"{where}: expected an object with the texts `label` and `{part}`")
     prompts = [row[key] for key in ("prompt", "behaviour") if isinstance(row.get(key), str)] or [row[part]]
     weight = row.get("weight", 1.0)
     if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 < weight < float("inf"):
         raise RecordError(f"{where}: weight: expected a number above 0")
     keys = frozenset(text.strip().lower() for text in prompts)
-    return LabelledText(row[part], row["label"], str(row.get("model") or ""), keys, origin, float(weight))
+    return LabelledText(row[part], row["label"].strip(), str(row.get("model") or ""), keys, origin, float(weight))
 
 
 def _of_run(folder: Path, part: Part, rubric: str) -> Iterator[LabelledText]:

@@ -62,6 +62,8 @@ class Read:
 
 def ask(question: TrainedQuestion, text: str | None) -> Read:
     """Ask a text a question: a label with its sentence, or none and why."""
+    if too_long := _too_long(text or "", question):
+        return Read(None, reason=too_long)
     found = features(text or "")
     if found is None:
         return Read(None, reason=f"no {question.part} to read")
@@ -80,16 +82,28 @@ def _said(judged: Judgement) -> str:
 
 def _unlike(text: str, found: Features, question: TrainedQuestion) -> str | None:
     """Why a text is too unlike what the question was trained on; None where it is not."""
-    if tongue := _tongue(text):
-        return f"language: the {question.part} is in another one ({tongue}), and this reader was trained on English"
-    if 0 < question.limit < len(text):
-        return f"the {question.part} is longer than this was measured on ({question.limit:,} characters)"
+    if foreign := _foreign(text, question):
+        return foreign
     if len(_ANY_WORD.findall(text)) < FEWEST_WORDS:
         if not (_is_english(text) or found.cues[:, :SPOKEN].any()):
             return f"language: the {question.part} is too short to tell whether it is English"
     elif not is_prose(text):
         return f"the {question.part} is unlike what this was trained on: code, a list, or no language"
     return None
+
+
+def _foreign(text: str, question: TrainedQuestion) -> str | None:
+    if tongue := _tongue(text):
+        return f"language: the {question.part} is in another one ({tongue}), and this reader was trained on English"
+    return None
+
+
+def _too_long(text: str, question: TrainedQuestion) -> str | None:
+    """Why a text is not read at all: of megabytes that takes seconds and a hundred times the memory."""
+    if not 0 < question.limit < len(text) or len(shown := seen(text).text) <= question.limit:
+        return None
+    long = f"the {question.part} is longer than this was measured on ({question.limit:,} characters)"
+    return _foreign(shown, question) or long
 
 
 _tongue = lru_cache(maxsize=64)(language.foreign)

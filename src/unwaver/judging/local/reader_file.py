@@ -20,7 +20,7 @@ from unwaver.judging.local.question import TrainedQuestion, unpacked
 from unwaver.judging.unanswered import VERSION as UNANSWERED
 from unwaver.records import digest
 
-VERSION = 6
+VERSION = 7
 """Raised whenever any text is read differently with the same weights; tests/test_identity.py notices."""
 
 SHIPPED = "weights.npz"
