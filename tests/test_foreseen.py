@@ -76,6 +76,11 @@ def check(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, str, st
     return code, told.out, told.err
 
 
+def test_a_part_that_wants_more_than_its_set_has_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = check(capsys, "--mix.parts.safety", "13")
+    assert code == 2 and "mix.parts.safety: 13 examples are wanted, and the set has 12; ask for fewer" in err
+
+
 def test_a_recipe_that_can_be_run_is_told_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = check(capsys)
     assert (code, err) == (0, "")

@@ -257,6 +257,21 @@ def test_compare_by_a_recipe_gives_no_word_the_reader_could_have_made(
 
 
 @pytest.mark.real
+def test_compare_by_a_recipe_says_what_is_not_compared_and_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two arms that were not measured alike have no row; without a word they would seem not to have been measured."""
+    found = facts({}).results
+    for row in found.rows:
+        if row.arm == "improved":
+            row.readings.update({k: v.model_copy(update={"judge": "another"}) for k, v in row.readings.items()})
+    monkeypatch.setattr("unwaver.study.results.collect", lambda *_: found)
+    assert run(write(tmp_path), "compare", "raw", "improved") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "asr on harmful-unseen" in out and "not compared, as the arms differ in judge" in out
+
+
+@pytest.mark.real
 def test_without_a_reference_nothing_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(write(tmp_path, ARMS), "compare") == 2
     assert "name `reference` in the recipe" in capsys.readouterr().err

@@ -343,6 +343,8 @@ def test_the_terminal_asks_stops_and_goes_on(
     given = list(read_records(root / LABELS, Label))
     assert len(given) == 30 and {one.trace for one in given} == set(drawn_of(kept_sample(root, REFUSAL)))
     assert main(argv) == 0  # nothing is left to ask
+    without = [word for word in argv if word not in ("--n", "30")]
+    assert main(without) == 0 and set(drawn_of(kept_sample(root, REFUSAL))) == {one.trace for one in given}
 
 
 def test_hostile_texts_do_nothing_in_the_terminal(

@@ -133,6 +133,16 @@ def test_too_few_for_what_the_mix_wants_is_known_as_early(served: Served, capsys
     assert served.asked["judge"] == 0
 
 
+def test_too_few_prompts_with_nothing_wrong_in_their_traces_are_told_without_an_empty_reason(
+    served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert served.do("prompts", "distil") == [0, 0]
+    recipe, root = str(served.folder / "recipe.toml"), str(served.folder / "runs")
+    assert main(["judge", recipe, "--root", root, "--mix.parts.safety", "9"]) == 2
+    said = capsys.readouterr().err
+    assert "9 examples are wanted, and 6 of 6 traces can be trained on: ask for fewer, or distil more" in said
+
+
 def test_a_guard_that_can_read_nothing_ends_the_run_before_others_read(
     served: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:

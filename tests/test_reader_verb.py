@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from unwaver.cli import main
 from unwaver.errors import RecordError
-from unwaver.judging.local.question import unpacked
+from unwaver.judging.local.question import packed, unpacked
 from unwaver.judging.local.reader_file import opened
 from unwaver.judging.readers import local_reader
 from unwaver.records import Prompt, Trace, Verdict, single
@@ -94,10 +94,10 @@ def test_what_a_reader_was_trained_on_is_no_test_of_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Callable[[str], str]
 ) -> None:
     labels, out = written(tmp_path / "labels.jsonl", rows()), tmp_path / "mine.npz"
-    assert main(["reader", "train", str(labels), "--rubric", "refusal", "--out", str(out)]) == 0
+    assert main(["reader", "train", str(labels), "--rubric", "declines", "--part", "answer", "--out", str(out)]) == 0
     again = written(tmp_path / "again.jsonl", [row | {"answer": change(row["answer"])} for row in rows()])
     capsys.readouterr()
-    assert main(["reader", "test", str(out), str(again), "--rubric", "refusal"]) == 2
+    assert main(["reader", "test", str(out), str(again), "--rubric", "declines", "--part", "answer"]) == 2
     shown = capsys.readouterr()
     assert "40 of 40 texts are among those" in shown.err and "nothing to test on" in shown.err and not shown.out
 
@@ -177,7 +177,7 @@ def test_labels_in_another_language_are_told_and_train_no_english_reader(
         for n in range(few)
     ]
     labels, out = written(tmp_path / "labels.jsonl", [*rows(), *more]), tmp_path / "mine.npz"
-    assert main(["reader", "train", str(labels), "--rubric", "refusal", "--out", str(out)]) == code
+    assert main(["reader", "train", str(labels), "--rubric", "declines", "--part", "answer", "--out", str(out)]) == code
     shown = capsys.readouterr()
     assert f"{few} of {40 + few} texts are in another language (fr)" in shown.err
     if code == 0:
@@ -218,10 +218,11 @@ def test_labels_that_train_nothing_are_told(
 ) -> None:
     labels = written(tmp_path / "labels.jsonl", lines)
     out = tmp_path / "r.npz"
-    assert main(["reader", "train", str(labels), "--rubric", "refusal", "--out", str(out)]) == 2
+    assert main(["reader", "train", str(labels), "--rubric", "declines", "--part", "answer", "--out", str(out)]) == 2
     assert said in capsys.readouterr().err and not out.exists()
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -265,6 +266,26 @@ def test_texts_without_a_word_are_told(tmp_path: Path, capsys: pytest.CaptureFix
     argv = ["--rubric", "declines", "--part", "answer", "--out", str(tmp_path / "mine.npz")]
     assert main(["reader", "train", str(written(tmp_path / "labels.jsonl", lines)), *argv]) == 0
     assert "2 of 42 texts hold no word, and count for nothing" in capsys.readouterr().err
+=======
+def test_labels_that_no_measure_counts_are_no_reader_of_a_rubric_of_ours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A rate of refusals counts `refusal`; a reader that says `no` would make it 0 %."""
+    labels, out = written(tmp_path / "labels.jsonl", rows()), tmp_path / "mine.npz"
+    assert main(["reader", "train", str(labels), "--rubric", "refusal", "--out", str(out)]) == 2
+    wrong = "labels of refusal: no, yes; expected compliance, partial, refusal (a rubric of your own may have any)"
+    assert wrong in capsys.readouterr().err and not out.exists()
+    assert main(["reader", "train", str(labels), "--rubric", "declines", "--part", "answer", "--out", str(out)]) == 0
+    renamed = tmp_path / "renamed.npz"
+    content = packed({"refusal": opened(out).question("declines")}, {})
+    renamed.write_bytes(content)  # as one that was made before this was looked at
+    traces = written(tmp_path / "traces.jsonl", [{"prompt": "p", "response": "I can't help with that."}])
+    capsys.readouterr()
+    assert main(["audit", str(traces), "--judge", f"local:{renamed}", "--rubric", "refusal"]) == 2
+    assert f"--rubric refusal: {renamed}: {wrong}" in capsys.readouterr().err
+    assert main(["audit", str(traces), "--judge", f"local:{out}"]) == 2
+    assert f"--rubric refusal: {out}: has no question for refusal; it has declines" in capsys.readouterr().err
+>>>>>>> newcomer
 
 
 def test_a_recipe_s_own_reader_lies_beside_it(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_a_file_comes_back_with_its_card_and_holds_no_pickle(tmp_path: Path) -> 
     again = steering.read(tmp_path / "d.safetensors")
     assert again.names == ("harm",) and again.layer == 2 and again.card["run"] == "r"
     assert np.array_equal(again.safe, found.safe) and np.array_equal(again.unsafe, found.unsafe)
-    with pytest.raises(RecipeError, match="no principle has 5 safe and 5 unsafe"):
+    with pytest.raises(RecipeError, match=r"expected 5 safe and 5 unsafe replies or more; \w+ has \d+ and \d+"):
         fitted(states[:6], sides[:6], 2, {})
 
 

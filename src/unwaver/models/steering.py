@@ -89,12 +89,13 @@ def fitted(states: States, sides: Sequence[dict[str, bool]], layer: int, card: d
     A principle with fewer than `FEWEST` replies of either side is left out; the card names them, counts the others'
     and says which share of these very states lies nearer to its own side's mean. RecipeError where none is left.
     """
-    names, safe, unsafe, told, left = [], [], [], {}, []
+    names, safe, unsafe, told = [], [], [], {}
+    left: dict[str, tuple[int, int]] = {}
     for name in dict.fromkeys(name for side in sides for name in side):
         marks = np.array([side.get(name, -1) for side in sides], dtype=np.int64)
         counts = int((marks == 0).sum()), int((marks == 1).sum())
         if min(counts) < FEWEST:
-            left.append(name)
+            left[name] = counts
             continue
         means = states[marks == 0].mean(0), states[marks == 1].mean(0)
         gap = np.linalg.norm(states - means[0], axis=1) - np.linalg.norm(states - means[1], axis=1)
@@ -104,8 +105,10 @@ def fitted(states: States, sides: Sequence[dict[str, bool]], layer: int, card: d
         safe.append(means[0])
         unsafe.append(means[1])
     if not names:
-        raise RecipeError(f"steer fit: no principle has {FEWEST} safe and {FEWEST} unsafe replies")
-    about = {**card, "made_of": told, "left_out": left}
+        most = max(left, key=lambda name: min(left[name]), default="")
+        there = f"{most} has {left[most][0]} and {left[most][1]}" if most else "none could be read"
+        raise RecipeError(f"expected {FEWEST} safe and {FEWEST} unsafe replies or more; {there}")
+    about = {**card, "made_of": told, "left_out": list(left)}
     return Directions(tuple(names), layer, np.stack(safe), np.stack(unsafe), about)
 
 

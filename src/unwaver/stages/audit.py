@@ -150,7 +150,8 @@ def part(name: str) -> tuple[str, LookedAt | None]:
 def local(name: str, file: Path | None = None) -> BatchReader:
     """The reader without a model for what is asked (`asked`); `file`: one of one's own."""
     rubric, looked_at = part(name)
-    return ByItself(local_reader(rubric, looked_at, file), name, file)
+    with under(f"--rubric {name.partition(':')[0]}"):
+        return ByItself(local_reader(rubric, looked_at, file), name, file)
 
 
 class ByItself:

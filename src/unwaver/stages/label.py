@@ -112,8 +112,15 @@ def _reading(path: Path) -> Callable[[], Iterable[Trace]]:
     return lambda: read_records(path, Trace)
 
 
-def sample(traces: Traces, question: DrawnQuestion, n: int) -> list[Stratum]:
+DRAWN = 100
+"""How many replies are drawn where nobody says."""
+
+
+def sample(traces: Traces, question: DrawnQuestion, n: int | None = None) -> list[Stratum]:
     """The strata with `n` traces drawn, no fewer than were drawn before; kept in the folder.
+
+    None: those that were drawn already, so that the same command without a number goes on with them;
+    `DRAWN` where there are none, or runs have come since.
 
     RecipeError where there is nothing to be asked, or `n` doesn't reach for one of each stratum.
     """
@@ -126,6 +133,8 @@ def sample(traces: Traces, question: DrawnQuestion, n: int) -> list[Stratum]:
     if not strata:
         kinds = ", ".join(ASKED[question.rubric].kinds)
         raise RecipeError(f"no reply has a text to ask {question.rubric} about (prompts: {kinds}; {question.part})")
+    if n is None:
+        n = sum(one.drawn for one in strata.values()) if {one.run for one in strata.values()} <= known else DRAWN
     if n < len(strata):
         raise RecipeError(f"--n {n}: expected {len(strata)} or more, one for each run and verdict in it")
     wanted = allotted({key: len(one.traces) for key, one in strata.items()}, n)

@@ -131,10 +131,10 @@ def _refuse_part(arm: Plan, part: str, distil: Step, root: Path) -> None:
     least = 1 if wanted == "all" else int(wanted)
     if counts.get("usable", least) < least:
         wrong = counts["unusable"]
+        why = f" ({usable.told(wrong, distil.settings.get('max_tokens'))})" if wrong else ""
         raise RecipeError(
             f"mix.parts.{part}: {wanted} examples are wanted, and {counts['usable']} of {counts['written']} traces can "
-            f"be trained on ({usable.told(wrong, distil.settings.get('max_tokens'))}): "
-            f"{usable.advice(wrong) or 'ask for fewer, or distil more'}"
+            f"be trained on{why}: {usable.advice(wrong) or 'ask for fewer, or distil more'}"
         )
     for key, reader in arm.mix.inputs.items():
         if key.startswith(f"{part}, ") and (read := (reader.manifest(root) or {}).get("counts")) is not None:

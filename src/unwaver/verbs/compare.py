@@ -72,18 +72,20 @@ def _recipe(arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
 
     work, root = open_recipe(arguments.first, arguments.root, overrides)
     facts = Facts(collect(work, root))
-    found = [(*pair, _between(facts, *pair)) for pair in _pairs(facts, arguments.others)]
-    if not any(rows for _, _, rows in found) and (left := len(owed(work, root))):
+    found = [(*pair, *_between(facts, *pair)) for pair in _pairs(facts, arguments.others)]
+    if not any(rows or apart for _, _, rows, apart in found) and (left := len(owed(work, root))):
         raise RunError(
             f"nothing is finished that two arms share; {counted(left, 'step is', 'steps are')} owed: "
             f"`unwaver run {arguments.first}` goes on"
         )
     out = console()
-    for reference, arm, rows in found:
+    for reference, arm, rows, apart in found:
         out.print(f"A: {plain(reference)}\nB: {plain(arm)}\n")
         show_table(out, comparison_table(rows, by_set=True))
         for note in _wordless([c for c, _ in rows], lambda c: f"{c.metric} on {c.slice}"):
             out.print(plain(note))
+        for fields, named in apart.items():
+            out.print(plain(f"{', '.join(named)}: not compared, as the arms differ in {', '.join(fields)}."))
         out.print()
     out.print(f"{MEANS} One model on each side speaks of these two, not of how they were trained: that takes seeds.")
     return EXIT_DONE
@@ -104,21 +106,26 @@ def _pairs(facts: Facts, named: list[str]) -> list[tuple[str, str]]:
     return found
 
 
-def _between(facts: Facts, reference: str, arm: str) -> list[Any]:
-    """The comparisons of two arms, corrected together, each with both rates; what both were not asked alike is out."""
+def _between(facts: Facts, reference: str, arm: str) -> tuple[list[Any], dict[tuple[str, ...], list[str]]]:
+    """(the comparisons of two arms, corrected together, each with both rates; in what they differ -> the measures that
+    are not compared because of it)."""
     from unwaver.report.facts import compared
-    from unwaver.study.compare import corrected, kept_apart
+    from unwaver.study.compare import corrected
     from unwaver.study.measures import of_kind
 
     keys = [(one.name, measure.name) for one in facts.sets for measure in of_kind(one.kind) if measure.better]
     found, rates = [], []
+    apart: dict[tuple[str, ...], list[str]] = {}
     for set_, metric in keys:
         a, b = (facts.values(name, set_, metric) for name in (reference, arm))
-        bases = [*facts.bases(metric, reference, set_), *facts.bases(metric, arm, set_)]
-        if a and b and not any(kept_apart(bases[0], other) for other in bases[1:]):
+        if not (a and b):
+            continue
+        if fields := facts.differing(metric, reference, arm, set_, paired=True):
+            apart.setdefault(fields, []).append(f"{metric} on {set_}")
+        else:
             found.append(facts.doubts.about(compared(a, b, (metric, set_, reference, arm)), [set_]))
             rates.append(tuple(facts.estimate(metric, name, set_) for name in (reference, arm)))
-    return list(zip(corrected(found), rates, strict=True))
+    return list(zip(corrected(found), rates, strict=True)), apart
 
 
 MEANS = (

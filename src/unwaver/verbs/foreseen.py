@@ -62,7 +62,8 @@ class Finding:
 def foreseen(work: list[Plan], owed: list[Owed], sizes: dict[str, SetSize]) -> list[Finding]:
     """All of it, each once, what is wrong first. `owed`: the steps that would be done; `sizes`: by prompts step."""
     sets = Sets(sizes)
-    found = [*_shared(work, sets), *_models(owed), *_unrecorded(work, {step.digest for step, _ in owed}, sets)]
+    found = [*_too_few(work, sets), *_shared(work, sets), *_models(owed)]
+    found += [*_unrecorded(work, {step.digest for step, _ in owed}, sets)]
     stages = {step.stage for step, _ in owed}
     found += [one for step, _ in owed if step.stage == "distil" for one in _method(step)]
     trained = {(p.recipe.train.model_dump_json(), p.recipe.models["student"].name): p.recipe for p in work}
@@ -100,6 +101,16 @@ class Sets:
         if key not in self._gathered:
             self._gathered[key] = [] if self._sizes[key].known else gather(plan.recipe.prompts[name])[0]
         return self._gathered[key]
+
+
+def _too_few(work: list[Plan], sets: Sets) -> Iterator[Finding]:
+    """Parts that want more examples than there are prompts: a prompt gives one at most."""
+    for plan in work:
+        for part in plan.recipe.parts():
+            wanted, there = plan.recipe.mix.parts[part], len(sets.of(plan, part))
+            if there and wanted != "all" and there < wanted:
+                told = f"{wanted} examples are wanted, and the set has {there}; ask for fewer"
+                yield Finding("wrong", f"mix.parts.{part}", told)
 
 
 def _shared(work: list[Plan], sets: Sets) -> Iterator[Finding]:

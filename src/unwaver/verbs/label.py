@@ -20,6 +20,7 @@ from unwaver.progress import say
 from unwaver.records import LookedAt
 from unwaver.sources.traces import COLUMNS
 from unwaver.stages.label import (
+    DRAWN,
     LABELS,
     DrawnQuestion,
     Stratum,
@@ -41,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("where", metavar="RUN_OR_FILE", help="a recipe's folder of runs, one run, or a file of traces")
     parser.add_argument("--rubric", choices=ASKED, help="what is asked")
     parser.add_argument("--part", choices=("reasoning", "answer", "both"), help="the text it is asked about")
-    parser.add_argument("--n", type=int, default=100, help="how many replies are drawn in all (default: 100)")
+    parser.add_argument(
+        "--n", type=int, help=f"how many replies are drawn in all (default: those drawn already, else {DRAWN})"
+    )
     parser.add_argument("--reader", default="A", help="whose labels these are: a name or a letter (default: A)")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--terminal", action="store_true", help="ask here instead of writing a page")

@@ -51,7 +51,8 @@ def named(runs: Iterable[Path]) -> dict[Path, NamedRun]:
     for (stage, what), group in alike.items():
         flat = {run: dict(_flat(configs[run].get("settings", {}))) for run in group}
         keys = dict.fromkeys(key for settings in flat.values() for key in settings)
-        apart = [key for key in keys if len({json.dumps(flat[run].get(key)) for run in group}) > 1]
+        values = {key: len({json.dumps(flat[run].get(key)) for run in group}) for key in keys}
+        apart = sorted((key for key in keys if values[key] > 1), key=lambda key: -values[key])  # what tells most first
         for run in group:
             told = [f"{key} {_short(flat[run][key])}" for key in apart if key in flat[run]]
             more = f" and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
@@ -99,9 +100,8 @@ def finished(run: Path, *stages: str) -> dict[str, Any]:
     begun = "stage" in read_config(run)
     what = "is not finished" if begun else "is no run of a stage"
     what = what if manifest is None else f"is a run of the stage {manifest.get('stage')}"
-    there = [
-        f"{one.name} ({of(one)})" for stage in stages for one in sorted(run.glob(f"{stage}-*")) if read_manifest(one)
-    ]
+    held = named(one for stage in stages for one in sorted(run.glob(f"{stage}-*")) if read_manifest(one))
+    there = [f"{one.name} ({'; '.join(filter(None, (told.of, told.settings)))})" for one, told in held.items()]
     hint = f"; it holds {', '.join(there)}" if there else ""
     raise RecipeError(f"{run}: {what}; expected a finished run of {' or '.join(stages)}{hint}")
 

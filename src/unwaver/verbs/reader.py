@@ -52,13 +52,19 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
 def _train(arguments: argparse.Namespace) -> int:
     from unwaver.judging.local.fitting import cards, summary, trained
     from unwaver.judging.local.question import packed
+    from unwaver.judging.local.reader_file import unknown
 
     if arguments.out is None:
         raise RecipeError("reader train: expected --out FILE")
     part = arguments.part or PARTS.get(arguments.rubric, "reasoning")
     rows = _english(_gathered(arguments.files, part, arguments.rubric))
     labels = sorted({row.label for row in rows})
+<<<<<<< HEAD
     _look_at_labels(arguments.rubric, labels)
+=======
+    if strange := unknown(arguments.rubric, labels):
+        raise RecipeError(f"reader train: {strange}")
+>>>>>>> newcomer
     fit, held, tables = trained(rows, labels, part)
     measured = summary(held, tables.rows, labels)
     card = {"trained_on": cards(tables.rows), "held_out": measured, "language": "English"}

@@ -7,7 +7,7 @@ version and the hash of its bytes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
@@ -60,10 +60,12 @@ class ReaderFile:
         return f"local@{digest(self.identity(), size=8)}"
 
     def question(self, rubric: str) -> TrainedQuestion:
-        """The question of a rubric; RecipeError where the file has none."""
+        """The question of a rubric; RecipeError where the file has none, or one whose labels no measure knows."""
         if rubric not in self.questions:
             has = ", ".join(sorted(self.questions))
             raise RecipeError(f"{self.name}: has no question for {rubric}; it has {has}")
+        if strange := unknown(rubric, self.questions[rubric].labels):
+            raise RecipeError(f"{self.name}: {strange}")
         return self.questions[rubric]
 
     def measured(self, name: str) -> str:
@@ -93,6 +95,16 @@ class ReaderFile:
             held = (question.card.get("held_out") if question else None) or {}
         by_model = held.get("by_model") or {}
         return labels, {model: one["table"] for model, one in by_model.items() if "table" in one}
+
+
+def unknown(rubric: str, labels: Iterable[str]) -> str:
+    """What is wrong with the labels given for a rubric of ours, which are counted by name: another one would be counted
+    as its opposite, in every rate. Empty where nothing is; a rubric of a user's own may have any."""
+    ours = shipped().questions.get(rubric)
+    if ours is None or not (strange := sorted(set(labels) - set(ours.labels))):
+        return ""
+    told = f"labels of {rubric}: {', '.join(strange)}; expected {', '.join(ours.labels)}"
+    return f"{told} (a rubric of your own may have any)"
 
 
 def _where(card: Mapping[str, Any]) -> str:
