@@ -222,13 +222,12 @@ def test_labels_that_train_nothing_are_told(
     assert said in capsys.readouterr().err and not out.exists()
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"label": " "}, "labels.jsonl:1: expected an object with the texts `label` and `answer`"),
-        ({"label": "Refusal"}, "labels Refusal: refusal knows compliance, partial, refusal"),
-        ({"label": "refuses"}, "labels refuses: refusal knows compliance, partial, refusal"),
+        ({"label": "Refusal"}, "labels of refusal: Refusal; expected compliance, partial, refusal"),
+        ({"label": "refuses"}, "labels of refusal: refuses; expected compliance, partial, refusal"),
     ],
 )
 def test_a_label_that_nobody_would_count_is_told(
@@ -238,16 +237,6 @@ def test_a_label_that_nobody_would_count_is_told(
     labels, out = written(tmp_path / "labels.jsonl", [lines[0] | change, *lines[1:]]), tmp_path / "r.npz"
     assert main(["reader", "train", str(labels), "--rubric", "refusal", "--out", str(out)]) == 2
     assert said in capsys.readouterr().err and not out.exists()
-
-
-def test_labels_that_are_all_others_than_the_rubric_s_are_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    labels, out = written(tmp_path / "labels.jsonl", rows()), tmp_path / "r.npz"
-    assert main(["reader", "train", str(labels), "--rubric", "refusal", "--out", str(out)]) == 0
-    assert "labels no, yes: refusal knows compliance, partial, refusal" in capsys.readouterr().err
-    assert main(["reader", "train", str(labels), "--rubric", "mine", "--part", "answer", "--out", str(out)]) == 0
-    assert "knows" not in capsys.readouterr().err
 
 
 def test_blanks_around_labels_and_in_texts_make_no_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -266,7 +255,8 @@ def test_texts_without_a_word_are_told(tmp_path: Path, capsys: pytest.CaptureFix
     argv = ["--rubric", "declines", "--part", "answer", "--out", str(tmp_path / "mine.npz")]
     assert main(["reader", "train", str(written(tmp_path / "labels.jsonl", lines)), *argv]) == 0
     assert "2 of 42 texts hold no word, and count for nothing" in capsys.readouterr().err
-=======
+
+
 def test_labels_that_no_measure_counts_are_no_reader_of_a_rubric_of_ours(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -285,7 +275,6 @@ def test_labels_that_no_measure_counts_are_no_reader_of_a_rubric_of_ours(
     assert f"--rubric refusal: {renamed}: {wrong}" in capsys.readouterr().err
     assert main(["audit", str(traces), "--judge", f"local:{out}"]) == 2
     assert f"--rubric refusal: {out}: has no question for refusal; it has declines" in capsys.readouterr().err
->>>>>>> newcomer
 
 
 def test_a_recipe_s_own_reader_lies_beside_it(tmp_path: Path) -> None:

@@ -59,12 +59,8 @@ def _train(arguments: argparse.Namespace) -> int:
     part = arguments.part or PARTS.get(arguments.rubric, "reasoning")
     rows = _english(_gathered(arguments.files, part, arguments.rubric))
     labels = sorted({row.label for row in rows})
-<<<<<<< HEAD
-    _look_at_labels(arguments.rubric, labels)
-=======
     if strange := unknown(arguments.rubric, labels):
         raise RecipeError(f"reader train: {strange}")
->>>>>>> newcomer
     fit, held, tables = trained(rows, labels, part)
     measured = summary(held, tables.rows, labels)
     card = {"trained_on": cards(tables.rows), "held_out": measured, "language": "English"}
@@ -79,20 +75,6 @@ def _train(arguments: argparse.Namespace) -> int:
             "labels, or another rubric, before any figure rests on it"
         )
     return EXIT_DONE
-
-
-def _look_at_labels(rubric: str, labels: list[str]) -> None:
-    """Labels of a rubric that everything else here counts by its own: RecipeError where some are others, told where all
-    are."""
-    from unwaver.judging.local.reader_file import shipped
-
-    known = shipped().questions[rubric].labels if rubric in shipped().questions else tuple(labels)
-    if not (odd := [label for label in labels if label not in known]):
-        return
-    told = f"labels {', '.join(odd)}: {rubric} knows {', '.join(known)}"
-    if len(odd) < len(labels):
-        raise RecipeError(f"{told} (under another --rubric they may be any)")
-    say(f"reader: {told}; rates, mixes and reports count those alone")
 
 
 def _gathered(files: list[Path], part: Part, rubric: str) -> list[LabelledText]:
