@@ -474,8 +474,10 @@ def charts(done: Mapping[str, tuple[TrainedQuestion, HeldOut, Tables]]) -> None:
     square = alt.Scale(domain=[0.4, 1])
     points = alt.Chart(alt.Data(values=bins)).mark_line(point=True)
     points = points.encode(x=alt.X("probability:Q", scale=square), y=alt.Y("right:Q", scale=square), color="question:N")
-    ideal = alt.Chart(alt.Data(values=[{"a": 0.4}, {"a": 1}])).mark_line(strokeDash=[4, 4], color="grey")
-    ideal = ideal.encode(x="a:Q", y="a:Q")
+    ideal = alt.Chart(alt.Data(values=[{"probability": p, "right": p} for p in (0.4, 1)])).mark_line(
+        strokeDash=[4, 4], color="grey"
+    )
+    ideal = ideal.encode(x="probability:Q", y="right:Q")
     (ideal + points).properties(width=420, height=260).save(CHARTS / "reliability.svg")
 
 
