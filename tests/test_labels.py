@@ -76,6 +76,13 @@ def drawn(argv: list[str], capsys: pytest.CaptureFixture[str]) -> Path:
     return Path(capsys.readouterr().out.strip().splitlines()[-1])
 
 
+def all_refused(root: Path, n: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """The page of so many replies, each labelled a refusal and taken in."""
+    page = drawn([str(root), "--rubric", "refusal", "--n", str(n)], capsys)
+    main(["label", str(root), "--collect", str(labelled(page, folder / "a.jsonl", lambda t: ["refusal"]))])
+    return page
+
+
 def verdicts(root: Path) -> Mapping[str, str | None]:
     """What the made-up reader said of each answer."""
     found = {}
@@ -171,8 +178,7 @@ def test_the_report_finds_the_labels_and_corrects(
     assert before == 0
     first = Path(capsys.readouterr().out.strip())
     assert "People's labels" not in first.read_text(encoding="utf-8")
-    page = drawn([str(root), "--rubric", "refusal", "--n", "1000"], capsys)
-    main(["label", str(root), "--collect", str(labelled(page, tmp_path / "a.jsonl", lambda t: ["refusal"]))])
+    all_refused(root, 1000, tmp_path, capsys)
     capsys.readouterr()
     facts = Facts(collect(work, root))
     for one in facts.of_kind("borderline", "benign"):
@@ -218,8 +224,7 @@ def test_lines_of_labels_that_are_damaged_doubled_or_foreign_are_told_and_not_fi
     runs: tuple[list[Plan], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     work, root = runs
-    page = drawn([str(root), "--rubric", "refusal", "--n", "1000"], capsys)
-    main(["label", str(root), "--collect", str(labelled(page, tmp_path / "a.jsonl", lambda t: ["refusal"]))])
+    page = all_refused(root, 1000, tmp_path, capsys)
     other = labelled(page, tmp_path / "b.jsonl", lambda t: ["refusal"], "B")
     before, whole = of_reader(root, work), (root / LABELS).read_text(encoding="utf-8")
     assert all(isinstance(one, dict) for one in before)
@@ -284,8 +289,7 @@ def test_a_sample_that_lost_a_whole_stratum_with_its_count_corrects_nothing(
 ) -> None:
     """As an older sample is, beside replies that were made anew."""
     work, root = runs
-    page = drawn([str(root), "--rubric", "refusal", "--n", "1000"], capsys)
-    main(["label", str(root), "--collect", str(labelled(page, tmp_path / "a.jsonl", lambda t: ["refusal"]))])
+    all_refused(root, 1000, tmp_path, capsys)
     file = REFUSAL.file(root)
     strata = [json.loads(line) for line in file.read_text().splitlines()]
     for run in {one["run"] for one in strata}:
@@ -318,8 +322,7 @@ def test_few_labels_are_not_a_rate(
     runs: tuple[list[Plan], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     work, root = runs
-    page = drawn([str(root), "--rubric", "refusal", "--n", "30"], capsys)
-    main(["label", str(root), "--collect", str(labelled(page, tmp_path / "a.jsonl", lambda t: ["refusal"]))])
+    all_refused(root, 30, tmp_path, capsys)
     facts = Facts(collect(work, root))
     found = facts.doubts.corrected("over_refusal", "raw", [facts.of_kind("borderline")[0].name])
     assert isinstance(found, str) and re.search(r"\d labels, and a rate is corrected from 10 on|no label in", found)

@@ -20,6 +20,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -291,7 +292,7 @@ def made(question: str) -> tuple[TrainedQuestion, HeldOut, Tables]:
     }
     if question != "weak":
         # The same with the traces that were labelled since left out in their turn.
-        since, _ = measured(tables.turned("more"), len(labels))
+        since, _ = measured(_turned(tables, "more"), len(labels))
         card["since"] = {key: one for key, one in summary(since, tables.rows, labels).items() if key != "by_model"}
     if question in ("refusal", "conclusion"):
         card["two_classes"] = two_classes(held, question)
@@ -322,6 +323,14 @@ def labellers() -> dict[str, dict[str, Any]]:
             "kappa": kappa(first, second, len(names)),
         }
     return found
+
+
+def _turned(tables: Tables, origin: str) -> Tables:
+    """The same with another origin first: the one that is measured."""
+    other = copy(tables)
+    own = np.array([row.origin == origin for row in tables.rows])
+    other.origin = np.where(own, 0, np.where(tables.origin == 0, tables.origin.max() + 1, tables.origin))
+    return other
 
 
 def two_classes(held: HeldOut, question: str) -> dict[str, Any]:

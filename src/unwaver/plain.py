@@ -9,6 +9,7 @@ emoji need stay. Nothing is removed. Pure.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _ACTING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e"
@@ -34,6 +35,12 @@ def visible(text: str) -> str:
 def counted(count: int, one: str, more: str = "") -> str:
     """A count with its noun: `1 step`, `1,200 steps`; `more` where the plural is more than an s behind it."""
     return f"{count:,} {one if count == 1 else more or f'{one}s'}"
+
+
+def some(names: Sequence[str], most: int, between: str = ", ") -> str:
+    """The first of some names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return between.join(names[:most]) + more
 
 
 def plain(text: str, longest: int | None = None) -> str:

@@ -9,6 +9,8 @@ import json
 import threading
 from dataclasses import dataclass
 
+from unwaver.plain import some
+
 SHOWN = 8
 """Models of a server that are named."""
 LONGEST = 4 * 2**20
@@ -32,9 +34,7 @@ class Listing:
     @property
     def shown(self) -> str:
         """The first of the names, and how many more there are."""
-        names = self.names or ()
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        return ", ".join(names[:SHOWN]) + more or "none"
+        return some(self.names or (), SHOWN) or "none"
 
 
 def listing(base_url: str) -> Listing:

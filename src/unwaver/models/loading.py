@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import RecipeError, UnwaverError
+from unwaver.plain import some
 
 LAYERS = 2_000
 """More layers than any model has; a million of them keep a library busy for hours before it looks at the weights."""
@@ -174,8 +175,7 @@ NO_NUMBERS = "its weights hold what is no number (NaN or infinity) in"
 def _tell(name: str, keys: Iterable[Any] | None, sentence: str) -> None:
     """RecipeError that names keys; nothing where there are none."""
     if told := sorted(map(str, keys or ())):
-        more = f" and {len(told) - 3} more" if len(told) > 3 else ""
-        raise RecipeError(f"{name}: can't be loaded: {sentence} {', '.join(told[:3])}{more}")
+        raise RecipeError(f"{name}: can't be loaded: {sentence} {some(told, 3)}")
 
 
 def _left_out(keys: Iterable[str], model: Any) -> list[str]:

@@ -23,7 +23,7 @@ from unwaver import reasoning
 from unwaver.endings import ending_of
 from unwaver.errors import RecipeError, RecordError
 from unwaver.parts import BESIDE, flat, label, may_be_thought, numeral, plainly, thought
-from unwaver.plain import counted, plain
+from unwaver.plain import counted, plain, some
 from unwaver.progress import say
 from unwaver.records import Block, Ending, Kind, Prompt, Trace
 from unwaver.sources import files, hub
@@ -274,17 +274,12 @@ def _of_traces(folder: Path, names: Mapping[str, tuple[str, ...]]) -> list[Path]
     kept = [file for file in every if why.get(file) is None]
     if kept and len(kept) < len(every):
         left = [f"{file.relative_to(folder)} ({told})" for file, told in why.items() if told is not None]
-        read = _some([str(file.relative_to(folder)) for file in kept])
+        read = some([str(file.relative_to(folder)) for file in kept], NAMED)
         _say_once(
             f"{folder}: reads {len(kept)} of {counted(len(every), 'file')}: {read}; left out, as no trace is in their "
-            f"first rows: {_some(left)}"
+            f"first rows: {some(left, NAMED)}"
         )
     return kept or every[:1]
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more}"
 
 
 _say_once = lru_cache(say)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import EXIT_BAD_INPUT, HeldError, RecipeError, RunError, UnwaverError, pip_install
-from unwaver.plain import counted
+from unwaver.plain import counted, some
 from unwaver.progress import board, say
 from unwaver.stages.calls import Workplace
 from unwaver.store import Step
@@ -162,9 +162,9 @@ class _Driver:
         reasons: dict[str, list[str]] = {}
         for step, error in self._failed.values():
             reasons.setdefault(str(error), []).append(f"{step.stage} ({step.name})")
-        told = "\n".join(f"{_some(steps)}: {error}" for error, steps in reasons.items())
+        told = "\n".join(f"{some(steps, NAMED)}: {error}" for error, steps in reasons.items())
         owed = [step for step, _ in self._failed.values()] + [step for task in self._waiting for step, _ in task]
-        names = _some([f"{step.stage} ({step.name})" for step in owed])
+        names = some([f"{step.stage} ({step.name})" for step in owed], NAMED)
         wrong = any(error.exit_code == EXIT_BAD_INPUT for _, error in self._failed.values())
         kind = RecipeError if wrong else RunError
         return kind(f"{counted(len(owed), 'step is', 'steps are')} owed: {names}; the same command goes on\n{told}")
@@ -204,13 +204,7 @@ def work(task: Task, root: Path, folder: Path) -> UnwaverError | None:
 
 def _name(task: Task) -> str:
     """For people, and for the process's title."""
-    more = f" and {len(task) - 1} more" if len(task) > 1 else ""
-    return f"{task[0][0].stage} {task[0][0].name}{more}"
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    return some([f"{step.stage} {step.name}" for step, _ in task], 1)
 
 
 def _after(step: Step, todo: list[Owed]) -> set[str]:

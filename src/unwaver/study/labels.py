@@ -13,6 +13,7 @@ from itertools import chain, combinations
 from pathlib import Path
 
 from unwaver.judging.people import ASKED, Label, counts_as
+from unwaver.plain import counted
 from unwaver.records import PATTERNS, Trace
 from unwaver.stages.label import LABELS, DrawnQuestion, Stratum, Traces, checked, samples
 from unwaver.study.agreement import Agreement, agreement, by_pattern, chance_corrected
@@ -61,8 +62,9 @@ def gathered(drawn: dict[DrawnQuestion, list[Stratum]], labels: Iterable[Label],
 
 def unused(labelled: Labelled) -> list[str]:
     """That lines of the file are not used, with the first of them; nothing where all are."""
-    many = len(labelled.faults)
-    return [f"{many} {'line' if many == 1 else 'lines'} of {LABELS} not used, as {labelled.faults[0]}."] if many else []
+    if not (faults := labelled.faults):
+        return []
+    return [f"{counted(len(faults), 'line')} of {LABELS} not used, as {faults[0]}."]
 
 
 def asked_for(metric: str) -> tuple[Measure, DrawnQuestion] | None:

@@ -19,6 +19,7 @@ from scipy import special
 
 from unwaver.basis import Basis
 from unwaver.intervals import LEVEL, Interval, bounded_ends, normal_quantile, score_ends
+from unwaver.plain import counted
 from unwaver.records import Estimate
 from unwaver.study.seeds import Floats, Level, Spread, grid, half_width, of_table
 
@@ -265,7 +266,7 @@ def _clusters(rows: Mapping[str, Sequence[Score]]) -> str:
 
 def _spread(found: Seeds) -> str:
     if found.spread is None:
-        return f"{len(found.by_seed)} seed{'' if len(found.by_seed) == 1 else 's'}"
+        return counted(len(found.by_seed), "seed")
     low, high = min(found.by_seed.values()), max(found.by_seed.values())
     return f"{len(found.by_seed)} seeds from {low:.3g} to {high:.3g} (sd {found.spread:.2g})"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unwaver.errors import EXIT_DONE, RecipeError, RunError, UnwaverError
-from unwaver.plain import counted
+from unwaver.plain import counted, some
 from unwaver.records import digest
 from unwaver.store import EXAMPLES
 from unwaver.study import forecast
@@ -71,9 +71,8 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     if not (under.training > 0 and under.generation > 0):
         raise RecipeError("--training-utilisation, --generation-utilisation: expected shares above 0")
     sizes = forecast.set_sizes(work, root)
-    names = "; ".join(plan.arm for plan in work[:ARMS_NAMED])
-    more = f" and {len(work) - ARMS_NAMED} more" if len(work) > ARMS_NAMED else ""
-    console.print(f"{arguments.recipe}: {counted(len(work), 'arm')}: {names}{more}")
+    names = some([plan.arm for plan in work], ARMS_NAMED, "; ")
+    console.print(f"{arguments.recipe}: {counted(len(work), 'arm')}: {names}")
     for line in (*_sets(work, sizes), *_evaluated(work)):
         console.print(line)
     found = forecast.forecast(work, root, sizes, under, not arguments.no_student)
@@ -176,8 +175,7 @@ def _students(work: list[Plan], root: Path, console: Console, reveal: bool) -> N
         student = digest(model.identity())
         if student in unseen:
             continue
-        more = f" and {len(plans) - 1} more" if len(plans) > 1 else ""
-        console.print(f"\ntraining in arm {first.arm}{more}:")
+        console.print(f"\ntraining in arm {some([plan.arm for plan in plans], 1)}:")
         try:
             check_student(first.recipe, _examples(first, root), whole=student not in shown, reveal=reveal)
         except NotFetched as error:

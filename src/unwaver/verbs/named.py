@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import RecipeError
+from unwaver.plain import some
 from unwaver.recipe import RAW
 from unwaver.store import read_config, read_manifest
 from unwaver.study.steps import STAGES
@@ -55,8 +56,7 @@ def named(runs: Iterable[Path]) -> dict[Path, NamedRun]:
         apart = sorted((key for key in keys if values[key] > 1), key=lambda key: -values[key])  # what tells most first
         for run in group:
             told = [f"{key} {_short(flat[run][key])}" for key in apart if key in flat[run]]
-            more = f" and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
-            found[run] = NamedRun(stage, what, model(run), ", ".join(told[:SHOWN]) + more)
+            found[run] = NamedRun(stage, what, model(run), some(told, SHOWN))
     return found
 
 

@@ -97,7 +97,8 @@ _WORD_OR_SIGN = re.compile(rf"{_WORD.pattern}|[^\sa-z]")
 @lru_cache(maxsize=64)
 def is_prose(text: str) -> bool:
     """Whether a text is English prose."""
-    low = straight(text.lower())
+    straightened = straight(text)
+    low = straightened.lower()
     words = _ANY_WORD.findall(low)
     kept = _NO_WORD.sub("", text)
     letters = len(kept) - len(_NO_LETTER.findall(kept))
@@ -108,7 +109,7 @@ def is_prose(text: str) -> bool:
         return False
     if 2 * sum(len(word) == 1 for word in words) > len(words):
         return False  # words with blanks between their letters
-    return not (_is_odd(_UNCAPPED.findall(straight(text))) or _is_salad(low) or _is_misplaced(straight(text)))
+    return not (_is_odd(_UNCAPPED.findall(straightened)) or _is_salad(low) or _is_misplaced(straightened))
 
 
 def _is_code(text: str) -> bool:

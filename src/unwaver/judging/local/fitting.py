@@ -10,7 +10,6 @@ scipy.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -129,13 +128,6 @@ class Tables:
         self.sequences = sparse.csr_array((numbers, places, ends), shape=(len(buckets), BUCKETS))
         self.dense = np.array(dense).reshape(-1, len(DENSE))
         self.longest = max((len(row.text) for row in self.rows), default=0)
-
-    def turned(self, origin: str) -> Tables:
-        """The same with another origin first."""
-        other = copy(self)
-        own = np.array([row.origin == origin for row in self.rows])
-        other.origin = np.where(own, 0, np.where(self.origin == 0, self.origin.max() + 1, self.origin))
-        return other
 
     def ground(self, rows: Ints) -> Ground:
         """What is usual among some rows; of cues, among those of the first origin."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from unwaver.judging.asked.rubric import CUT
 from unwaver.judging.questions import GUARD, PATTERNS_SHOWN
+from unwaver.plain import some
 from unwaver.recipe import TrainSettings
 from unwaver.records import Verdict
 from unwaver.report.arms import spoken
@@ -43,11 +44,6 @@ def _figures(facts: Facts) -> Iterator[tuple[str, EvaluationFacts, list[Row]]]:
                 yield arm, one, rows
 
 
-def _listed(found: list[str]) -> str:
-    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    return f"{'; '.join(found[:NAMED])}{more}"
-
-
 def _cut(facts: Facts) -> list[str]:
     found = []
     for arm, one, rows in _figures(facts):
@@ -55,7 +51,7 @@ def _cut(facts: Facts) -> list[str]:
         if cut > MOST * len(rows):
             found.append(f"{arm} on {one.name}, {cut} of {len(rows)}")
     text = "Most replies were cut by the token limit, so these figures speak of the short ones (evaluate.max_tokens)"
-    return [f"{text}: {_listed(found)}."] if found else []
+    return [f"{text}: {some(found, NAMED, '; ')}."] if found else []
 
 
 def _unscored(facts: Facts) -> list[str]:
@@ -68,7 +64,7 @@ def _unscored(facts: Facts) -> list[str]:
             why = _why(verdict for row in left for key in measure.reads if (verdict := row.readings.get(key)))
             found.append(f"{arm} on {one.name}, {len(left)} of {len(rows)}{f' ({why})' if why else ''}")
     advice = " Raise judge.max_tokens: its replies were cut." if any(CUT in text for text in found) else ""
-    return [f"Unscored, and so in no rate: {_listed(found)}.{advice}"] if found else []
+    return [f"Unscored, and so in no rate: {some(found, NAMED, '; ')}.{advice}"] if found else []
 
 
 def _why(verdicts: Iterable[Verdict]) -> str:
