@@ -7,7 +7,7 @@ import os
 import shutil
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -329,11 +329,14 @@ class LLM:
 
 
 @pytest.fixture
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "beside").mkdir()
     (tmp_path / "beside" / "vllm.py").write_text(ENGINE)
     monkeypatch.syspath_prepend(str(tmp_path / "beside"))
     monkeypatch.delitem(sys.modules, "vllm", raising=False)
+    yield
+    # What the test itself imported isn't monkeypatch's to take back, and TRL asks every vLLM for its version.
+    sys.modules.pop("vllm", None)
 
 
 @pytest.mark.parametrize(

