@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+import time
 from collections import Counter
 
 import pytest
@@ -197,3 +198,28 @@ def test_a_failed_call_is_a_trace_with_a_reason_and_no_text() -> None:
     assert failed.failure == "HTTP 500"
     assert failed.reasoning is None
     assert failed.answer is None
+
+
+LOOPS = {
+    "a block again and again": "<think>a</think>",
+    "closing marks": "</think>\n\n",
+    "opening marks": "<think>",
+    "spoken of": "so <think> is ",
+    "in fences": "```\n<think>\n```\n",
+    "in code": "`<think>` ",
+    "in quotation marks": '"<think>" ',
+    "behind colons": "like: <think> ",
+    "channels": "<|channel|>analysis<|message|>a<|end|>",
+}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
+def test_a_reply_that_loops_takes_time_by_its_length_alone(loop: str) -> None:
+    """Ten times the marks would take a hundred times as long if each asked for the whole text again."""
+    taken = []
+    for count in (2_000, 20_000):
+        began = time.process_time()
+        assert split(loop * count).raw == loop * count
+        taken.append(time.process_time() - began)
+    assert taken[1] < 40 * max(taken[0], 0.01)

@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -68,20 +67,24 @@ class Trained:
         step = make_step(root, recipe, many_examples(COUNT))
         self.folder = step.directory(root)
         if kill_at is not None:
-            killer = threading.Thread(target=self._kill, args=(kill_at,))
+            ended = threading.Event()
+            killer = threading.Thread(target=self._kill, args=(kill_at, ended))
             killer.start()
-            with pytest.raises(RunError, match="the same command goes on from the last checkpoint"):
-                train.run(step, recipe, Workplace(root))
-            killer.join()
+            try:
+                with pytest.raises(RunError, match="the same command goes on from the last checkpoint"):
+                    train.run(step, recipe, Workplace(root))
+            finally:
+                ended.set()
+                killer.join()
             assert not (self.folder / "manifest.json").exists()
         self.manifest = train.run(step, recipe, Workplace(root))
 
-    def _kill(self, step: int) -> None:
-        """Kill the launcher and every worker once a checkpoint is whole."""
+    def _kill(self, step: int, ended: threading.Event) -> None:
+        """Kill the launcher and every worker once a checkpoint is whole, or nothing where training ended before."""
         mark = self.folder / "checkpoints" / f"checkpoint-{step}" / "complete"
-        until = time.monotonic() + 600
-        while not mark.is_file() and time.monotonic() < until:
-            time.sleep(0.002)
+        while not mark.is_file():
+            if ended.wait(0.002):
+                return
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 words = path.read_bytes().decode().split("\0")

@@ -30,6 +30,7 @@ ALIKE = "marks in letters that only look like theirs"
 RUNS_ON = "goes on behind the end of its turn: all of it is read as the answer"
 
 _BLANK = " \t\r\n\ufeff\u200b"
+_ONLY_BLANK = re.compile(f"[{_BLANK}]*")
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,7 @@ def _inside(scan: _Scan, mark: re.Match[str], family: Family) -> None:
     if mark["close"] is not None:
         if family.tokens or not hugged(raw, start, end):  # nobody writes a special token to speak of it
             scan.inside, scan.closer, scan.finals = False, (start, end), 1
-    elif scan.opener is None and not raw[:start].strip(_BLANK):
+    elif scan.opener is None and _ONLY_BLANK.fullmatch(raw, 0, start):
         scan.opener, scan.begin = (start, end), end  # the template had opened the block, and the model did so again
     elif not (family.channels or hugged(raw, start, end) or mentioned(raw, start, end, False)):
         scan.several = True
@@ -232,7 +233,7 @@ def _inside(scan: _Scan, mark: re.Match[str], family: Family) -> None:
 def _outside(scan: _Scan, mark: re.Match[str], family: Family) -> None:
     raw, (start, end), closes = mark.string, mark.span(), mark["close"] is not None
     since = scan.closer[1] if scan.closer else 0
-    used = not (hugged(raw, start, end) or fenced(raw, start, since) or mentioned(raw, start, end, closes))
+    used = not (hugged(raw, start, end) or mentioned(raw, start, end, closes) or fenced(raw, start, since))
     if closes:
         if scan.quoted or not used:
             scan.quoted = False
@@ -256,7 +257,12 @@ def _outside(scan: _Scan, mark: re.Match[str], family: Family) -> None:
 
 def _is_bare(raw: str, end: int, family: Family) -> bool:
     """The mark that ends at `end` begins a reply that has no reasoning."""
-    return bool(family.bare) and re.fullmatch(f"{LEAD}{tolerant(family.bare.strip())}", raw[:end], re.I) is not None
+    return bool(family.bare) and _bare_start(family).fullmatch(raw, 0, end) is not None
+
+
+@cache
+def _bare_start(family: Family) -> re.Pattern[str]:
+    return re.compile(f"{LEAD}{tolerant(family.bare.strip())}", re.IGNORECASE)
 
 
 def _pieces(raw: str, scan: _Scan, family: Family) -> Split:
@@ -298,7 +304,7 @@ def _pieces(raw: str, scan: _Scan, family: Family) -> Split:
 
 def _plain(raw: str, family: Family | None, note: str | None = None) -> Split:
     """A reply without reasoning. The marks that begin and end it are taken off."""
-    found = re.match(f"{LEAD}{tolerant(family.bare.strip())}", raw, re.I) if family and family.bare else None
+    found = _bare_start(family).match(raw) if family and family.bare else None
     start = found.end() if found else 0
     head, body, after = _bared(*_ended(raw[start:]))
     start += len(head)
