@@ -34,7 +34,7 @@ FILES = {
 class Kernel(PosixPath):
     """A path in an imitated hierarchy of version 2."""
 
-    root: ClassVar[Path]
+    top: ClassVar[Path]
     ours: ClassVar[set[str]]
     """Groups that we own, by their path below the root."""
     read_only: ClassVar[bool]
@@ -64,7 +64,7 @@ class Kernel(PosixPath):
 
 
 def _named(path: Path) -> str:
-    return "/" + str(path.relative_to(Kernel.root)).lstrip(".")
+    return "/" + str(path.relative_to(Kernel.top)).lstrip(".")
 
 
 def _may(group: Path) -> Path:
@@ -105,13 +105,13 @@ def laid_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         below: str = "",
     ) -> Path:
         mount = tmp_path / "cgroup"
-        Kernel.root, Kernel.ours, Kernel.read_only, Kernel.swap = mount / below, set(ours), read_only, swap
-        Kernel.root.mkdir(parents=True)
-        _filled(Kernel.root, ["cpu", "memory", "pids"], first=True)
-        (Kernel.root / "cgroup.subtree_control").write_text(handing_on.get("/", ""))
+        Kernel.top, Kernel.ours, Kernel.read_only, Kernel.swap = mount / below, set(ours), read_only, swap
+        Kernel.top.mkdir(parents=True)
+        _filled(Kernel.top, ["cpu", "memory", "pids"], first=True)
+        (Kernel.top / "cgroup.subtree_control").write_text(handing_on.get("/", ""))
         held = handing_on.get("/", "").split()
         inside = where.removeprefix("0::") if where.startswith("0::") else "/"
-        group = Kernel.root
+        group = Kernel.top
         for name in inside.split("/")[1:] if ".." not in inside and inside != "/" else ():
             group = group / name
             group.mkdir()
@@ -124,7 +124,7 @@ def laid_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(
             sandbox_cgroup, "Path", lambda one: tmp_path / "self" if one == "/proc/self/cgroup" else Path(one)
         )
-        return Kernel.root
+        return Kernel.top
 
     return lay
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unwaver.errors import RecipeError
+from unwaver.kept import PART
 from unwaver.reasoning import render, split
 from unwaver.records import Example, Span
 from unwaver.stages.export import alpaca_row, messages_row, sharegpt_row, write_dataset
@@ -139,6 +143,35 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     formats = ["sharegpt", "messages", "alpaca"]
     first = [file.read_bytes() for file in write_dataset(tmp_path / "a", EXAMPLES, CARD, formats)]
     assert first == [file.read_bytes() for file in write_dataset(tmp_path / "b", EXAMPLES, CARD, formats)]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from unwaver.records import Example
+from unwaver.stages.export import write_dataset
+
+def examples():
+    for number in range(5000):
+        if number == 4000:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield Example.model_validate_json(sys.argv[2])
+
+write_dataset(Path(sys.argv[1]), examples(), {}, sys.argv[3].split(","))
+"""
+
+
+@pytest.mark.parametrize("formats", [["messages"], ["parquet"], ["sharegpt", "alpaca"]])
+def test_a_killed_export_leaves_no_half_of_a_set_and_no_card_of_another(tmp_path: Path, formats: list[str]) -> None:
+    """The set of an earlier export stays whole; a card stands beside no other set than its own."""
+    former = {file.name: file.read_bytes() for file in write_dataset(tmp_path, EXAMPLES, CARD, formats)}
+    command = [sys.executable, "-c", KILLED, str(tmp_path), EXAMPLES[0].model_dump_json(), ",".join(formats)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    left = {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.suffix != PART}
+    former.pop("README.md")
+    assert left == former
+    again = {file.name: file.read_bytes() for file in write_dataset(tmp_path, EXAMPLES, CARD, formats)}
+    assert "README.md" in again and again.items() >= former.items()
 
 
 @settings(max_examples=100, deadline=None)

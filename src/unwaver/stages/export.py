@@ -17,11 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import RecipeError
+from unwaver.kept import whole, write_whole
 from unwaver.plain import counted
 from unwaver.records import Example
 from unwaver.sources.benchmarks import SOURCES
 
 ExportRow = dict[str, Any]
+
+CARD = "README.md"
+"""The card is written last, and an older one is taken away first: it is never beside files that it doesn't tell of."""
 
 
 def write_dataset(
@@ -46,6 +50,7 @@ def write_dataset(
         raise RecipeError("there are no examples to export")
     formats = sorted(formats, key=list(FORMATS).index)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / CARD).unlink(missing_ok=True)
     files = [folder / FORMATS[name][0] for name in formats]
     size = shielded = paired = begun = 0
     with ExitStack() as stack:
@@ -60,11 +65,9 @@ def write_dataset(
     info = {name: entry for form, entry in LLAMA_FACTORY.items() if form in formats for name in [_entry(card, form)]}
     if info:
         files.append(folder / "dataset_info.json")
-        files[-1].write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
-    files.append(folder / "README.md")
-    files[-1].write_text(
-        clean(_header(formats) + _card(size, (shielded, paired, begun), card, formats)), encoding="utf-8"
-    )
+        write_whole(files[-1], json.dumps(info, indent=2) + "\n")
+    files.append(folder / CARD)
+    write_whole(files[-1], clean(_header(formats) + _card(size, (shielded, paired, begun), card, formats)))
     return files
 
 
@@ -101,8 +104,8 @@ Write = Callable[[Example], object]
 
 @contextmanager
 def _lines(file: Path) -> Iterator[Write]:
-    with file.open("w", encoding="utf-8") as out:
-        yield lambda example: out.write(json.dumps(messages_row(example), ensure_ascii=False) + "\n")
+    with whole(file) as out:
+        yield lambda example: out.write(f"{json.dumps(messages_row(example), ensure_ascii=False)}\n".encode())
 
 
 @contextmanager
@@ -114,7 +117,7 @@ def _parquet(file: Path) -> Iterator[Write]:
     texts = [(name, pa.string()) for name in ("part", "kind", "prompt", "trace")]
     schema = pa.schema([("messages", pa.list_(turn)), *texts])
     waiting: list[ExportRow] = []
-    with pq.ParquetWriter(file, schema) as out:
+    with whole(file) as to, pq.ParquetWriter(to, schema) as out:
 
         def flush() -> None:
             out.write_table(pa.Table.from_pylist(waiting, schema))
@@ -135,17 +138,17 @@ def _list(row: Callable[[Example], ExportRow]) -> Callable[[Path], AbstractConte
 
     @contextmanager
     def opened(file: Path) -> Iterator[Write]:
-        with file.open("w", encoding="utf-8") as out:
+        with whole(file) as out:
             before = "[\n "
 
             def write(example: Example) -> None:
                 nonlocal before
                 text = json.dumps(row(example), ensure_ascii=False, indent=1).replace("\n", "\n ")
-                out.write(before + text)
+                out.write((before + text).encode())
                 before = ",\n "
 
             yield write
-            out.write("\n]\n")
+            out.write(b"\n]\n")
 
     return opened
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import RecipeError
-from unwaver.kept import whole
+from unwaver.kept import whole, write_whole
 from unwaver.reasoning import render
 from unwaver.records import Trace, Verdict
-from unwaver.stages.export import cell, clean, models_of, sources_of, table
+from unwaver.stages.export import CARD, cell, clean, models_of, sources_of, table
 from unwaver.stages.usable import faults
 from unwaver.store import TRACES, VERDICTS, Step, parse_row, read_at, read_manifest, read_placed, read_records
 
@@ -72,13 +72,14 @@ def write_pairs(folder: Path, runs: Sequence[Path]) -> list[Path]:
         told = ", ".join(f"{n} {why}" for why, n in found.counts.most_common())
         raise RecipeError(f"no prompt has both a clean and a wavering trace (traces: {told or 'none'})")
     folder.mkdir(parents=True, exist_ok=True)
+    card = folder / CARD
+    card.unlink(missing_ok=True)
     size = 0
     with whole(folder / FILE) as out:
         for row in _rows(both):
             out.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8"))
             size += 1
-    card = folder / "README.md"
-    card.write_text(clean(HEAD + _card(size, len(found.places), found)), encoding="utf-8")
+    write_whole(card, clean(HEAD + _card(size, len(found.places), found)))
     return [folder / FILE, card]
 
 

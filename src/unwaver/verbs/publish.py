@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import EXIT_DONE, RecipeError, RunError
-from unwaver.kept import write_whole
+from unwaver.kept import PART, write_whole
 from unwaver.online import PROXIES, check_addresses
 from unwaver.printer import put
 from unwaver.progress import say
@@ -61,15 +61,17 @@ def gathered(run: Path) -> Path:
         raise RecipeError(f"{run}: is not what it was when it finished ({told}); nothing is published")
     report, rows = figures(run)
     text = card(run, report, rows)
-    folder = run / FOLDER
+    folder, half = run / FOLDER, run / f"{FOLDER}{PART}"
     with disk_errors(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(run / "model", folder, copy_function=_link)
-        (folder / "README.md").unlink()
-        write_whole(folder / "README.md", text)
+        for old in (folder, half):
+            shutil.rmtree(old, ignore_errors=True)
+        shutil.copytree(run / "model", half, copy_function=_link)
+        (half / "README.md").unlink()
+        write_whole(half / "README.md", text)
         if (data := _data_card(run)).is_file():
-            shutil.copyfile(data, folder / DATA)
-        write_whole(folder / ESTIMATES, "".join(to_line(one) for pair in rows for one in pair if one is not None))
+            shutil.copyfile(data, half / DATA)
+        write_whole(half / ESTIMATES, "".join(to_line(one) for pair in rows for one in pair if one is not None))
+        half.rename(folder)
     return folder
 
 
