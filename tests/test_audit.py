@@ -214,7 +214,7 @@ def test_a_row_that_can_not_be_read_has_its_line_and_its_reason(tmp_path: Path) 
     assert [line["row"] for line in lines] == [0, 1, 2, 3, 4, 5]
     assert [line["label"] is None for line in lines] == [False, True, True, True, True, False]
     assert {line["rubric"] for line in lines} == {lines[0]["rubric"]}
-    for number, piece in ((1, "not JSON"), (2, "not JSON"), (3, "expected an object"), (4, "prompt: expected text")):
+    for number, piece in ((1, "not JSON"), (2, "not UTF-8"), (3, "expected an object"), (4, "prompt: expected text")):
         assert lines[number]["reason"].startswith(f"{file}:{number + 1}: {piece}")
     assert (page.rows, page.unread, page.prompts, page.no_reply) == (6, 4, 2, 0)
     assert page.readings[0].n == 2 and page.readings[0].unscored == {"the row can't be read": 4}

@@ -44,6 +44,8 @@ ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.
 LONGEST_FIELD = 1 << 28
 """Characters in one CSV field, bytes in one line; Python's own limit of 131,072 is less than a long trace."""
 
+NOT_UTF8 = "not UTF-8; save it as such (of a file in latin-1: iconv -f windows-1252 -t utf-8 FILE > NEW)"
+
 
 def rows(path: Path) -> Iterator[tuple[str, RawRow]]:
     """The rows of a file, or of every file under a folder that `files` finds; RecipeError where there is none."""
@@ -119,6 +121,14 @@ def _is_list(path: Path) -> bool:
     return False
 
 
+def _foreign(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
 def _lines(path: Path) -> Iterator[tuple[str, RawRow | RecordError]]:
     with opened(path) as lines:
         for number, raw in enumerate(iter(lambda: lines.readline(LONGEST_FIELD), b""), 1):
@@ -130,16 +140,19 @@ def _lines(path: Path) -> Iterator[tuple[str, RawRow | RecordError]]:
             try:
                 row: RawRow | RecordError = parse_row(raw, place)
             except RecordError as error:
-                row = error
+                row = RecordError(f"{place}: {NOT_UTF8}") if _foreign(raw) else error
             yield place, row
 
 
 def _json(path: Path) -> Iterator[tuple[str, RawRow | RecordError]]:
     try:
         with opened(path) as text:
-            content = json.loads(text.read())
+            raw = text.read()
+        content = json.loads(raw)
     except RecursionError:
         raise RecordError(f"{path}: not readable: nested too deeply") from None
+    except UnicodeDecodeError:
+        raise RecordError(f"{path}: {NOT_UTF8}") from None
     except ValueError as error:
         raise RecordError(f"{path}: not JSON: {error}") from None
     for number, row in enumerate(content, 1):
@@ -161,11 +174,11 @@ def _csv(path: Path, delimiters: str) -> Iterator[tuple[str, RawRow | RecordErro
             if twice:
                 raise RecordError(f"{path}: the header has the column `{twice[0]}` twice")
             for number, row in enumerate(table, 1):
-                place = f"{path}:{number}"
-                wrong = _misfit(row)
-                yield place, RecordError(f"{place}: {wrong}") if wrong else dict(row)
+                place, wrong = f"{path}:{number}", _misfit(row)
+                line = table.line_num  # the header has one, and a cell may have several
+                yield place, RecordError(f"{path}: row {number} (line {line}): {wrong}") if wrong else dict(row)
     except csv.Error as error:
-        raise RecordError(f"{path}:{number + 1}: not CSV: {error}") from None
+        raise RecordError(f"{path}: row {number + 1}: not CSV: {error}") from None
 
 
 @contextmanager
@@ -193,11 +206,7 @@ def _misfit(row: Mapping[Any, Any]) -> str | None:
         return "more fields than the header has columns; a cell with the separator in it needs quotes around it"
     if None in row.values():
         return "fewer fields than the header has columns"
-    try:
-        "".join([*row, *row.values()]).encode()
-    except UnicodeEncodeError:
-        return "not UTF-8; save it as such (of a file in latin-1: iconv -f windows-1252 -t utf-8 FILE > NEW)"
-    return None
+    return NOT_UTF8 if _foreign("".join([*row, *row.values()]).encode("utf-8", "surrogateescape")) else None
 
 
 def _columns(path: Path) -> Iterator[tuple[str, RawRow]]:
