@@ -73,6 +73,15 @@ def test_a_name_that_is_no_folder_and_can_not_be_had_is_an_error(
     assert line.split()[1] == "no"
 
 
+def test_a_folder_of_nearly_that_name_is_asked_about(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(recipe.parent)
+    (recipe.parent / "student").mkdir()
+    assert cli.main(["check", str(recipe), "--models.student.name", "hf:studnt"]) == 2
+    assert "the hub can't be reached; did you mean `student`?" in capsys.readouterr().err
+
+
 def test_a_name_that_may_be_on_the_hub_is_told_and_not_guessed(
     recipe: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -94,7 +94,7 @@ def _on_the_hub(target: str) -> None:
     if not in_cache(target) and not reachable():
         raise NotFetched(
             f"{target}: there is no such folder; as a name on the hub it has not been fetched before, and the hub "
-            "can't be reached"
+            f"can't be reached{_nearest(Path(target))}"
         )
 
 
