@@ -78,7 +78,7 @@ def test_a_folder_of_nearly_that_name_is_asked_about(
 ) -> None:
     monkeypatch.chdir(recipe.parent)
     (recipe.parent / "student").mkdir()
-    assert cli.main(["check", str(recipe), "--models.student.name", "hf:studnt"]) == 2
+    assert cli.main(["check", str(recipe), "--models.student.name", "hf:studen"]) == 2
     assert "the hub can't be reached; did you mean `student`?" in capsys.readouterr().err
 
 

@@ -43,7 +43,8 @@ def locate(target: str) -> str:
     """
     found = find(target)
     if not isinstance(found, Path):
-        _on_the_hub(found)
+        if why := out_of_reach(found):
+            raise NotFetched(why)
     elif found.name == MODEL and is_run(found.parent):
         prove_weights(found.parent)  # a student that was trained here, by its path
     return str(_converted(found)) if isinstance(found, Path) and found.suffix == ".gguf" else str(found)
@@ -89,13 +90,17 @@ def in_cache(target: str) -> bool:
     return any((Path(HF_HUB_CACHE) / f"models--{target.replace('/', '--')}" / "snapshots").glob("*"))
 
 
-def _on_the_hub(target: str) -> None:
-    """RecipeError at once where a hub id can't be had; the hub's own library tries for more than a minute."""
-    if not in_cache(target) and not reachable():
-        raise NotFetched(
-            f"{target}: there is no such folder; as a name on the hub it has not been fetched before, and the hub "
-            f"can't be reached{_nearest(Path(target))}"
-        )
+def out_of_reach(target: str) -> str | None:
+    """Why a hub id can't be had now; None where it was fetched before, or the hub can be asked.
+
+    It is told at once: the hub's own library tries for more than a minute.
+    """
+    if in_cache(target) or reachable():
+        return None
+    return (
+        f"{target}: there is no such folder; as a name on the hub it has not been fetched before, and the hub can't be "
+        f"reached{_nearest(Path(target))}"
+    )
 
 
 def _in_package(name: str) -> Path:

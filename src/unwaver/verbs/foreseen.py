@@ -22,8 +22,7 @@ from unwaver.judging.language import foreign
 from unwaver.models.endpoint import VENDOR
 from unwaver.models.listing import Listing, listing
 from unwaver.models.replay import Replay
-from unwaver.models.weights import find, in_cache
-from unwaver.online import reachable
+from unwaver.models.weights import find, in_cache, out_of_reach
 from unwaver.recipe import RECORDED, ModelSettings, Recipe, is_local, reader_file
 from unwaver.records import Message, Prompt, Request, digest
 from unwaver.sources import overlap
@@ -271,13 +270,10 @@ def _not_on_the_hub(name: str, revision: str | None) -> str | None:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
+    if why := out_of_reach(name):
+        return why
     if in_cache(name):
         return None
-    if not reachable():
-        return (
-            f"{name}: there is no such folder; as a name on the hub it has not been fetched before, and the hub can't "
-            "be reached"
-        )
     try:
         HfApi().model_info(name, revision=revision, timeout=10)
     except (HfHubHTTPError, OSError) as error:
