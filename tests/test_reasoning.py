@@ -111,12 +111,17 @@ def test_the_pieces_of_a_hundred_thousand_replies_are_the_raw_text(raw: str) -> 
 @settings(max_examples=500, deadline=None)
 @given(st.text(max_size=40), st.text(max_size=40), st.booleans(), st.sampled_from([THINK, HARMONY]))
 def test_what_is_rendered_is_read_back(reasoning: str, answer: str, opened: bool, tags: Family) -> None:
-    if any(tag in reasoning + answer for tag in (tags.open, tags.close)):
+    if any(tag in reasoning + answer for tag in (tags.open, tags.close, "</s>")):
         return
     found = split(render(reasoning, answer, opened, tags), opened, tags)
     assert found.block == "closed"
     assert (found.reasoning or "").strip() == reasoning.strip()
     assert (found.answer or "").strip() == answer.strip()
+
+
+@pytest.mark.parametrize("answer", ["It costs <s>$5</s> $4 now: <s>old</s>", "It costs <S>$5</S>", "It was </S>"])
+def test_what_is_struck_out_in_html_is_no_end_of_a_turn(answer: str) -> None:
+    assert split(f"<think>\nIt is cheap.\n</think>\n\n{answer}").said == answer
 
 
 def test_a_reply_without_block_cannot_follow_an_opened_one() -> None:

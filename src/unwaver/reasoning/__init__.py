@@ -37,7 +37,7 @@ __all__ = [
     "trace",
 ]
 
-VERSION = 7
+VERSION = 8
 """Raised whenever any reply is read into other pieces; tests/test_identity.py notices."""
 
 

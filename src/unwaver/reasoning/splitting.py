@@ -331,7 +331,7 @@ _WRAP = re.compile(
 _ENDS = re.compile(
     r"(?:(?<!\s)\s*(?:<[|｜](?:return|end|im_end|eot_id|eom_id|eot|eom|eos|endoftext|end_of_text|end▁of▁sentence|flush"
     r"|end_message|content_model_end_sampling|END_OF_TURN_TOKEN|end_of_turn|role_end|observation|user)[|｜]>|\[\|endofturn\|\]|\[e~\["
-    r"|<end_of_turn>|<end_of_utterance>|<turn\|>|<eos>|</s>)"
+    r"|<end_of_turn>|<end_of_utterance>|<turn\|>|<eos>|(?-i:</s>))"
     r"|(?:(?<![ \t\n])|(?<=[ \t]\n))\n*<(?:sep|SPECIAL_\d+)>)+\s*\Z",
     re.IGNORECASE,
 )
