@@ -95,8 +95,8 @@ def apart(figures: dict[str, Any]) -> float:
 
 
 def table() -> str:
-    """The table in Markdown: the mean over seeds, with the least and the most, of the runs that the shipped reader read;
-    of all runs where it read none.
+    """The table in Markdown: the mean, least and most over the runs that the shipped reader read, or over all where it
+    read none.
     """
     rows = [row for row in _rows() if row["reader"] == shipped().judge] or _rows()
     heads = ["SmolLM2-135M", "runs", *(heading for *_, heading in COLUMNS), "told apart", "scored"]
