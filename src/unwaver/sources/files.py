@@ -88,6 +88,8 @@ def files(path: Path) -> list[Path]:
         return found
     if not path.exists():
         raise RecipeError(f"{path}: there is no such file")
+    if not path.is_file():
+        raise RecipeError(f"{path}: is no file but a pipe or a device; a file is read more than once: save it first")
     form = ending(path)
     if form in TABLES:
         raise RecipeError(f"{path}: a spreadsheet isn't read; save it as CSV in UTF-8 (`CSV UTF-8` in Excel)")
