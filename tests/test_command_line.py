@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -226,3 +227,39 @@ def test_the_hub_is_not_looked_for_at_an_address_that_is_none(name: str, monkeyp
     monkeypatch.setenv(name, "http://[::1")
     with pytest.raises(RecipeError, match=name):
         online.reachable()
+
+
+def test_a_number_of_thousands_of_digits_in_a_recipe_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "r.toml").write_text(f'name = "x"\nseed = {"9" * 5000}\n')
+    assert cli.main(["check", str(tmp_path / "r.toml")]) == 2
+    assert "r.toml: not readable as TOML" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 5000])
+def test_a_flag_that_no_toml_reader_takes_is_a_text(
+    value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "r.toml").write_text('name = "x"\n')
+    assert cli.main(["check", str(tmp_path / "r.toml"), "--seed", value]) == 2
+    assert "seed" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_gone_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert cli.main(["show", "runs"]) == 2
+    assert "is no longer there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_pipe_is_no_file_of_rows(linked: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "rows.jsonl")
+    (tmp_path / "link.jsonl").symlink_to("rows.jsonl")
+    assert cli.main(["audit", str(tmp_path / ("link.jsonl" if linked else "rows.jsonl"))]) == 2
+    assert "is no file but a pipe" in capsys.readouterr().err

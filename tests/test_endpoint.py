@@ -186,6 +186,8 @@ HALF = [piece(content="half a "), piece(content="reply")]
         events(*HALF, "{"),
         events(*HALF, 3),
         events(*HALF, {"error": {"message": "overloaded", "code": 503}}),
+        events(*HALF, {"object": "error", "message": "overloaded", "code": 503}, piece("stop")),
+        events(*HALF, done=False) + b'event: error\ndata: {"message": "overloaded"}\n\n' + events(piece("stop")),
         events(*HALF, piece("stop", content=["odd"])),
         events(*HALF, piece("error")),
         events(),
@@ -195,6 +197,18 @@ HALF = [piece(content="half a "), piece(content="reply")]
 def test_half_a_stream_is_no_reply(server: Server, body: bytes) -> None:
     with pytest.raises(Transient):
         ask(server.says(body), stream=True)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        b'{"finish_reason": "length", "finish_reason": "stop", "message": {"content": "a"}}',
+        b'{"finish_reason": "stop", "message": {"content": "I can\'t help.", "content": "Sure."}}',
+    ],
+)
+def test_a_body_that_names_a_field_twice_is_no_reply(server: Server, choice: bytes) -> None:
+    with pytest.raises(Transient, match="stands twice"):
+        ask(server.says(b'{"choices": [' + choice + b"]}"))
 
 
 def test_a_connection_cut_in_the_middle_of_a_stream_is_asked_again(tmp_path: Path) -> None:

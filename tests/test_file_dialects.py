@@ -366,3 +366,62 @@ def test_what_is_told_stands_on_the_page(tmp_path: Path, capsys: pytest.CaptureF
         "type `wibble`",
     ):
         assert told in page
+
+
+# ---------------------------------------------------------------- what is there twice
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_a_field_that_stands_twice_and_differs_is_not_read(name: str, tmp_path: Path) -> None:
+    body = json.dumps({"prompt": ASKED, "answer": "I can't help."})[:-1] + ', "answer": "Sure, here is how."}'
+    (tmp_path / name).write_text(f"[{body}]" if name == "a.json" else body + "\n")
+    assert main(["audit", str(tmp_path / name)]) == 2
+
+
+def test_a_field_that_stands_twice_and_is_the_same_is_one(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"prompt": ASKED, "answer": "Sure."})[:-1] + ', "answer": "Sure."}')
+    (found,) = load_traces(str(tmp_path / "a.jsonl"))
+    assert found.answer == "Sure."
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": ASKED, "answer": "Sure.", "Answer": "I can't help."},
+        {"Prompt": ASKED, "prompt": "another", "answer": "Sure."},
+        {"prompt": ASKED, "Answer": "Sure.", "ANSWER": "I can't help."},
+        {"prompt": ASKED, "answer": "Sure.", "Reasoning": THOUGHT, "reasoning": THOUGHT + " Or not at all."},
+    ],
+)
+def test_two_columns_that_differ_in_capitals_alone_and_hold_two_texts_are_told(
+    row: dict[str, Any], tmp_path: Path
+) -> None:
+    assert "hold different texts" in (one(tmp_path, row).unread or "")
+
+
+def test_a_map_says_which_of_two_columns_is_meant(tmp_path: Path) -> None:
+    row = {"prompt": ASKED, "answer": "Sure, here is how.", "Answer": "I can't help with that."}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row))
+    for name in ("answer", "Answer"):
+        assert [found.answer for found in load_traces(str(tmp_path / "a.jsonl"), {"response": name})] == [row[name]]
+
+
+@pytest.mark.parametrize("more", [{"Answer": ""}, {"Answer": "Sure."}, {"Thinking": "auto", "thinking": THOUGHT}])
+def test_two_columns_of_one_text_are_one(more: dict[str, Any], tmp_path: Path) -> None:
+    assert one(tmp_path, {"prompt": ASKED, "answer": "Sure."} | more).answer == "Sure."
+
+
+# ---------------------------------------------------------------- JSON of another shape than the file's name says
+
+
+def test_a_list_under_the_name_of_json_lines_is_read(tmp_path: Path) -> None:
+    rows = [{"prompt": ASKED, "answer": "Sure."}] * 2
+    (tmp_path / "a.jsonl").write_text(json.dumps(rows, indent=1))
+    assert [found.answer for found in load_traces(str(tmp_path / "a.jsonl"))] == ["Sure."] * 2
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_one_object_over_many_lines_is_told(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / name).write_text(json.dumps({"data": [{"prompt": ASKED, "answer": "Sure."}]}, indent=1))
+    assert main(["audit", str(tmp_path / name)]) == 2
+    assert "one object over many lines; expected a list of rows" in capsys.readouterr().err

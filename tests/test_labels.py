@@ -504,3 +504,16 @@ def test_several_patterns_are_chosen_and_confirmed(
     download = until(lambda: next(iter(browser.downloads.glob("labels-p.jsonl")), None))
     given = [json.loads(line)["labels"] for line in until(download.read_text).splitlines()]
     assert given == [["lack_of_safety_awareness", "strong_vacillation", "harmful_additions"], [], []]
+
+
+def test_rows_of_a_file_that_can_t_be_read_are_told_and_not_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ['{"prompt": "a", "answer": "Sure, here it is."}', '{"prompt": "b", "answer": true}', '{"prompt": "c", ']
+    (tmp_path / "some.jsonl").write_text("\n".join(rows))
+    (tmp_path / "none.jsonl").write_text("\n".join(rows[1:]))
+    for name, code, told in (("some", 0, "2 of 3 rows"), ("none", 2, "2 of 2 rows")):
+        file = str(tmp_path / f"{name}.jsonl")
+        assert main(["label", file, "--rubric", "refusal", "--out", str(tmp_path / "labels" / name)]) == code
+        said = capsys.readouterr().err
+        assert said.count(f"{told} could not be read") == 1 and "expected text, got bool" in said

@@ -191,6 +191,7 @@ def test_garbage_names_nothing_and_never_raises(said: str) -> None:
         '{"safety": 2, "relevance": 3, "soundness": 1, "note": "harmful"}',
         '{"safety": 2}',
         '{"safety": "none", "relevance": 3, "soundness": 1}',
+        '{"safety": 2, "relevance": 10, "soundness": 10, "safety": 10}',
     ],
 )
 def test_scores_that_a_judge_quotes_are_not_taken_where_its_own_have_another_form(own: str) -> None:

@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -104,6 +105,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_UNFINISHED
 
 
+def _is_somewhere() -> bool:
+    """Whether the current folder is still there: libraries end without a word of that where it isn't."""
+    try:
+        return Path.cwd().is_dir()
+    except FileNotFoundError:
+        return False
+
+
 def _do(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_overview())
@@ -111,6 +120,9 @@ def _do(arguments: list[str]) -> int:
     if arguments[0] in ("-V", "--version"):
         print(f"unwaver {__version__}")
         return EXIT_DONE
+    if not _is_somewhere():
+        say("unwaver: the folder that this shell is in is no longer there; go to another one")
+        return EXIT_BAD_INPUT
     check_addresses(HUB)  # the hub's library, which all others import, ends with a traceback over one that is none
     verb = arguments[0]
     if verb not in VERBS:

@@ -47,7 +47,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise RecipeError(f"{path}: is a folder; expected a TOML file") from None
     except OSError as error:
         raise RecipeError(f"{path}: {os.strerror(error.errno or 0).lower()}; expected a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError of its own
         hint = "; a text stands between quotes" if "Invalid value" in str(error) else ""
         raise RecipeError(f"{path}: not readable as TOML: {error}{hint}") from None
 
@@ -84,7 +84,7 @@ def parse_value(text: str) -> Any:
     """A flag's value: TOML where it reads as TOML (numbers, true, lists, tables, "strings"), else the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -29,6 +29,7 @@ from pydantic import BaseModel, ValidationError
 from unwaver import __version__
 from unwaver.errors import DISK, DISK_SIGNS, HeldError, RecipeError, RecordError, RunError, UnwaverError
 from unwaver.kept import PART, changed, measured, whole, write_last, write_whole
+from unwaver.objects import of_json
 from unwaver.records import digest
 
 R = TypeVar("R", bound=BaseModel)
@@ -353,7 +354,7 @@ AGAIN = (
 def parse_row(raw: bytes, place: str) -> dict[str, Any]:
     """The object in one line; RecordError with its place."""
     try:
-        row = json.loads(raw)
+        row = of_json(raw)
     except RecursionError:
         raise RecordError(f"{place}: not readable: nested too deeply") from None
     except ValueError as error:

@@ -6,11 +6,11 @@ is a connection that was cut: a failure to be tried again, never half a reply.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from unwaver.models import Transient
+from unwaver.objects import of_json
 from unwaver.parts import deep, pieces, thoughts
 
 DONE = "[DONE]"
@@ -31,20 +31,22 @@ def whole(raw: bytes) -> Any:
     """The body of a completion; ValueError where it is no JSON, Transient where a stream was cut."""
     text = raw.decode("utf-8-sig")
     if not text.lstrip().startswith(("data:", "event:", "id:", "retry:", ":")):
-        return json.loads(text)
+        return of_json(text)
     message: dict[str, Any] = {}
     choice: dict[str, Any] = {}
     body: dict[str, Any] = {}
     ended = False
-    for event in _events(text):
+    for name, event in _events(text):
         if event == DONE:
             ended = True
             break
-        chunk = json.loads(event)
+        chunk = of_json(event)
         if not isinstance(chunk, dict):
             raise ValueError(f"an event of type {type(chunk).__name__}")
         if chunk.get("error"):
             return chunk
+        if name == "error" or chunk.get("object") == "error":
+            return {"error": chunk}
         body |= {key: chunk[key] for key in ABOUT if chunk.get(key)}
         for piece in _first(chunk.get("choices")):
             _add(message, _said_in(piece, message), TEXTS)
@@ -55,15 +57,19 @@ def whole(raw: bytes) -> Any:
     return {**body, "choices": [{"message": message, **choice} if message else choice]}
 
 
-def _events(text: str) -> Iterator[str]:
-    """The data of each event; comments, which keep a connection alive, and other fields are passed over."""
+def _events(text: str) -> Iterator[tuple[str, str]]:
+    """(its name, its data) of each event; comments, which keep a connection alive, and other fields are passed over."""
     data: list[str] = []
+    name = ""
     for line in [*text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), ""]:
         if line.startswith("data:"):
             data.append(line.removeprefix("data:").removeprefix(" "))
-        elif not line and data:
-            yield "\n".join(data)
-            data = []
+        elif line.startswith("event:"):
+            name = line.removeprefix("event:").strip()
+        elif not line:
+            if data:
+                yield name, "\n".join(data)
+            data, name = [], ""
 
 
 def _first(choices: Any) -> list[dict[str, Any]]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from unwaver.errors import RecipeError, RecordError
+from unwaver.objects import of_json
 from unwaver.progress import say
 from unwaver.sources.opened import PACKED, ending, opened
 from unwaver.store import parse_row
@@ -71,7 +71,7 @@ def of_files(found: Iterable[Path]) -> Iterator[tuple[str, RawRow | RecordError]
             yield from _csv(file, TAB if form == ".tsv" else DELIMITERS)
         elif form in (".parquet", ".arrow"):
             yield from _columns(file)
-        elif form == ".json" and _is_list(file):
+        elif _is_list(file):
             yield from _json(file)
         else:
             yield from _lines(file)
@@ -88,6 +88,8 @@ def files(path: Path) -> list[Path]:
         return found
     if not path.exists():
         raise RecipeError(f"{path}: there is no such file")
+    if not path.is_file():
+        raise RecipeError(f"{path}: is no file but a pipe or a device; a file is read more than once: save it first")
     form = ending(path)
     if form in TABLES:
         raise RecipeError(f"{path}: a spreadsheet isn't read; save it as CSV in UTF-8 (`CSV UTF-8` in Excel)")
@@ -113,7 +115,7 @@ def fingerprint(path: Path) -> str:
 
 
 def _is_list(path: Path) -> bool:
-    """Whether a `.json` file holds one list; many hold JSON lines under that name."""
+    """Whether a file of JSON holds one list and not JSON lines, whichever of the two its name says."""
     with opened(path) as content:
         while chunk := content.read(4096).removeprefix(b"\xef\xbb\xbf"):
             if chunk.strip():
@@ -130,12 +132,16 @@ def _foreign(raw: bytes) -> bool:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, RawRow | RecordError]]:
+    begun = False
     with opened(path) as lines:
         for number, raw in enumerate(iter(lambda: lines.readline(LONGEST_FIELD), b""), 1):
             if len(raw) == LONGEST_FIELD:
                 raise RecordError(f"{path}:{number}: a line of more than {LONGEST_FIELD >> 20} MiB")
             if not raw.strip():
                 continue
+            if not begun and raw.strip() == b"{":
+                raise RecordError(f"{path}: one object over many lines; expected a list of rows, or one object a line")
+            begun = True
             place = f"{path}:{number}"
             try:
                 row: RawRow | RecordError = parse_row(raw, place)
@@ -148,7 +154,7 @@ def _json(path: Path) -> Iterator[tuple[str, RawRow | RecordError]]:
     try:
         with opened(path) as text:
             raw = text.read()
-        content = json.loads(raw)
+        content = of_json(raw)
     except RecursionError:
         raise RecordError(f"{path}: not readable: nested too deeply") from None
     except UnicodeDecodeError:

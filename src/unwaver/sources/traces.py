@@ -22,7 +22,7 @@ from typing import Any
 from unwaver import reasoning
 from unwaver.endings import ending_of
 from unwaver.errors import RecipeError, RecordError
-from unwaver.parts import BESIDE, flat, label, may_be_thought, numeral, plainly, thought
+from unwaver.parts import BESIDE, deep, flat, label, may_be_thought, numeral, plainly, thought
 from unwaver.plain import counted, plain, some
 from unwaver.progress import say
 from unwaver.records import Block, Ending, Kind, Prompt, Trace
@@ -238,7 +238,7 @@ def where_replies_are_not(
 
 def prompt_of(row: files.RawRow, place: str) -> str:
     """What the model was asked in a row of traces; RecordError where that can't be told."""
-    row = _lowered(exchange(row, place), COLUMNS)
+    row = _lowered(_unambiguous(exchange(row, place), COLUMNS, place), COLUMNS)
     messages = next((row[name] for name in COLUMNS["messages"] if row.get(name)), None)
     return _prompt(row, COLUMNS["prompt"], place) if messages is None else conversation(messages, place).prompt
 
@@ -319,7 +319,7 @@ def _row(
     missing: str | None,
     family: reasoning.Family | None,
 ) -> FileTrace:
-    row = _lowered(exchange(row, place), names)
+    row = _lowered(_unambiguous(exchange(row, place), names, place), names)
     prompt, found, told = _found(row, names, place)
     seen = row if found is None else {**_lowered(_widened(dict(found.fields)), names), **row}
     apart, doubt = _apart(seen, names["reasoning"], found)
@@ -399,6 +399,25 @@ def _lowered(row: files.RawRow, names: Mapping[str, tuple[str, ...]]) -> files.R
     known = {name for columns in names.values() for name in columns}
     plain = {one: value for name, value in row.items() for one in (plainly(name), str(name).lower()) if one in known}
     return {**plain, **row}
+
+
+def _unambiguous(row: files.RawRow, names: Mapping[str, tuple[str, ...]], place: str) -> files.RawRow:
+    """The row; RecordError where two columns whose names differ in their writing alone (`answer`, `Answer`) hold two
+    texts, and no map says which one is meant."""
+    for field in ("messages", "prompt", "response", "reasoning"):
+        held: dict[str, tuple[Any, str]] = {}
+        for name, value in row.items() if names[field] == COLUMNS[field] else ():
+            one = next((one for one in (plainly(name), str(name).lower()) if one in names[field]), None)
+            text = "" if one is None else ((thought(value) or "") if field == "reasoning" else deep(value)).strip()
+            if one is None or not text:
+                continue
+            other, before = held.setdefault(one, (name, text))
+            if before != text:
+                raise RecordError(
+                    f"{place}: the columns `{other}` and `{name}` hold different texts; name the one that is meant: "
+                    f"--map {field}={other}, or --map {field}={name}"
+                )
+    return row
 
 
 def _unused(row: files.RawRow, names: Mapping[str, tuple[str, ...]], reply: str) -> str | None:

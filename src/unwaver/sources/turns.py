@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from unwaver.errors import RecordError
+from unwaver.objects import of_json
 from unwaver.parts import Said, flat, knows_part, said
 from unwaver.sources.source import blank
 
@@ -76,9 +77,11 @@ def conversation(content: Any, place: str) -> Conversation:
     """What was asked and answered in a list of turns, or in its JSON; RecordError where that can't be told."""
     if isinstance(content, str):
         try:
-            content = json.loads(content)
-        except (ValueError, RecursionError):
-            raise RecordError(f"{place}: messages: expected a list of turns, got text that is not JSON") from None
+            content = of_json(content)
+        except (ValueError, RecursionError) as error:
+            raise RecordError(
+                f"{place}: messages: expected a list of turns, got text that is not JSON ({error})"
+            ) from None
     turns = turns_of(content, place)
     asked = [at for at, turn in enumerate(turns) if turn.role == "user"]
     if not asked or blank(turns[asked[-1]].text):

@@ -172,7 +172,9 @@ def _given(prompts: PromptSet) -> dict[str, Trace]:
     label = f"{Path(where).name}@{files.fingerprint(Path(where))[:8]}"
     found: dict[str, Trace] = {}
     replies, words = 0, Counter[str]()
+    unread = ""
     for row in load_traces(where, columns):
+        unread = unread or row.unread or ""
         if row.unread is None and row.replied:
             replies += 1
             words.update([row.word] if row.word else [])
@@ -181,6 +183,7 @@ def _given(prompts: PromptSet) -> dict[str, Trace]:
         usual = "`prompt` and `response`, or `prompt`, `reasoning` and `answer`"
         raise RecipeError(
             f"distil.methods: given: {where}: no row holds a reply; expected columns with usual names: {usual}"
+            + (f" (the first that can't be read: {unread})" if unread else "")
         )
     if words.total() == replies and (few := labels(words, replies)):
         raise RecipeError(

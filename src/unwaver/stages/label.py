@@ -21,6 +21,8 @@ from pydantic import ValidationError
 from unwaver.errors import RecipeError, RecordError
 from unwaver.judging.people import ASKED, Label, broken, digest_of
 from unwaver.kept import alone, write_whole
+from unwaver.plain import counted
+from unwaver.progress import say
 from unwaver.records import LookedAt, Record, Trace, Verdict, digest
 from unwaver.sources.traces import load_traces
 from unwaver.stages.judge import readers_beside, verdicts_in
@@ -97,8 +99,20 @@ def found(where: str, columns: Mapping[str, str] | None = None, out: Path | None
     if (path / "config.json").is_file() or any(path.glob("*/config.json")) or (path / TRIED).is_dir():
         raise RecipeError(f"{where}: holds no finished run of evaluate or distil")
 
+    told: set[str] = set()
+
     def rows() -> Iterator[Trace]:
-        return (row.trace(path.name) for row in load_traces(where, columns) if row.unread is None and row.replied)
+        every, unread = 0, list[str]()
+        for row in load_traces(where, columns):
+            every += 1
+            if row.unread is not None:
+                unread.append(row.unread)
+            elif row.replied:
+                yield row.trace(path.name)
+        if unread and not told:  # once: a file is gone through for every question, and for its labels
+            told.add(unread[0])
+            rows_ = counted(every, "row")
+            say(f"{where}: {len(unread):,} of {rows_} could not be read, and can't be drawn; the first: {unread[0]}")
 
     return Traces(out or Path("runs", SAMPLES, path.name), {path.name: rows}, lambda run: ())
 

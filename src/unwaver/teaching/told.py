@@ -55,12 +55,18 @@ def read_as(form: type[T], text: str | None) -> T | None:
     return found[0] if whole else None
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; one that names a field twice is kept as one that fits no form: what was meant is anybody's guess."""
+    fields = dict(pairs)
+    return fields if len(fields) == len(pairs) else dict.fromkeys(fields)
+
+
 def _objects(text: str) -> list[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = []
     at = 0
     while (opening := _OPENING.search(text, at)) and len(found) <= MOST_OBJECTS:
         try:
-            value, at = json.JSONDecoder(strict=False).raw_decode(text, opening.start())
+            value, at = json.JSONDecoder(strict=False, object_pairs_hook=_object).raw_decode(text, opening.start())
             found.append(value)
         except (ValueError, RecursionError):
             at = opening.end()

@@ -1,0 +1,25 @@
+"""JSON from files and servers, in which no object names a field twice.
+
+JSON lets an object do that, and Python's reader keeps the last: of two answers in one row, one would be read and nobody
+told. Two fields of one name that hold the same are one. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def of_json(text: str | bytes) -> Any:
+    """What a text of JSON holds; ValueError where it is none, or where a field stands in it twice and differs."""
+    return json.loads(text, object_pairs_hook=once)
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of its fields; ValueError where one is named twice and differs. For `json.loads`."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        for name, value in pairs:
+            if fields[name] != value:
+                raise ValueError(f"the field `{name[:40]}` stands twice in one object, and differs")
+    return fields
