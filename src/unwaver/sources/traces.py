@@ -32,7 +32,7 @@ from unwaver.sources.results import LABEL, length, longer
 from unwaver.sources.source import Home, blank, listed, pick
 from unwaver.sources.turns import Reply, conversation, parts_in, reply_of, turns_of
 
-VERSION = 2
+VERSION = 3
 """Raised whenever a row or a folder is read otherwise; it is part of the name of a file's own traces."""
 
 COLUMNS: dict[str, tuple[str, ...]] = {
