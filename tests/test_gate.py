@@ -61,6 +61,12 @@ def test_a_change_is_meant_from_the_reference() -> None:
 
 
 @pytest.mark.real
+def test_the_reference_arm_itself_is_told_as_such() -> None:
+    told = [one.why for one in judged(facts({"asr": "-0.2"}, reference="default"), ["default"])]
+    assert told == ["it is the reference arm itself"]
+
+
+@pytest.mark.real
 def test_few_prompts_or_many_unscored_tell_nothing() -> None:
     assert states(facts({"asr": 0.1}, per_set=4))["improved", "asr"] == "can't tell"
     found = facts({"asr": 0.6})
