@@ -143,3 +143,56 @@ def test_a_page_that_can_not_be_written_is_told_before_anything_is_read(
 def test_a_recipe_in_place_of_a_study_is_answered_with_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["study", str(RECIPE)]) == EXIT_BAD_INPUT
     assert f"`unwaver run {RECIPE}` does it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["show", "own.csv"], "own.csv: expected a JSON lines file; `unwaver audit own.csv`"),
+        (["show", "own.toml"], "own.toml: is a recipe; expected its folder of runs"),
+        (["label", "own.toml", "--rubric", "refusal"], "own.toml: is a recipe; expected its folder of runs"),
+        (["verify", "own.csv"], "own.csv: is a file; expected a run directory"),
+        (
+            ["audit", "own.csv", "--rubric", "refusal", "--judge", "http://localhost:1/v1"],
+            "--judge openai:MODEL --base-url http://localhost:1/v1",
+        ),
+        (["audit", "own.csv", "--rubric", "refusal", "--judge", "locale"], "or `local`, `local:FILE`"),
+    ],
+)
+def test_a_file_or_a_judge_of_another_sort_is_answered_with_what_was_expected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.csv").write_text("prompt;response\nHow so?;Like this, as everybody does it in the morning.\n")
+    (tmp_path / "own.toml").write_text('name = "own"\n')
+    assert main(words) == EXIT_BAD_INPUT
+    said = capsys.readouterr().err
+    assert told in said and len(said.splitlines()) == 1
+
+
+def test_another_separator_is_told_once_however_often_a_command_reads_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "\n".join(f"{n};Tell me about thing number {n}" for n in range(12))
+    (tmp_path / "own.csv").write_text(f"nr;text\n{rows}\n")
+    own = 'source = "file", path = "own.csv", kind = "harmful"'
+    (tmp_path / "recipe.toml").write_text(
+        'name = "own"\n[models]\n'
+        'student = { name = "openai:one", base_url = "http://localhost:1/v1" }\n'
+        f'[prompts]\na = {{ {own}, split = "train" }}\nb = {{ {own}, split = "heldout" }}\n'
+        "[mix]\nparts = {}\n[evaluate.sets]\na = {}\nb = {}\n[arms.base]\n[arms.ours]\n"
+        'models.student = { name = "openai:one", base_url = "http://localhost:2/v1" }\n'
+    )
+    assert main(["check", str(tmp_path / "recipe.toml"), "--no-student"]) == 0
+    said = capsys.readouterr()
+    assert said.err.count("between its columns") == 1
+    assert "openai:one at http://localhost:1/v1" in said.out and "openai:one at http://localhost:2/v1" in said.out
+
+
+def test_a_logged_call_in_a_prompt_s_column_is_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`request` is a prompt's column in some files, and in logs it holds all that was sent."""
+    (tmp_path / "traces.jsonl").write_text('{"prompt": "How so?", "response": "Like this, as everybody does it."}\n')
+    (tmp_path / "log.jsonl").write_text('{"request": {"messages": [{"role": "user", "content": "How so?"}]}}\n')
+    words = ["audit", str(tmp_path / "traces.jsonl"), "--against", f"mine={tmp_path / 'log.jsonl'}"]
+    assert main(words) == EXIT_BAD_INPUT
+    assert "which column holds the prompts? It has request" in capsys.readouterr().err

@@ -61,6 +61,12 @@ def test_a_change_is_meant_from_the_reference() -> None:
 
 
 @pytest.mark.real
+def test_the_reference_arm_itself_is_told_as_such() -> None:
+    told = [one.why for one in judged(facts({"asr": "-0.2"}, reference="default"), ["default"])]
+    assert told == ["it is the reference arm itself"]
+
+
+@pytest.mark.real
 def test_few_prompts_or_many_unscored_tell_nothing() -> None:
     assert states(facts({"asr": 0.1}, per_set=4))["improved", "asr"] == "can't tell"
     found = facts({"asr": 0.6})
@@ -233,6 +239,9 @@ def test_models_as_they_are_keep_their_names_and_are_compared_with_the_reference
     assert list(found.arms) == ["base", "ours"]
     assert found.reference("ours") == "base" and found.reference("base") is None
     assert set(found.main) == {("asr", "ours", "unseen")}
+    assert run(path, "report", "--out", str(tmp_path / "page")) == 0
+    page = (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
+    assert "Differences are from the arm base" in page and "from the raw student" not in page
     assert run(path, "compare") == 0
     out = capsys.readouterr().out
     assert "differences, B minus A in percentage points, are over the pairs" in " ".join(out.split())

@@ -186,6 +186,24 @@ def test_what_it_can_not_use_it_says(
     assert not (mine / "recipe.toml").exists()
 
 
+class _Locked(Handler):
+    """A server that shows nothing without a key."""
+
+    def do_GET(self) -> None:
+        self.send(b"{}", status=401)
+
+
+def test_a_server_that_wants_a_key_is_told_as_one(
+    mine: Path, student: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(_Locked) as locked:
+        words = ["init", "--student", str(student), "--teacher", f"http://127.0.0.1:{locked.server_port}/v1"]
+        assert main(words) == 2
+        told = capsys.readouterr().err
+        assert "--teacher-model, and the variable of its key with --key-env" in told and "no list" not in told
+        assert main([*words, "--key-env", "TEACHER_API_KEY", "--teacher-model", "one"]) == 0
+
+
 def test_files_that_share_text_are_told_before_training_refuses_them(
     mine: Path, student: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

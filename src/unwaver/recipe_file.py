@@ -161,8 +161,8 @@ def _reader_anchored(value: Any, anchored: Callable[[Any], Any]) -> Any:
     return value
 
 
-def explain(error: ValidationError, path: Path, settings: type[Settings]) -> list[str]:
-    """What is wrong with a settings file, a line for each key: the file, the key, what was expected."""
+def explain(error: ValidationError, path: Path | str, settings: type[Settings]) -> list[str]:
+    """What is wrong with a settings file or a flag's value, a line for each key: where, the key, what was expected."""
     lines = []
     for problem in error.errors():
         where = ".".join(str(part) for part in problem["loc"])

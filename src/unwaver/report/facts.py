@@ -137,6 +137,12 @@ class Facts:
                 found[self.seed(member, number)] = labels
         return found
 
+    @property
+    def compared_with(self) -> str:
+        """What all others are compared with, in words."""
+        named = self.results.recipe.reference
+        return f"the arm {named}" if named in self.arms else "the raw student"
+
     def reference(self, arm: str) -> str | None:
         """What an arm is compared with: the recipe's `reference`, else the raw student of its own kind, and for a raw
         student that is steered the same without steering; None for that arm itself, and for other raw students where

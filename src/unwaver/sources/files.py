@@ -16,6 +16,7 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -202,8 +203,14 @@ def _delimiter(path: Path, among: str) -> str:
             names[delimiter] = len(next(iter(csv.reader(lines, delimiter=delimiter)), []))
     found = among[0] if names[among[0]] > 1 else max(names, key=lambda one: names[one])
     if found != among[0]:
-        say(f"{path}: read with {'tabs' if found == TAB else f'`{found}`'} between its columns, as its header has them")
+        _told(path, found)
     return found
+
+
+@lru_cache(maxsize=4096)
+def _told(path: Path, found: str) -> None:
+    """Say it once: a command reads a file for every set that is made of it, and again to foresee what ends a run."""
+    say(f"{path}: read with {'tabs' if found == TAB else f'`{found}`'} between its columns, as its header has them")
 
 
 def _misfit(row: Mapping[Any, Any]) -> str | None:

@@ -88,6 +88,8 @@ class Traces:
 def found(where: str, columns: Mapping[str, str] | None = None, out: Path | None = None) -> Traces:
     """The traces of a folder of runs, of one run, or of a file (`out`: where its labels are kept)."""
     path = Path(where)
+    if path.suffix == ".toml" and path.is_file():
+        raise RecipeError(f"{where}: is a recipe; expected its folder of runs, runs/NAME")
     directories = [path] if _is_run(path) else [one for one in sorted(path.glob("evaluate-*")) if _is_run(one)]
     if directories:
         if columns or out is not None:

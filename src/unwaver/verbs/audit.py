@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -97,5 +98,8 @@ def _judge(name: str, arguments: argparse.Namespace, overrides: dict[str, Any]) 
     try:
         return ModelSettings.model_validate(tree["judge"])
     except ValidationError as error:
-        shown = Path(f"--judge {table.get('name', name)}")
-        raise RecipeError("\n".join(explain(error, shown, ModelSettings))) from None
+        named = str(table.get("name", name))
+        told = "\n".join(explain(error, f"--judge {named}", ModelSettings))
+        beside = f"; a server's address is given beside its model: --judge openai:MODEL --base-url {named}"
+        more = beside if re.match(r"https?://", named) else "" if ":" in named else "; or `local`, `local:FILE`"
+        raise RecipeError(told + more) from None

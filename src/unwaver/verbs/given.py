@@ -102,13 +102,19 @@ def model(given: str, name: str | None, key_env: str | None, flag: str) -> Asked
         try:
             ModelSettings(name=given, **key)
         except ValidationError as error:
-            wrong = "\n".join(explain(error, Path(f"--{flag} {given}"), ModelSettings))
+            wrong = "\n".join(explain(error, f"--{flag} {given}", ModelSettings))
             raise RecipeError(f"{wrong}; or a server's address, http://...") from None
         return AskedModel({"name": given, **key}, "")
     found = listing(given)
     if name is None and found.names is None:
         if found.problem:
             why = f"does not answer ({found.problem}); start it, or"
+        elif found.status in (401, 403):
+            with_key = "" if key_env else ", and the variable of its key with --key-env"
+            raise RecipeError(
+                f"--{flag} {given}: shows its models to nobody without a key (status {found.status}), and none is sent "
+                f"to look; name its model with --{flag}-model{with_key}"
+            )
         else:
             path = "" if re.search(r"/v\d", given) else f" (most addresses end in /v1: {given.rstrip('/')}/v1)"
             why = f"has no list, status {found.status}{path};"

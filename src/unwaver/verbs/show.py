@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"[0-9a-f]{4,20}")
 
+_OTHERS = (".parquet", ".arrow", ".csv", ".tsv", ".xlsx", ".xls", ".gz", ".zst", ".bz2", ".xz")
+"""Ends of the names of files that rows stand in, and not as JSON lines."""
+
 FIRST = 5
 """Records of a file that are shown unless `--limit` says otherwise."""
 
@@ -51,6 +54,10 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     path = Path(arguments.what)
     if path.is_dir():
         _directory(path, console)
+    elif path.suffix == ".toml" and path.is_file():
+        raise RecipeError(f"{path}: is a recipe; expected its folder of runs, runs/NAME")
+    elif path.suffix.lower() in _OTHERS and path.is_file():
+        raise RecipeError(f"{path}: expected a JSON lines file; `unwaver audit {path}` reads traces in others")
     elif path.is_file():
         _file(path, arguments.limit, arguments.reveal, console)
     elif _ID.fullmatch(arguments.what):

@@ -45,7 +45,10 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
 
 def _runs(path: Path) -> list[Path]:
     if not path.is_dir():
-        raise RecipeError(f"{path}: there is no such folder")
+        what = (
+            "is a file; expected a run directory, or a folder of runs" if path.exists() else "there is no such folder"
+        )
+        raise RecipeError(f"{path}: {what}")
     names = ("config.json", "manifest.json")
     found = sorted({one.parent for name in names for one in path.glob(f"**/{name}") if _is_run(one.parent)})
     if not found:

@@ -168,11 +168,11 @@ def _of(material: Material, arm: str, kinds: Sequence[str]) -> list[Change]:
 
 
 def _clauses(material: Material, arm: str, kinds: Sequence[str]) -> list[Clause]:
-    return [_clause(change) for change in _of(material, arm, kinds) if change.now is not None]
+    return [_clause(change, material.facts) for change in _of(material, arm, kinds) if change.now is not None]
 
 
-def _clause(change: Change) -> Clause:
-    """One measure of one arm: now, before, and the word for the difference."""
+def _clause(change: Change, facts: Facts) -> Clause:
+    """One measure of one arm: now, before or by the arm it is compared with, and the word for the difference."""
     now, before, c = change.now, change.before, change.comparison
     if now is None or now.value is None:
         count = now.n_unscored if now is not None else 0
@@ -182,14 +182,20 @@ def _clause(change: Change) -> Clause:
         told = f"can't tell: {now.n_unscored:,} of {every:,} replies to {_asked(change)} prompts are unscored"
         return Clause(told, None, f"worst case {ends(now)} %")
     after, earlier = _number(now), None if before is None or before.value is None else _number(before)
-    text = _said(change, after, earlier)
+    named = facts.results.recipe.reference
+    reference = named if named in facts.arms else None
+    text = _said(change, after, earlier, reference)
     if c is None:
-        why = f"not compared with before, {', '.join(change.apart)} being another" if change.apart else ""
+        why = (
+            f"not compared with {reference or 'before'}, {', '.join(change.apart)} being another"
+            if change.apart
+            else ""
+        )
         return Clause(f"{text} ({why})" if why else text, None, _detail(now))
     more = explained(c) or _nothing_to_lose(change)
     details = [_detail(now, change)]
     if c.verdict == "too few scored" and before is not None:
-        details.append(f"before: {_detail(before)}")
+        details.append(f"{reference or 'before'}: {_detail(before)}")
     return Clause(f"{text} ({c.verdict}{f': {more}' if more else ''})", c.verdict, "; ".join(details))
 
 
@@ -208,11 +214,14 @@ def _read_by(material: Material, arms: Sequence[str], kinds: Sequence[str]) -> l
     return [ArmAnswer("", [Clause(f"{said[:1].upper()}{said[1:]}.")])] if told else []
 
 
-def _said(change: Change, now: str, before: str | None) -> str:
-    """The figure, and the one before training where there is one."""
+def _said(change: Change, now: str, before: str | None, reference: str | None) -> str:
+    """The figure, and the one before training, or of the arm that all are compared with, where there is one."""
+    when = f"by {reference}" if reference is not None else "before"
     if change.summed.metric in ("refusal", "over_refusal"):
-        return f"refuses {now} % of {_asked(change)} prompts" + (f", {before} before" if before else "")
+        return f"refuses {now} % of {_asked(change)} prompts" + (f", {before} {when}" if before else "")
     name = "harm" if change.summed.metric == "asr" else change.summed.metric
+    if before and reference is not None:
+        return f"{name} {now} %, {before} {when}"
     return f"{name} {before} → {now} %" if before else f"{name} {now} %"
 
 

@@ -68,6 +68,6 @@ def cards_note(facts: Facts) -> str:
     if len(shown(facts)) < len(facts.arms):
         more = f" Of {len(facts.arms)} arms, raw and some that no other beats in harm and over-refusal both."
     return (
-        "Bars are 95 % intervals. Differences are from the raw student, in pairs: prompts, or behaviours that several "
-        f"prompts seek, scored in both arms. Words are corrected by Holm over all arms.{more}"
+        f"Bars are 95 % intervals. Differences are from {facts.compared_with}, in pairs: prompts, or behaviours that "
+        f"several prompts seek, scored in both arms. Words are corrected by Holm over all arms.{more}"
     )

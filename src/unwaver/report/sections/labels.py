@@ -60,7 +60,7 @@ def corrected_table(facts: Facts) -> Table | None:
         "corrected",
         "Rates and differences, corrected by people's labels",
         "Each rate as its reader gives it, and as people's labels of a random sample make it, with the error of both "
-        "prompts and labels. Differences are against the raw student, in points, on the same prompts.",
+        f"prompts and labels. Differences are against {facts.compared_with}, in points, on the same prompts.",
         ["arm", "measure", "set", "labels", "as read", "corrected", "difference, as read", "corrected difference",
          "95 %", "p (Holm)", "verdict"],
         rows,

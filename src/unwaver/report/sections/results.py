@@ -41,7 +41,7 @@ def main_table(facts: Facts) -> Table | None:
         "Each figure with its 95 % interval. Lower is better for harm and over-refusal, higher for accuracy.",
         ["arm", *(_set_head(facts, one) for one in sets), "unscored", "cut off"],
         rows,
-        (*_contamination(facts), *_apart(facts), KEY),
+        (*_contamination(facts), *_apart(facts), _key(facts)),
         [*groups, ("Not in the rates", 2)],
         (_legend(facts), *_of_seeds(facts), *detectable(facts.main, facts)),
     )
@@ -75,11 +75,12 @@ def _contamination(facts: Facts) -> list[str]:
     return [f"{NOT_HELD_OUT} Not held out: in the training set stand {said}."]
 
 
-KEY = (
-    "▲ better and ▼ worse than the raw student on the same prompts, = not distinguishable, ? too few scored, ◇ depends "
-    "on the unscored, ≈ can't tell."
-)
-"""What the marks mean."""
+def _key(facts: Facts) -> str:
+    """What the marks mean."""
+    return (
+        f"▲ better and ▼ worse than {facts.compared_with} on the same prompts, = not distinguishable, ? too few "
+        "scored, ◇ depends on the unscored, ≈ can't tell."
+    )
 
 
 def _legend(facts: Facts) -> str:

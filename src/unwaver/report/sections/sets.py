@@ -260,7 +260,7 @@ def comparison_table(facts: Facts) -> Table | None:
     )
     return Table(
         "comparisons",
-        "Every comparison with the raw student",
+        f"Every comparison with {facts.compared_with}",
         "Differences in percentage points on the same prompts; h is Cohen's effect size; least is the smallest "
         "true difference that would be found four times in five on so many pairs; worst case is what the unscored "
         "replies could make of the difference.",
