@@ -36,6 +36,6 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     work, root = open_recipe(arguments.recipe, arguments.root, overrides)
     left = len(owed(work, root))
     if left:
-        say(f"{counted(left, 'step is', 'steps are')} owed and in no figure; `unwaver run` goes on")
+        say(f"{counted(left, 'step is', 'steps are')} owed and in no figure; `unwaver run {arguments.recipe}` goes on")
     put(write_report(work, root, arguments.out, arguments.traces))
     return EXIT_DONE
