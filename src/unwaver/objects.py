@@ -12,11 +12,11 @@ from typing import Any
 
 def of_json(text: str | bytes) -> Any:
     """What a text of JSON holds; ValueError where it is none, or where a field stands in it twice and differs."""
-    return json.loads(text, object_pairs_hook=once)
+    return json.loads(text, object_pairs_hook=_once)
 
 
-def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of its fields; ValueError where one is named twice and differs. For `json.loads`."""
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of its fields; ValueError where one is named twice and differs."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
         for name, value in pairs:

@@ -351,6 +351,12 @@ AGAIN = (
 """What to do about a record file that is otherwise than it was."""
 
 
+def no_recipe(path: Path) -> None:
+    """RecipeError where a recipe is given in the place of what it made."""
+    if path.suffix == ".toml" and path.is_file():
+        raise RecipeError(f"{path}: is a recipe; expected its folder of runs, runs/NAME")
+
+
 def parse_row(raw: bytes, place: str) -> dict[str, Any]:
     """The object in one line; RecordError with its place."""
     try:

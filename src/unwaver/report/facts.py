@@ -138,18 +138,24 @@ class Facts:
         return found
 
     @property
+    def named_reference(self) -> str | None:
+        """The arm that the recipe has all others compared with, where it names one that there is."""
+        named = self.results.recipe.reference
+        return named if named in self.arms else None
+
+    @property
     def compared_with(self) -> str:
         """What all others are compared with, in words."""
-        named = self.results.recipe.reference
-        return f"the arm {named}" if named in self.arms else "the raw student"
+        named = self.named_reference
+        return "the raw student" if named is None else f"the arm {named}"
 
     def reference(self, arm: str) -> str | None:
         """What an arm is compared with: the recipe's `reference`, else the raw student of its own kind, and for a raw
         student that is steered the same without steering; None for that arm itself, and for other raw students where
         the recipe names none.
         """
-        named = self.results.recipe.reference
-        if named in self.arms:
+        named = self.named_reference
+        if named is not None:
             return None if arm == named else named
         student, raw = self.cell(arm).get("student"), [other for other in self.arms if self.is_raw(other)]
         if not self.is_raw(arm):

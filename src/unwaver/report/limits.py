@@ -126,8 +126,7 @@ def _absolute(facts: Facts, metric: str, arm: str, limit: float, sets: list[Eval
 def _relative(facts: Facts, metric: str, arm: str, limit: str, sets: list[EvaluationFacts]) -> Judged:
     reference = facts.reference(arm)
     if reference is None:
-        itself = arm == facts.results.recipe.reference
-        why = "it is the reference arm itself" if itself else "there is no reference arm"
+        why = "it is the reference arm itself" if arm == facts.named_reference else "there is no reference arm"
         return Judged(metric, arm, limit, "can't tell", None, None, None, 0, None, why)
     a, b = (facts.pooled_values(metric, name, sets) for name in (reference, arm))
     apart = [field for one in sets for field in facts.apart(metric, arm, one.name)]

@@ -219,7 +219,11 @@ def _misfit(row: Mapping[Any, Any]) -> str | None:
         return "more fields than the header has columns; a cell with the separator in it needs quotes around it"
     if None in row.values():
         return "fewer fields than the header has columns"
-    return NOT_UTF8 if _foreign("".join([*row, *row.values()]).encode("utf-8", "surrogateescape")) else None
+    try:
+        "".join([*row, *row.values()]).encode()
+    except UnicodeEncodeError:
+        return NOT_UTF8
+    return None
 
 
 def _columns(path: Path) -> Iterator[tuple[str, RawRow]]:

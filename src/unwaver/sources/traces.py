@@ -238,7 +238,7 @@ def where_replies_are_not(
 
 def prompt_of(row: files.RawRow, place: str) -> str:
     """What the model was asked in a row of traces; RecordError where that can't be told."""
-    row = _lowered(_unambiguous(exchange(row, place), COLUMNS, place), COLUMNS)
+    row = _plainly_named(row, COLUMNS, place)
     messages = next((row[name] for name in COLUMNS["messages"] if row.get(name)), None)
     return _prompt(row, COLUMNS["prompt"], place) if messages is None else conversation(messages, place).prompt
 
@@ -319,7 +319,7 @@ def _row(
     missing: str | None,
     family: reasoning.Family | None,
 ) -> FileTrace:
-    row = _lowered(_unambiguous(exchange(row, place), names, place), names)
+    row = _plainly_named(row, names, place)
     prompt, found, told = _found(row, names, place)
     seen = row if found is None else {**_lowered(_widened(dict(found.fields)), names), **row}
     apart, doubt = _apart(seen, names["reasoning"], found)
@@ -401,9 +401,11 @@ def _lowered(row: files.RawRow, names: Mapping[str, tuple[str, ...]]) -> files.R
     return {**plain, **row}
 
 
-def _unambiguous(row: files.RawRow, names: Mapping[str, tuple[str, ...]], place: str) -> files.RawRow:
-    """The row; RecordError where two columns whose names differ in their writing alone (`answer`, `Answer`) hold two
-    texts, and no map says which one is meant."""
+def _plainly_named(row: files.RawRow, names: Mapping[str, tuple[str, ...]], place: str) -> files.RawRow:
+    """The row, a logged call opened, with our names for its columns; RecordError where two whose names differ in their
+    writing alone (`answer`, `Answer`) hold two texts, and no map says which one is meant.
+    """
+    row = exchange(row, place)
     for field in ("messages", "prompt", "response", "reasoning"):
         held: dict[str, tuple[Any, str]] = {}
         for name, value in row.items() if names[field] == COLUMNS[field] else ():
@@ -417,7 +419,7 @@ def _unambiguous(row: files.RawRow, names: Mapping[str, tuple[str, ...]], place:
                     f"{place}: the columns `{other}` and `{name}` hold different texts; name the one that is meant: "
                     f"--map {field}={other}, or --map {field}={name}"
                 )
-    return row
+    return _lowered(row, names)
 
 
 def _unused(row: files.RawRow, names: Mapping[str, tuple[str, ...]], reply: str) -> str | None:

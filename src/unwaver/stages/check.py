@@ -191,7 +191,7 @@ def described(role: str, model: ModelSettings, look: bool = True) -> str:
 
     `look` False: the templates of local models are left alone.
     """
-    begin = f"  {role} {model.label}: "
+    begin = f"  {role} {model.label}{f' at {model.base_url}' if model.base_url else ''}: "
     if not look and model.door in ("hf", "vllm") and model.tags == AUTO:
         return f"{begin}replies are read by their own marks; its template was not looked at"
     family, how = found_for(model)

@@ -26,7 +26,7 @@ from unwaver.progress import say
 from unwaver.records import LookedAt, Record, Trace, Verdict, digest
 from unwaver.sources.traces import load_traces
 from unwaver.stages.judge import readers_beside, verdicts_in
-from unwaver.store import TRACES, TRIED, parse_row, read_lines, read_manifest, read_records, to_line
+from unwaver.store import TRACES, TRIED, no_recipe, parse_row, read_lines, read_manifest, read_records, to_line
 
 Key = TypeVar("Key")
 
@@ -88,8 +88,7 @@ class Traces:
 def found(where: str, columns: Mapping[str, str] | None = None, out: Path | None = None) -> Traces:
     """The traces of a folder of runs, of one run, or of a file (`out`: where its labels are kept)."""
     path = Path(where)
-    if path.suffix == ".toml" and path.is_file():
-        raise RecipeError(f"{where}: is a recipe; expected its folder of runs, runs/NAME")
+    no_recipe(path)
     directories = [path] if _is_run(path) else [one for one in sorted(path.glob("evaluate-*")) if _is_run(one)]
     if directories:
         if columns or out is not None:

@@ -149,8 +149,7 @@ def _models(work: list[Plan], look: bool) -> Iterator[str]:
             continue
         seen.add(same)
         try:
-            line = described(role, model, look)
-            yield line.replace(model.label, f"{model.label} at {model.base_url}", 1) if model.base_url else line
+            yield described(role, model, look)
         except RecipeError as error:
             yield f"  {role} {model.label}: its template was not looked at ({error})"
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from unwaver.errors import EXIT_DONE, RecipeError
-from unwaver.store import CONFIG, MANIFEST, TRIED, is_run, parse_row, read_manifest, read_records, read_rows
+from unwaver.store import CONFIG, MANIFEST, TRIED, is_run, no_recipe, parse_row, read_manifest, read_records, read_rows
 from unwaver.verbs.named import named
 
 if TYPE_CHECKING:
@@ -52,10 +52,9 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
         raise RecipeError(f"--limit {arguments.limit}: expected 0 or more")
     console = opened()
     path = Path(arguments.what)
+    no_recipe(path)
     if path.is_dir():
         _directory(path, console)
-    elif path.suffix == ".toml" and path.is_file():
-        raise RecipeError(f"{path}: is a recipe; expected its folder of runs, runs/NAME")
     elif path.suffix.lower() in _OTHERS and path.is_file():
         raise RecipeError(f"{path}: expected a JSON lines file; `unwaver audit {path}` reads traces in others")
     elif path.is_file():

@@ -182,8 +182,7 @@ def _clause(change: Change, facts: Facts) -> Clause:
         told = f"can't tell: {now.n_unscored:,} of {every:,} replies to {_asked(change)} prompts are unscored"
         return Clause(told, None, f"worst case {ends(now)} %")
     after, earlier = _number(now), None if before is None or before.value is None else _number(before)
-    named = facts.results.recipe.reference
-    reference = named if named in facts.arms else None
+    reference = facts.named_reference
     text = _said(change, after, earlier, reference)
     if c is None:
         why = (
