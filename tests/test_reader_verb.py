@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from collections.abc import Callable
@@ -140,7 +141,7 @@ def test_a_line_ends_where_its_byte_says_so(tmp_path: Path, capsys: pytest.Captu
 
 DAMAGED: dict[str, tuple[bytes, str]] = {
     "torn": (b'{"label": "yes", "answ', "labels.jsonl:41: not JSON"),
-    "a foreign byte": (b'{"label": "yes", "answer": "\xff"}', "labels.jsonl:41: not JSON"),
+    "a foreign byte": (b'{"label": "yes", "answer": "\xff"}', "labels.jsonl:41: not UTF-8"),
     "zeros": (bytes(300), "labels.jsonl:41: not JSON"),
     "a list": (b"[1]", "labels.jsonl:41: expected an object, got list"),
     "another file's": (b'{"text": "x"}', "labels.jsonl:41: expected an object with the texts `label` and `answer`"),
@@ -159,6 +160,36 @@ def test_damaged_and_foreign_lines_of_labels_are_one_line_with_their_place(
     out = ["--part", "answer", "--out", str(tmp_path / "mine.npz")] if verb == "train" else []
     assert main(["reader", verb, *files, "--rubric", "declines", *out]) == 2
     assert f"{told}" in capsys.readouterr().err and not (tmp_path / "mine.npz").exists()
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet", "json", "jsonl.gz"])
+def test_labels_stand_in_whatever_holds_rows(ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import gzip
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file, table = tmp_path / f"labels.{ending}", [{**row, "weight": 2.5} for row in rows()]
+    if ending == "parquet":
+        pq.write_table(pa.Table.from_pylist(table), file)
+    elif ending in ("csv", "tsv"):
+        with file.open("w", newline="") as out:
+            writer = csv.DictWriter(out, list(table[0]), delimiter="," if ending == "csv" else "\t")
+            writer.writeheader()
+            writer.writerows(table)
+    elif ending == "json":
+        file.write_text(json.dumps(table))
+    else:
+        file.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in table).encode()))
+    made = []
+    for source in (file, written(tmp_path / "plain.jsonl", table)):
+        out = tmp_path / f"{source.stem}.npz"
+        assert (
+            main(["reader", "train", str(source), "--rubric", "declines", "--part", "answer", "--out", str(out)]) == 0
+        )
+        made.append(json.loads(capsys.readouterr().out))
+    counts = [list(card.pop("trained_on").values()) for card in made]
+    assert made[0] == made[1] and counts == [[{"no": 20, "yes": 20}]] * 2
 
 
 def test_a_pipe_is_no_file_of_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -376,7 +407,9 @@ def test_a_label_does_not_act_in_a_terminal(label: str, tmp_path: Path, capsys: 
             break
 
 
-@pytest.mark.parametrize("weight", ["NaN", "Infinity", "-Infinity", "0", "-1", "true", '"1"', "null", "[]"])
+@pytest.mark.parametrize(
+    "weight", ["NaN", "Infinity", "-Infinity", "0", "-1", "true", '"much"', "null", "1" * 400, "[]"]
+)
 def test_a_weight_that_is_none_is_told(weight: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     labels = tmp_path / "labels.jsonl"
     labels.write_text(f'{{"label": "no", "answer": "x", "weight": {weight}}}\n')
@@ -399,7 +432,7 @@ def test_labels_nested_without_end_are_told(tmp_path: Path, capsys: pytest.Captu
     labels = tmp_path / "labels.jsonl"
     labels.write_text("[" * 200_000)
     assert main(["reader", "train", str(labels), "--rubric", "declines", "--out", str(tmp_path / "x.npz")]) == 2
-    assert f"{labels}:1: not readable: nested too deeply" in capsys.readouterr().err
+    assert f"{labels}: not readable: nested too deeply" in capsys.readouterr().err
 
 
 def test_a_full_disk_is_told_with_the_file(reader: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:

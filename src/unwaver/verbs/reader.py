@@ -1,9 +1,10 @@
 """`unwaver reader train LABELS --rubric NAME --out FILE` and `unwaver reader test FILE LABELS`: readers of one's own.
 
 Labels come from people, from a finished run's `verdicts.jsonl` (with the traces beside it), or both: each LABELS is a
-JSONL file or a run's directory. A line holds a `label`, the text (`reasoning` or `answer`), and should hold `prompt`
-and `model`, so that what is measured is measured on models and prompts that were left out. What `judge` steps wrote is
-joined with the traces they read. The file that is written is used as `refusal = "local:FILE"` (docs/readers.md).
+table in any form that prompts may have (docs/sources.md), or a run's directory. A row holds a `label`, the text
+(`reasoning` or `answer`), and should hold `prompt` and `model`, so that what is measured is measured on models and
+prompts that were left out. What `judge` steps wrote is joined with the traces they read. The file that is written is
+used as `refusal = "local:FILE"` (docs/readers.md).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from unwaver.judging.local.question import Part
 from unwaver.kept import write_whole
 from unwaver.printer import console
 from unwaver.progress import say
-from unwaver.store import parse_row, read_lines
+from unwaver.sources import files
 
 PARTS: dict[str, Part] = {"refusal": "answer", "harm_answer": "answer"}
 """Which text a shipped question is asked of; every other is asked of the reasoning unless --part says otherwise."""
@@ -159,7 +160,7 @@ def _test(arguments: argparse.Namespace) -> int:
 
 
 def labelled(path: Path, part: Part, rubric: str) -> Iterator[LabelledText]:
-    """The labelled texts of a file or a run's directory. RecordError with `path:line` where a line is no such thing."""
+    """The labelled texts of a file or a run's directory. RecordError with `path:line` where a row is no such thing."""
     if path.is_dir():
         yield from _of_run(path, part, rubric)
         return
@@ -168,20 +169,29 @@ def labelled(path: Path, part: Part, rubric: str) -> Iterator[LabelledText]:
         return
     if path.exists() and not path.is_file():
         raise RecipeError(f"{path}: is no file and no folder")  # a pipe would be waited for
-    for number, _, raw in read_lines(path):
-        yield _row(raw, f"{path}:{number}", part, path.stem)
+    if not path.exists():
+        raise RecordError(f"{path}: there is no such file")
+    for where, row in files.rows(path):
+        yield _row(row, where, part, path.stem)
 
 
-def _row(raw: bytes, where: str, part: Part, origin: str) -> LabelledText:
-    row = parse_row(raw, where)
+def _row(row: files.RawRow, where: str, part: Part, origin: str) -> LabelledText:
     if not isinstance(row.get("label"), str) or not row["label"].strip() or not isinstance(row.get(part), str):
         raise RecordError(f"{where}: expected an object with the texts `label` and `{part}`")
     prompts = [row[key] for key in ("prompt", "behaviour") if isinstance(row.get(key), str)] or [row[part]]
-    weight = row.get("weight", 1.0)
-    if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 < weight < float("inf"):
+    weight = _number(row.get("weight", 1.0))
+    if not 0 < weight < float("inf"):
         raise RecordError(f"{where}: weight: expected a number above 0")
     keys = frozenset(text.strip().lower() for text in prompts)
-    return LabelledText(row[part], row["label"].strip(), str(row.get("model") or ""), keys, origin, float(weight))
+    return LabelledText(row[part], row["label"].strip(), str(row.get("model") or ""), keys, origin, weight)
+
+
+def _number(value: Any) -> float:
+    """A number, also as the text that a CSV has for it; nan for anything else."""
+    try:
+        return float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else float("nan")
+    except (ValueError, OverflowError):
+        return float("nan")
 
 
 def _of_run(folder: Path, part: Part, rubric: str) -> Iterator[LabelledText]:
