@@ -26,7 +26,18 @@ from unwaver.progress import say
 from unwaver.records import LookedAt, Record, Trace, Verdict, digest
 from unwaver.sources.traces import load_traces
 from unwaver.stages.judge import readers_beside, verdicts_in
-from unwaver.store import TRACES, TRIED, no_recipe, parse_row, read_lines, read_manifest, read_records, to_line
+from unwaver.store import (
+    TRACES,
+    TRIED,
+    finished_in,
+    home,
+    no_recipe,
+    parse_row,
+    read_lines,
+    read_manifest,
+    read_records,
+    to_line,
+)
 
 Key = TypeVar("Key")
 
@@ -89,7 +100,8 @@ def found(where: str, columns: Mapping[str, str] | None = None, out: Path | None
     """The traces of a folder of runs, of one run, or of a file (`out`: where its labels are kept)."""
     path = Path(where)
     no_recipe(path)
-    directories = [path] if _is_run(path) else [one for one in sorted(path.glob("evaluate-*")) if _is_run(one)]
+    path = home(path) if _is_run(path) else path
+    directories = [path] if _is_run(path) else finished_in(path, "evaluate")
     if directories:
         if columns or out is not None:
             raise RecipeError(f"{where}: is a run, which keeps its labels itself; --map and --out are for files")

@@ -20,7 +20,7 @@ from unwaver.kept import PART, write_whole
 from unwaver.online import PROXIES, check_addresses
 from unwaver.printer import put
 from unwaver.progress import say
-from unwaver.store import disk_errors, read_config, to_line
+from unwaver.store import disk_errors, home, read_config, to_line
 from unwaver.verbs.named import finished
 
 FOLDER = "published"
@@ -56,6 +56,7 @@ def gathered(run: Path) -> Path:
     from unwaver.verbs.verify import WRONG, verdict
 
     finished(run, "train")
+    run = home(run)
     state, told = verdict(run)
     if state == WRONG:
         raise RecipeError(f"{run}: is not what it was when it finished ({told}); nothing is published")

@@ -187,9 +187,10 @@ def _row(raw: bytes, where: str, part: Part, origin: str) -> LabelledText:
 def _of_run(folder: Path, part: Part, rubric: str) -> Iterator[LabelledText]:
     """Verdicts joined with the traces they read; those of other rubrics or texts, and unscored ones, are left."""
     from unwaver.records import Trace, Verdict
-    from unwaver.store import TRACES, VERDICTS, read_records
+    from unwaver.store import TRACES, VERDICTS, home, read_records
 
-    verdicts = [folder / VERDICTS] if (folder / VERDICTS).exists() else sorted(folder.glob(f"*/{VERDICTS}"))
+    one = home(folder)
+    verdicts = [one / VERDICTS] if (one / VERDICTS).exists() else sorted(folder.glob(f"*/{VERDICTS}"))
     traces: dict[str, Trace] = {}
     for beside in {one.parent.parent for one in verdicts}:
         for file in sorted(beside.glob(f"*/{TRACES}")):

@@ -43,11 +43,11 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     from unwaver.models import steering
     from unwaver.models.states import states
     from unwaver.stages.judge import verdicts_of
-    from unwaver.store import TRACES, read_records
+    from unwaver.store import TRACES, home, read_records
 
-    run_: Path = arguments.run
-    finished(run_, "evaluate", "distil")
-    sides = by_trace(verdicts_of(run_.resolve()), arguments.rubric)
+    run_ = home(arguments.run)
+    finished(arguments.run, "evaluate", "distil")
+    sides = by_trace(verdicts_of(run_), arguments.rubric)
     traces = [trace for trace in read_records(run_ / TRACES, Trace) if trace.id in sides and (trace.text("both") or "")]
     if not traces:
         raise RecipeError(f"{run_}: none of its replies were read by `{arguments.rubric}`; judge them first")
@@ -55,7 +55,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     held, layer = states(model, traces, arguments.layer)
     card = {
         "model": model.label,
-        "run": run_.resolve().name,
+        "run": run_.name,
         "rubric": arguments.rubric,
         "replies": len(traces),
         "state": "mean over the reply's tokens",
@@ -88,10 +88,13 @@ def by_trace(verdicts: Iterable[Verdict], rubric: str) -> dict[str, dict[str, bo
 
 def model_of(run_: Path, given: str | None) -> ModelSettings:
     """The model that wrote a run, as an `hf:` one; RecipeError where that can't be told."""
+    from unwaver.store import home
+
     if given is not None:
         if not given.startswith("hf:"):
             raise RecipeError(f"--model: expected hf:PATH_OR_ID, got {given}")
         return ModelSettings(name=given)
+    run_ = home(run_)
     config = json.loads((run_ / "config.json").read_text(encoding="utf-8"))
     told = config["settings"].get("student")
     if told is None:
