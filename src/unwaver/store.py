@@ -391,6 +391,23 @@ def parse_row(raw: bytes, place: str) -> dict[str, Any]:
     return row
 
 
+def writable(file: Path, read: Iterable[Path], flag: str) -> None:
+    """RecipeError where something would be written over what is read, be read the next time, or has no folder."""
+    if file.is_dir():
+        raise RecipeError(f"{flag} {file}: is a folder; expected a file")
+    apart(file, read, flag)
+    if not file.parent.is_dir():
+        raise RecipeError(f"{flag} {file}: there is no folder {file.parent}")
+
+
+def apart(place: Path, read: Iterable[Path], flag: str) -> None:
+    """RecipeError where a file or folder that is written is what is read, by whatever name, or lies in it."""
+    inside = (place.resolve(), *place.resolve().parents)
+    for one in read:
+        if one.exists() and (one.resolve() in inside or (place.exists() and place.samefile(one))):
+            raise RecipeError(f"{flag} {place}: is among what is read ({one}); expected another place")
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """A full or unwritable disk as a RunError that says so; what is already written stays."""

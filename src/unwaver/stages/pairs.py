@@ -20,7 +20,7 @@ from unwaver.errors import RecipeError
 from unwaver.kept import whole, write_whole
 from unwaver.reasoning import render
 from unwaver.records import Trace, Verdict
-from unwaver.stages.export import CARD, cell, clean, models_of, sources_of, table
+from unwaver.stages.export import CARD, MADE, cell, clean, models_of, sources_of, table
 from unwaver.stages.usable import faults
 from unwaver.store import (
     TRACES,
@@ -183,7 +183,7 @@ def _card(size: int, prompts: int, found: Pairs) -> str:
     models = {"teacher": list(found.teachers), **{role: list(by) for role, by in found.judges.items()}}
     text = [
         "\n# Preference pairs\n",
-        f"{size} pairs of traces of the same harmful prompt, made with unwaver: `chosen` was called safe and without "
+        f"{size} pairs of traces of the same harmful prompt, {MADE}: `chosen` was called safe and without "
         "any risky pattern by every reader, `rejected` unsafe or with a risky pattern. They are as good as these "
         "readers. `rejected` replies may be harmful.\n",
         f"{prompts - size} further prompts have a trace of one kind only. Whether a prompt occurs in what you evaluate "

@@ -21,7 +21,7 @@ from unwaver.judging.local.question import Part
 from unwaver.kept import write_whole
 from unwaver.printer import console
 from unwaver.progress import say
-from unwaver.store import parse_row, read_lines
+from unwaver.store import parse_row, read_lines, writable
 
 PARTS: dict[str, Part] = {"refusal": "answer", "harm_answer": "answer"}
 """Which text a shipped question is asked of; every other is asked of the reasoning unless --part says otherwise."""
@@ -56,6 +56,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
     if arguments.out is None:
         raise RecipeError("reader train: expected --out FILE")
+    writable(arguments.out, arguments.files, "--out")
     part = arguments.part or PARTS.get(arguments.rubric, "reasoning")
     rows = _english(_gathered(arguments.files, part, arguments.rubric))
     labels = sorted({row.label for row in rows})

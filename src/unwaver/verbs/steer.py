@@ -43,10 +43,12 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     from unwaver.models import steering
     from unwaver.models.states import states
     from unwaver.stages.judge import verdicts_of
-    from unwaver.store import TRACES, home, read_records
+    from unwaver.store import TRACES, home, read_records, writable
 
     run_ = home(arguments.run)
     finished(arguments.run, "evaluate", "distil")
+    out: Path = arguments.out or run_.parent / f"{arguments.rubric}.safetensors"
+    writable(out, [run_], "--out")
     sides = by_trace(verdicts_of(run_), arguments.rubric)
     traces = [trace for trace in read_records(run_ / TRACES, Trace) if trace.id in sides and (trace.text("both") or "")]
     if not traces:
@@ -61,7 +63,6 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
         "state": "mean over the reply's tokens",
     }
     found = steering.fitted(held, [sides[trace.id] for trace in traces], layer, card)
-    out: Path = arguments.out or run_.parent / f"{arguments.rubric}.safetensors"
     found.write(out)
     for name in found.card["left_out"]:
         say(f"steer fit: {name}: fewer than {steering.FEWEST} replies of either side; no direction")
