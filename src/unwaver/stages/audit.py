@@ -277,11 +277,7 @@ def run(
     if args.limit is not None and args.limit < 1:
         raise RecipeError(f"--limit {args.limit}: expected 1 or more")
     rubrics = list(dict.fromkeys(args.rubric or BY_DEFAULT))
-    against = {name: Path(path) if path else None for name, _, path in (one.partition("=") for one in args.against)}
-    for name, path in against.items():
-        if path is None:
-            with under(f"--against {name} (a file of your own: --against {name}=PATH)"):
-                find(name)
+    against = _named_files(args.against)
     own = reader_file(args.judge) if is_local(args.judge) else None
     for flag, file in (("--out", args.out), ("--html", args.html)):
         if file is not None:
@@ -318,13 +314,28 @@ def run(
     return page
 
 
+def _named_files(pairs: Sequence[str]) -> dict[str, Path | None]:
+    """The evaluation sets that are named, each once, with the local copy of one that has any."""
+    found: dict[str, Path | None] = {}
+    for name, _, path in (one.partition("=") for one in pairs):
+        if name in found:
+            raise RecipeError(f"--against {name}: given twice; expected another name for each file")
+        if not path:
+            with under(f"--against {name} (a file of your own: --against {name}=PATH)"):
+                find(name)
+        found[name] = Path(path) if path else None
+    return found
+
+
 def columns(pairs: Sequence[str]) -> dict[str, str]:
     """Our field -> the file's column, from `FIELD=COLUMN`."""
-    found = {}
+    found: dict[str, str] = {}
     for pair in pairs:
         field_name, sign, column = pair.partition("=")
         if not sign or not column:
             raise RecipeError(f"--map {pair}: expected FIELD=COLUMN")
+        if field_name in found:
+            raise RecipeError(f"--map {pair}: `{field_name}` has the column `{found[field_name]}` already")
         found[field_name] = column
     return found
 
