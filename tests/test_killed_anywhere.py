@@ -194,4 +194,4 @@ def test_a_recipe(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.real
 def test_a_report(place: Path) -> None:
-    survives(place, said("report", "place/recipe.toml", "--root", "place/runs", "--out", "place/told"), every=23)
+    survives(place, said("report", "place/recipe.toml", "--root", "place/runs", "--out", "place/told"), every=97)
