@@ -188,10 +188,5 @@ def test_a_log_for_inspect(place: Path) -> None:
 
 def test_a_recipe(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "mine.toml").write_text("former")
-    monkeypatch.setattr(init, "_drafted", lambda arguments: "name = 1\n" * 5000)
+    monkeypatch.setattr(init, "_drafted", lambda arguments: "name = 1\n")
     survives(place, said("init", "place/mine.toml", "--student", "x/y", "--force"))
-
-
-@pytest.mark.real
-def test_a_report(place: Path) -> None:
-    survives(place, said("report", "place/recipe.toml", "--root", "place/runs", "--out", "place/told"), every=97)
