@@ -528,6 +528,12 @@ def test_marks_of_ones_own_are_named_with_a_flag(tmp_path: Path, capsys: pytest.
     ("more", "message"),
     [
         (["--map", "prompt"], "--map prompt: expected FIELD=COLUMN"),
+        (["--map", "response=a", "--map", "response=b"], "--map response=b: `response` has the column `a` already"),
+        (["--against", "own=a.csv", "--against", "own=b.csv"], "--against own: given twice"),
+        (
+            ["--against", "math500=a.csv", "--against", "xstest/safe", "--against", "math500"],
+            "--against math500: given",
+        ),
         (["--map", "said=x"], "map said: no such field"),
         (["--against", "math501"], "did you mean `math500`"),
         (["--against", "mine"], "--against mine (a file of your own: --against mine=PATH): no source `mine`"),

@@ -214,7 +214,41 @@ SHARDS = {
     },
 }
 
+
+def elsewhere(place: str) -> Callable[[Path], None]:
+    """Whole weights that lie where a folder's content doesn't reach."""
+
+    def change(folder: Path) -> None:
+        from safetensors.torch import load_file
+
+        names = dict.fromkeys(load_file(folder / "model.safetensors"), place.format(folder=folder))
+        target = folder / place.format(folder=folder)
+        target.parent.mkdir(exist_ok=True)
+        (folder / "model.safetensors").rename(target)
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": names}))
+
+    return change
+
+
+def on_another_base(folder: Path) -> None:
+    """An adapter beside whole weights, whose base lies elsewhere: the library would take that in their place."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    base = folder.with_name("base")
+    shutil.copytree(folder, base)
+    auto: Any = AutoModelForCausalLM
+    lora = LoraConfig(target_modules=["q_proj"], task_type="CAUSAL_LM")
+    get_peft_model(auto.from_pretrained(base), lora).save_pretrained(folder)
+
+
+OWN_FILES = "names what are no files beside it: "
 FOLDERS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "weights in the folder above": (elsewhere("../above.safetensors"), f"{OWN_FILES}../above.safetensors"),
+    "weights below": (elsewhere("below/model.safetensors"), f"{OWN_FILES}below/model.safetensors"),
+    "weights under a whole path": (elsewhere("{folder}.safetensors"), OWN_FILES),
+    "weights that are hidden": (elsewhere(".model.safetensors"), f"{OWN_FILES}.model.safetensors"),
+    "weights of another folder under an adapter": (on_another_base, "an adapter on weights that lie elsewhere"),
     "weights cut": (cut("model.safetensors", 1000), "can't be loaded"),
     "weights cut behind the header": (cut("model.safetensors", 20_000), "can't be loaded"),
     "weights empty": (content("model.safetensors", b""), "can't be loaded"),

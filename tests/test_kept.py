@@ -31,7 +31,9 @@ from unwaver.errors import RecordError, RunError
 from unwaver.kept import write_whole
 from unwaver.ledger import Ledger
 from unwaver.records import Reply
+from unwaver.stages.judge import readers_beside
 from unwaver.store import RunDir, Step, read_manifest, read_rows
+from unwaver.study import beside
 from unwaver.study.results import collect
 from unwaver.study.steps import plans
 
@@ -514,3 +516,62 @@ def test_no_seconds_are_reckoned_by_the_clock_on_the_wall() -> None:
 def test_a_manifest_that_is_whole_is_read(runs: Path) -> None:
     manifest = read_manifest(next(runs.glob("evaluate-*")))
     assert manifest is not None and manifest["files"]["traces.jsonl"]["lines"] == report_runs.PROMPTS
+
+
+def _told(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(words) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("way", ["a link of another name", "the folder itself"])
+def test_a_run_by_another_name_is_read_with_what_was_said_of_it(
+    way: str, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What judges and people said of a run stands beside it, and nothing stands beside a link or `.`."""
+    first, second = sorted(runs.glob("evaluate-*"))
+    asked = ["label", str(first), "--rubric", "refusal", "--n", "6"]
+    assert main(asked) == 0
+    sample = (runs / "label" / "refusal-answer.jsonl").read_text()
+    shutil.rmtree(runs / "label")
+    capsys.readouterr()
+    compared = _told(["compare", str(first), str(second)], capsys)
+    shown = _told(["show", str(first / "traces.jsonl"), "--limit", "1"], capsys)
+    assert "refuses harmful" in compared and "refusal@" in shown
+
+    link = runs.parent / "mine"
+    link.symlink_to(first)
+    monkeypatch.chdir(first)
+    name = "." if way == "the folder itself" else str(link)
+    assert _told(["compare", name, str(second)], capsys) == compared
+    listed = _told(["show", str(Path(name) / "traces.jsonl"), "--limit", "1"], capsys)
+    assert listed.splitlines()[2:] == shown.splitlines()[2:]
+    assert main([*asked[:1], name, *asked[2:]]) == 0
+    assert (runs / "label" / "refusal-answer.jsonl").read_text() == sample
+    assert sorted(path.name for path in link.parent.iterdir()) == ["mine", "recipe.toml", "runs"]
+    assert not (first / "label").exists()
+
+
+@pytest.mark.parametrize("copy", ["{}.bak", "{}-copy", "{} (2)"])
+def test_a_run_that_was_copied_under_another_name_counts_once(
+    copy: str, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = sorted(runs.glob("evaluate-*"))
+    probes = [Step("probe", "a against b", {"layer": n}) for n in range(2)]
+    for step in probes:
+        with RunDir.open(step, runs) as out:
+            out.finish({})
+
+    def all_told() -> tuple[Any, ...]:
+        shutil.rmtree(runs / "label", ignore_errors=True)
+        assert main(["label", str(runs), "--rubric", "refusal", "--n", "6"]) == 0
+        drawn = capsys.readouterr().err.splitlines()[0]
+        readers = {run: [one.name for one in by] for run, by in readers_beside(runs).items()}
+        return drawn, beside.finished(runs), readers, _told(["compare", str(first), str(second)], capsys)
+
+    before = all_told()
+    for run in [*runs.glob("evaluate-*"), *runs.glob("judge-*"), *runs.glob("probe-*")]:
+        shutil.copytree(run, run.with_name(copy.format(run.name)))
+    assert all_told() == before
+    for step in probes:  # alone under the other name it is still a run
+        shutil.rmtree(step.directory(runs))
+    assert len(beside.finished(runs)) == len(probes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import io
 import json
@@ -22,6 +23,7 @@ from unwaver.judging.people import Label
 from unwaver.plain import visible
 from unwaver.report.facts import Facts
 from unwaver.report.sections.labels import corrected_table, readers_table
+from unwaver.stages import label as stage
 from unwaver.stages.label import LABELS, DrawnQuestion, drawn_of, kept_sample, write_labels
 from unwaver.store import read_records
 from unwaver.study.plan import Plan, plan
@@ -316,6 +318,34 @@ def test_two_who_label_at_once_lose_nothing(tmp_path: Path) -> None:
     for one in people:
         one.join()
     assert len({(one.trace, one.reader) for one in read_records(tmp_path / LABELS, Label)}) == 60
+
+
+def test_two_who_draw_at_once_lose_nothing(runs: tuple[list[Plan], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each draws from a run of his own; the sample is one file, and what either was shown stays drawn."""
+    root = runs[1]
+    places = [str(one) for one in sorted(root.glob("evaluate-*"))[:2]]
+    reading, met = stage.kept_sample, threading.Barrier(2)
+
+    def together(folder: Path, question: DrawnQuestion) -> list[stage.Stratum]:
+        found = reading(folder, question)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            met.wait(timeout=1)
+        return found
+
+    monkeypatch.setattr(stage, "kept_sample", together)
+    question = DrawnQuestion("refusal", "answer")
+    drawn: dict[str, list[str]] = {}
+
+    def draw(place: str) -> None:
+        drawn[place] = drawn_of(stage.sample(stage.found(place), question, 6))
+
+    people = [threading.Thread(target=draw, args=(place,)) for place in places]
+    for one in people:
+        one.start()
+    for one in people:
+        one.join()
+    shown = {id_ for ids in drawn.values() for id_ in ids}
+    assert len(drawn) == 2 and shown and shown <= set(drawn_of(reading(root, question)))
 
 
 def test_few_labels_are_not_a_rate(

@@ -8,11 +8,15 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from killing import held, killed_everywhere
 from local_server import Handler, serving
 from training_fixtures import make_recipe, make_step, many_examples, save_student
 
@@ -23,6 +27,7 @@ from unwaver.report.tables import NOTHING, in_markdown
 from unwaver.stages import train
 from unwaver.stages.calls import Workplace
 from unwaver.store import to_line
+from unwaver.verbs import publish as publishing
 
 pytestmark = pytest.mark.real
 
@@ -69,7 +74,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             + estimate("evaluate-00000002", 0.3, "improved", "over_refusal", "borderline")
             + estimate("evaluate-00000002", 61.5, "improved", "reply_tokens")
         )
-        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 1000 * age))
+        page = root / name / "report.html"
+        page.write_text("a page")
+        os.utime(page, (page.stat().st_atime, page.stat().st_mtime - 1000 * age))
     return root
 
 
@@ -128,6 +135,102 @@ def test_what_can_not_be_published_is_said(run: Path, tmp_path: Path, capsys: py
     with (alone / "loss.jsonl").open("a") as log:
         log.write("{}\n")
     assert "nothing is published" in told(str(alone), "--to", "me/kind", "--dry-run")
+
+
+@pytest.fixture
+def copied(root: Path, tmp_path: Path) -> Path:
+    """The same training in a folder of its own, to spoil."""
+    shutil.copytree(root, tmp_path / "kind", ignore=shutil.ignore_patterns("published*", ".published*"))
+    return next((tmp_path / "kind").glob("train-*"))
+
+
+def published(run: Path) -> str:
+    assert main(["publish", str(run), "--to", "me/kind", "--dry-run"]) == 0
+    return (run / "published" / "README.md").read_text().replace("\u00a0", " ")
+
+
+def test_the_report_that_was_given_last_is_published_whatever_its_times(copied: Path) -> None:
+    """A copy need not keep times; the link beside the reports says which was the last."""
+    assert "| 10 % \\[0 to 20\\] |" in published(copied)
+    for folder, given in (("report-old", 9e8), ("report-new", 8e8)):
+        os.utime(copied.parent / folder / "report.html", (given, given))
+    assert "| 90 % " in published(copied)
+    (copied.parent / "latest").symlink_to("report-new")
+    assert "| 10 % \\[0 to 20\\] |" in published(copied)
+
+
+def test_half_of_a_report_is_none_and_a_doubled_line_is_told(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A report is whole when its page is there, which is written last."""
+    new = copied.parent / "report-new"
+    lines = (new / "estimates.jsonl").read_text().splitlines(keepends=True)
+    (new / "report.html").rename(new / "report.html.1a2b3c4d.part")
+    (new / "estimates.jsonl").write_text("".join(lines[:3]))
+    assert "| 90 % " in published(copied)
+    (new / "report.html").write_text("a page")
+    (new / "estimates.jsonl").write_text("".join([*lines, lines[2]]))
+    capsys.readouterr()
+    assert main(["publish", str(copied), "--to", "me/kind", "--dry-run"]) == 2
+    assert "estimates.jsonl: holds asr of improved on harmful|unseen twice" in capsys.readouterr().err
+
+
+def test_a_training_is_published_by_any_name(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(copied)
+    assert "| 10 % \\[0 to 20\\] |" in published(Path())
+    assert (copied / "published" / "training_data.md").read_text() == "What it was trained on."
+    link = copied.parent.parent / "mine"
+    link.symlink_to(copied)
+    shutil.rmtree(copied / "published")
+    published(link)
+    assert (copied / "published" / "training_data.md").is_file()
+
+
+def test_a_killed_publish_leaves_a_whole_folder_or_none(copied: Path) -> None:
+    """Of the figures before, or of those that are new; the run stays what it was, and the same command ends whole."""
+    folder, kept = copied / "published", copied.parent.parent / "kept"
+    page = copied.parent / "report-old" / "report.html"
+    os.utime(page, (9e9, 9e9))
+    published(copied)
+    former = held(folder)
+    page.unlink()
+    shutil.copytree(copied.parent, kept)
+    published(copied)
+    then = held(folder)
+    assert then != former and set(then) == set(former)
+
+    def anew() -> None:
+        shutil.rmtree(copied.parent)
+        shutil.copytree(kept, copied.parent)
+
+    command = ["publish", str(copied), "--to", "me/kind", "--dry-run"]
+    kills = list[bool]()
+    for at in killed_everywhere(lambda: main(command), 2, anew):
+        assert not folder.exists() or held(folder) in (former, then), f"half a folder, killed after {at}"
+        kills.append(folder.exists())
+        assert main(["verify", str(copied)]) == 0
+        published(copied)
+        assert held(folder) == then and not list(copied.glob("*.part"))
+    assert len(kills) > 5 and not all(kills)
+
+
+def test_of_two_who_publish_at_once_one_waits(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder that one sends is not taken away by the other."""
+    begun, sent = threading.Event(), list[dict[str, bytes]]()
+
+    def send(folder: Path, to: str, private: bool) -> None:
+        begun.set()
+        time.sleep(1)
+        sent.append(held(folder))
+
+    monkeypatch.setattr(publishing, "_send", send)
+    first = threading.Thread(target=lambda: publishing.run("publish", arguments, {}))
+    arguments = Namespace(run=copied, to="me/kind", private=False, dry_run=False)
+    first.start()
+    assert begun.wait(60)
+    assert publishing.run("publish", arguments, {}) == 0
+    first.join()
+    assert len(sent) == 2 and sent[0] == sent[1] and {"README.md", "model.safetensors"} <= set(sent[0])
 
 
 class _Hub(Handler):

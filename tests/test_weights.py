@@ -99,6 +99,18 @@ def test_the_same_weights_elsewhere_have_the_same_content(tmp_path: Path) -> Non
     assert fingerprint(str(tmp_path / "link")) == fingerprint(str(one))
 
 
+@pytest.mark.parametrize("name", ["chat_template.jinja", "below/config.json", "below/model.safetensors"])
+def test_a_model_in_a_subfolder_is_known_by_what_is_above_it_too(name: str, tmp_path: Path) -> None:
+    """Its tokenizer and the template of that are read from there."""
+    model(tmp_path)
+    (tmp_path / "chat_template.jinja").write_text("{{ messages }}")
+    model(tmp_path / "below")
+    before = fingerprint(str(tmp_path), "below")
+    assert before is not None and before == fingerprint(str(tmp_path), "below")
+    (tmp_path / name).write_text("another")
+    assert fingerprint(str(tmp_path), "below") != before
+
+
 def test_a_large_file_is_read_once_until_it_is_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = model(tmp_path / "student") / "model.safetensors"
     read: list[Path] = []

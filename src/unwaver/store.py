@@ -15,6 +15,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -125,6 +126,26 @@ def sealed(directory: Path, content: dict[str, Any]) -> dict[str, Any]:
     files = {path.name: measured(path) for path in (directory / CONFIG, *sorted(directory.glob("*.jsonl")))}
     written = json.loads(json.dumps({**content, "files": files}))  # as it will be read: tuples are lists there
     return {**written, "seal": _seal(written)}
+
+
+_NAMED = re.compile(r"[a-z]+-[0-9a-f]{8}")
+"""What a run's directory is called: `Step.directory`."""
+
+
+def home(run: Path) -> Path:
+    """A run beside what was made of it: `.` and a link of another name lead to it, and nothing stands beside those."""
+    return run if _NAMED.fullmatch(run.name) else run.resolve()
+
+
+def finished_in(root: Path, *stages: str) -> list[Path]:
+    """The finished runs of these stages in a folder, each once: of one that was copied under another name (`.bak`,
+    `-copy`) that which bears its own."""
+    there = {path: read_manifest(path) for stage in stages for path in root.glob(f"{stage}-*")}
+    done = {path: one["digest"] for path, one in there.items() if one is not None and one["stage"] in stages}
+    named = [path for path in done if _NAMED.fullmatch(path.name)]
+    known = {done[path] for path in named}
+    copies = {done[path]: path for path in sorted(done, reverse=True) if done[path] not in known}
+    return sorted([*named, *copies.values()])
 
 
 def read_config(directory: Path) -> dict[str, Any]:
@@ -368,6 +389,23 @@ def parse_row(raw: bytes, place: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise RecordError(f"{place}: expected an object, got {type(row).__name__}")
     return row
+
+
+def writable(file: Path, read: Iterable[Path], flag: str) -> None:
+    """RecipeError where something would be written over what is read, be read the next time, or has no folder."""
+    if file.is_dir():
+        raise RecipeError(f"{flag} {file}: is a folder; expected a file")
+    apart(file, read, flag)
+    if not file.parent.is_dir():
+        raise RecipeError(f"{flag} {file}: there is no folder {file.parent}")
+
+
+def apart(place: Path, read: Iterable[Path], flag: str) -> None:
+    """RecipeError where a file or folder that is written is what is read, by whatever name, or lies in it."""
+    inside = (place.resolve(), *place.resolve().parents)
+    for one in read:
+        if one.exists() and (one.resolve() in inside or (place.exists() and place.samefile(one))):
+            raise RecipeError(f"{flag} {place}: is among what is read ({one}); expected another place")
 
 
 @contextmanager

@@ -81,6 +81,7 @@ def load_config(name: str, path: str, revision: str | None = None, **options: An
     from transformers import AutoConfig
 
     without_bars()
+    _check_own(name, Path(path, options.get("subfolder", "")))
     with loading(name):
         config = AutoConfig.from_pretrained(path, revision=revision, **options)
         _check_sizes(name, config.to_dict())
@@ -121,9 +122,31 @@ def check_files(name: str, folder: Path, config: Any) -> None:
     check_whole(name, found, model)
 
 
+INDEX = "model.safetensors.index.json"
+
+
+def _check_own(name: str, folder: Path) -> None:
+    """RecipeError for a folder that has the library read weights which are not its own: it would be known by its
+    content, and be another model all the same when those change."""
+    if (folder / "adapter_config.json").is_file():
+        raise RecipeError(
+            f"{name}: can't be loaded: its adapter_config.json makes it an adapter on weights that lie elsewhere; "
+            "expected a whole model: merge the two, or move the adapter's files away where that is done"
+        )
+    if not (folder / INDEX).is_file():
+        return
+    with loading(name):
+        named = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()
+    if away := sorted({str(one) for one in named if Path(str(one)).name != one or one.startswith(".")}):
+        raise RecipeError(
+            f"{name}: can't be loaded: its {INDEX} names what are no files beside it: {some(away, 3)}; expected the "
+            "names of files in the same folder"
+        )
+
+
 def _weight_files(folder: Path) -> list[Path]:
     """The safetensors of a model: those that its index names, or all where there is none."""
-    index = folder / "model.safetensors.index.json"
+    index = folder / INDEX
     if index.is_file():
         return sorted({folder / name for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
     return sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("*.safetensors"))

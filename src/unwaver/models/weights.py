@@ -134,7 +134,9 @@ SETTLED_NS = 2_000_000_000
 
 
 def fingerprint(target: str, subfolder: str = "") -> list[tuple[str, str]] | None:
-    """(name, digest of the content) of every file of a target's weights; None for a hub id, and where nothing is."""
+    """(name, digest of the content) of every file of a target's weights; None for a hub id, and where nothing is.
+
+    With a `subfolder` the files above it, too: the tokenizer and its template are read from there."""
     try:
         found = find(target)
     except RecipeError:
@@ -143,9 +145,10 @@ def fingerprint(target: str, subfolder: str = "") -> list[tuple[str, str]] | Non
         return None
     if found.is_file():
         return [(found.name, content(found))]
-    there = found / subfolder
-    files = sorted(there.iterdir()) if there.is_dir() else []
-    return [(file.name, content(file)) for file in files if file.is_file() and not file.name.startswith(".")]
+    there = [found, found / subfolder] if subfolder else [found]
+    files = [file for folder in there if folder.is_dir() for file in sorted(folder.iterdir())]
+    seen = [file for file in files if file.is_file() and not file.name.startswith(".")]
+    return [(str(file.relative_to(found)), content(file)) for file in seen]
 
 
 def content(path: Path) -> str:

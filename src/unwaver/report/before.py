@@ -16,6 +16,8 @@ from unwaver.store import read_records
 
 ESTIMATES = "estimates.jsonl"
 PAGE = "report.html"
+LATEST = "latest"
+"""The link beside the reports that leads to the newest."""
 
 
 @dataclass(frozen=True)

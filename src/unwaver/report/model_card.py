@@ -6,14 +6,15 @@ has figures of this very model. The header carries the same figures as the hub's
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unwaver.errors import RecipeError
+from unwaver.errors import RecipeError, RecordError
 from unwaver.plain import plain
 from unwaver.records import Estimate
-from unwaver.report.before import ESTIMATES
+from unwaver.report.before import ESTIMATES, LATEST, PAGE
 from unwaver.report.tables import NOTHING, in_markdown, of, written
 from unwaver.store import read_config, read_manifest, read_records
 from unwaver.study.measures import measures
@@ -46,10 +47,17 @@ def card(run: Path, report: Path, rows: Rows) -> str:
 
 
 def figures(run: Path) -> tuple[Path, Rows]:
-    """The newest report that has measures of this model, and these; RecipeError where none has."""
-    reports = sorted(run.parent.glob(f"report-*/{ESTIMATES}"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in reports:
+    """The newest report that has measures of this model, and these; RecipeError where none has.
+
+    A report is whole when its page is there; which one is the newest the link beside them says, and where it doesn't
+    lead to one that has any, their times: a copy need not keep those.
+    """
+    latest = (run.parent / LATEST).resolve()
+    pages = sorted(run.parent.glob(f"report-*/{PAGE}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in (page.with_name(ESTIMATES) for page in sorted(pages, key=lambda page: page.parent.resolve() != latest)):
         known = [one for one in read_records(path, Estimate) if one.metric in measures() and one.runs]
+        if again := [one for one, count in Counter(known).items() if count > 1]:
+            raise RecordError(f"{path}: holds {again[0].metric} of {again[0].arm} on {again[0].slice} twice; {ANEW}")
         names = {name for one in known for name in one.runs}
         trained = {name: read_config(run.parent / name).get("inputs", {}).get("train") for name in names}
         by_model = {one: {trained[name] for name in one.runs} for one in known}
@@ -60,6 +68,9 @@ def figures(run: Path) -> tuple[Path, Rows]:
         f"{run}: no report beside it has figures of this model; expected `unwaver report RECIPE` to have been given "
         "after its evaluations"
     )
+
+
+ANEW = "delete this report and give `unwaver report RECIPE` again"
 
 
 def _alike(one: Estimate, other: Estimate) -> bool:

@@ -19,7 +19,7 @@ from unwaver import __version__
 from unwaver.kept import write_last, write_whole
 from unwaver.progress import say
 from unwaver.records import digest
-from unwaver.report.before import ESTIMATES, PAGE, Before, newest
+from unwaver.report.before import ESTIMATES, LATEST, PAGE, Before, newest
 from unwaver.stages.label import label_files
 from unwaver.store import disk_errors
 from unwaver.study import beside
@@ -29,8 +29,6 @@ from unwaver.study.plan import Plan
 if TYPE_CHECKING:
     from unwaver.study.results import Results
 
-LATEST = "latest"
-"""The link beside the reports that leads to the newest."""
 FOLDER = "report-"
 """What the name of a report's folder begins with."""
 

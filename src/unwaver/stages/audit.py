@@ -39,7 +39,7 @@ from unwaver.sources.own import text_column
 from unwaver.sources.traces import COLUMNS, FileTrace, load_traces, where_replies_are_not
 from unwaver.stages.audit_examples import Examples
 from unwaver.stages.audit_page import AuditPage, Heard, RowTally, show
-from unwaver.store import disk_errors
+from unwaver.store import disk_errors, writable
 
 RUBRICS = {"refusal": "refusal", "risky-patterns": "patterns", "harm": "harm", "anatomy": "anatomy",
            "conclusion": "conclusion", "self-jailbreak": "self-jailbreak"}  # fmt: skip
@@ -84,7 +84,7 @@ def audit(
     then.
     """
     if out is not None:
-        writable(out, Path(where), "--out")
+        writable(out, [Path(where), *filter(None, (against or {}).values())], "--out")
     tally = RowTally()
     heard = {name: Heard() for name in readers}
     with _whole(out) as lines:
@@ -124,16 +124,6 @@ def _whole(out: Path | None) -> Iterator[IO[bytes] | None]:
         return
     with disk_errors(out), whole(out) as lines:
         yield lines
-
-
-def writable(file: Path, where: Path, flag: str) -> None:
-    """RecipeError where something would be written over what is read, be read the next time, or has no folder."""
-    if file.is_dir():
-        raise RecipeError(f"{flag} {file}: is a folder; expected a file")
-    if where.exists() and (where.resolve() == file.resolve() or where.resolve() in file.resolve().parents):
-        raise RecipeError(f"{flag} {file}: is among what is read ({where}); expected a file elsewhere")
-    if not file.parent.is_dir():
-        raise RecipeError(f"{flag} {file}: there is no folder {file.parent}")
 
 
 def asked(rubric: str) -> tuple[str, ...]:
@@ -287,6 +277,14 @@ def run(
     if args.limit is not None and args.limit < 1:
         raise RecipeError(f"--limit {args.limit}: expected 1 or more")
     rubrics = list(dict.fromkeys(args.rubric or BY_DEFAULT))
+    against = _named_files(args.against)
+    own = reader_file(args.judge) if is_local(args.judge) else None
+    for flag, file in (("--out", args.out), ("--html", args.html)):
+        if file is not None:
+            writable(file, filter(None, (Path(args.traces), *against.values(), own)), flag)
+    if args.html is not None and args.out is not None and args.html.resolve() == args.out.resolve():
+        raise RecipeError(f"--html {args.html}: is what --out names; expected another file")
+    against = {**against, **{name: None for name in AGAINST if name not in against}}
     if is_local(args.judge):
         if "anatomy" in rubrics:
             raise RecipeError("--rubric anatomy: expected --judge MODEL; no reader without a model reads it")
@@ -295,12 +293,6 @@ def run(
         readers = {name: model_reader(name, args.judge) for rubric in rubrics for name in asked(rubric)}
     else:
         raise RecipeError(f"--judge {args.judge}: expected `{LOCAL}`")
-    against = {name: Path(path) if path else None for name, _, path in (one.partition("=") for one in args.against)}
-    for name, path in against.items():
-        if path is None:
-            with under(f"--against {name} (a file of your own: --against {name}=PATH)"):
-                find(name)
-    against = {**against, **{name: None for name in AGAINST if name not in against}}
     page = audit(
         args.traces,
         readers,
@@ -322,13 +314,28 @@ def run(
     return page
 
 
+def _named_files(pairs: Sequence[str]) -> dict[str, Path | None]:
+    """The evaluation sets that are named, each once, with the local copy of one that has any."""
+    found: dict[str, Path | None] = {}
+    for name, _, path in (one.partition("=") for one in pairs):
+        if name in found:
+            raise RecipeError(f"--against {name}: given twice; expected another name for each file")
+        if not path:
+            with under(f"--against {name} (a file of your own: --against {name}=PATH)"):
+                find(name)
+        found[name] = Path(path) if path else None
+    return found
+
+
 def columns(pairs: Sequence[str]) -> dict[str, str]:
     """Our field -> the file's column, from `FIELD=COLUMN`."""
-    found = {}
+    found: dict[str, str] = {}
     for pair in pairs:
         field_name, sign, column = pair.partition("=")
         if not sign or not column:
             raise RecipeError(f"--map {pair}: expected FIELD=COLUMN")
+        if field_name in found:
+            raise RecipeError(f"--map {pair}: `{field_name}` has the column `{found[field_name]}` already")
         found[field_name] = column
     return found
 

@@ -28,6 +28,10 @@ CARD = "README.md"
 """The card is written last, and an older one is taken away first: it is never beside files that it doesn't tell of."""
 
 
+MADE = "made with unwaver"
+"""What every card says."""
+
+
 def write_dataset(
     folder: Path, examples: Iterable[Example], card: Mapping[str, Any], formats: Sequence[str] = ("messages",)
 ) -> list[Path]:
@@ -69,6 +73,11 @@ def write_dataset(
     files.append(folder / CARD)
     write_whole(files[-1], clean(_header(formats) + _card(size, (shielded, paired, begun), card, formats)))
     return files
+
+
+def is_card(file: Path) -> bool:
+    """Whether a file is a card that was written here, and not somebody's own."""
+    return MADE in file.read_text(encoding="utf-8", errors="replace")
 
 
 def clean(text: str) -> str:
@@ -242,7 +251,7 @@ def _card(size: int, marked: tuple[int, int, int], card: Mapping[str, Any], form
     if card.get("note"):
         text.append(f"> {cell(card['note'])}\n")
     text.append(
-        f"{counted(size, 'example')} of prompt, reasoning and answer for supervised fine-tuning, made with unwaver. "
+        f"{counted(size, 'example')} of prompt, reasoning and answer for supervised fine-tuning, {MADE}. "
         "The reasoning stands between its tags in the assistant's text. The instruction the teacher was given is no "
         "part of any example.\n"
     )

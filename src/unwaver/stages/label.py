@@ -26,7 +26,18 @@ from unwaver.progress import say
 from unwaver.records import LookedAt, Record, Trace, Verdict, digest
 from unwaver.sources.traces import load_traces
 from unwaver.stages.judge import readers_beside, verdicts_in
-from unwaver.store import TRACES, TRIED, no_recipe, parse_row, read_lines, read_manifest, read_records, to_line
+from unwaver.store import (
+    TRACES,
+    TRIED,
+    finished_in,
+    home,
+    no_recipe,
+    parse_row,
+    read_lines,
+    read_manifest,
+    read_records,
+    to_line,
+)
 
 Key = TypeVar("Key")
 
@@ -89,7 +100,8 @@ def found(where: str, columns: Mapping[str, str] | None = None, out: Path | None
     """The traces of a folder of runs, of one run, or of a file (`out`: where its labels are kept)."""
     path = Path(where)
     no_recipe(path)
-    directories = [path] if _is_run(path) else [one for one in sorted(path.glob("evaluate-*")) if _is_run(one)]
+    path = home(path) if _is_run(path) else path
+    directories = [path] if _is_run(path) else finished_in(path, "evaluate")
     if directories:
         if columns or out is not None:
             raise RecipeError(f"{where}: is a run, which keeps its labels itself; --map and --out are for files")
@@ -139,26 +151,36 @@ def sample(traces: Traces, question: DrawnQuestion, n: int | None = None) -> lis
 
     RecipeError where there is nothing to be asked, or `n` doesn't reach for one of each stratum.
     """
-    before = kept_sample(traces.folder, question)
-    strata = {(one.run, one.verdict): one for one in before if one.run in traces.runs}
-    known = {one.run for one in before}
-    for run, reading in traces.runs.items():
-        if run not in known:
-            strata |= {(one.run, one.verdict): one for one in _strata(run, reading(), traces.verdicts(run), question)}
-    if not strata:
+    known = {one.run for one in kept_sample(traces.folder, question)}
+    fresh = {
+        (one.run, one.verdict): one
+        for run, reading in traces.runs.items()
+        if run not in known
+        for one in _strata(run, reading(), traces.verdicts(run), question)
+    }
+    if not fresh and not known & set(traces.runs):
         kinds = ", ".join(ASKED[question.rubric].kinds)
         raise RecipeError(f"no reply has a text to ask {question.rubric} about (prompts: {kinds}; {question.part})")
+    file = question.file(traces.folder)
+    with alone(file):  # of two who draw at once neither takes the other's strata away
+        before = kept_sample(traces.folder, question)
+        drawn = _drawn([one for one in before if one.run in traces.runs], fresh, n)
+        others = [one for one in before if one.run not in traces.runs]
+        write_whole(file, "".join(map(to_line, [*others, *drawn])))
+    return drawn
+
+
+def _drawn(before: Sequence[Stratum], fresh: Mapping[tuple[str, str], Stratum], n: int | None) -> list[Stratum]:
+    """What was drawn before and the strata of runs that have come since, with `n` traces drawn in all."""
+    known = {one.run for one in before}
+    strata = {(one.run, one.verdict): one for one in before}
+    strata |= {key: one for key, one in fresh.items() if one.run not in known}
     if n is None:
-        n = sum(one.drawn for one in strata.values()) if {one.run for one in strata.values()} <= known else DRAWN
+        n = sum(one.drawn for one in before) if {run for run, _ in strata} <= known else DRAWN
     if n < len(strata):
         raise RecipeError(f"--n {n}: expected {len(strata)} or more, one for each run and verdict in it")
     wanted = allotted({key: len(one.traces) for key, one in strata.items()}, n)
-    drawn = [one.model_copy(update={"drawn": max(one.drawn, wanted[key])}) for key, one in strata.items()]
-    others = [one for one in before if one.run not in traces.runs]
-    file = question.file(traces.folder)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, "".join(map(to_line, [*others, *drawn])))
-    return drawn
+    return [one.model_copy(update={"drawn": max(one.drawn, wanted[key])}) for key, one in strata.items()]
 
 
 def _strata(run: str, traces: Iterable[Trace], verdicts: Iterable[Verdict], question: DrawnQuestion) -> list[Stratum]:

@@ -20,9 +20,20 @@ from unwaver.errors import RecipeError
 from unwaver.kept import whole, write_whole
 from unwaver.reasoning import render
 from unwaver.records import Trace, Verdict
-from unwaver.stages.export import CARD, cell, clean, models_of, sources_of, table
+from unwaver.stages.export import CARD, MADE, cell, clean, models_of, sources_of, table
 from unwaver.stages.usable import faults
-from unwaver.store import TRACES, VERDICTS, Step, parse_row, read_at, read_manifest, read_placed, read_records
+from unwaver.store import (
+    TRACES,
+    VERDICTS,
+    Step,
+    finished_in,
+    home,
+    parse_row,
+    read_at,
+    read_manifest,
+    read_placed,
+    read_records,
+)
 
 FILE = "train.jsonl"
 
@@ -65,7 +76,7 @@ class Pairs:
 def write_pairs(folder: Path, runs: Sequence[Path]) -> list[Path]:
     """Write file and card; RecipeError where a run is no judged distillation, or no prompt has both."""
     found = Pairs()
-    for run in dict.fromkeys(runs):
+    for run in dict.fromkeys(map(home, runs)):
         _look(run, _readings(run, found), found)
     both = {prompt: sides for prompt, sides in found.places.items() if len(sides) == 2}
     if not both:
@@ -90,7 +101,7 @@ def _readings(run: Path, found: Pairs) -> Readings:
         raise RecipeError(f"{run}: expected a finished distillation, whose directory begins with `distil-`")
     read: Readings = defaultdict(lambda: defaultdict(list))
     for question in DECIDE:
-        judged = [one for one in sorted(run.parent.glob("judge-*")) if _reads(one, run, question)]
+        judged = [one for one in finished_in(run.parent, "judge") if _reads(one, run, question)]
         if not judged:
             raise RecipeError(f"{run}: no finished reading by `{question}` beside it; `unwaver judge RECIPE` makes one")
         for verdict in (verdict for one in judged for verdict in read_records(one / VERDICTS, Verdict)):
@@ -100,11 +111,9 @@ def _readings(run: Path, found: Pairs) -> Readings:
 
 
 def _reads(judged: Path, run: Path, question: str) -> bool:
-    """Whether a directory is a finished reading of a run by a question."""
-    if read_manifest(judged) is None:
-        return False
+    """Whether a reading is of a run, by a question."""
     config = parse_row((judged / "config.json").read_bytes(), str(judged / "config.json"))
-    return bool(config["settings"]["question"] == question and config["inputs"]["traces"] == run.resolve().name)
+    return bool(config["settings"]["question"] == question and config["inputs"]["traces"] == run.name)
 
 
 def _look(run: Path, readings: Readings, found: Pairs) -> None:
@@ -174,7 +183,7 @@ def _card(size: int, prompts: int, found: Pairs) -> str:
     models = {"teacher": list(found.teachers), **{role: list(by) for role, by in found.judges.items()}}
     text = [
         "\n# Preference pairs\n",
-        f"{size} pairs of traces of the same harmful prompt, made with unwaver: `chosen` was called safe and without "
+        f"{size} pairs of traces of the same harmful prompt, {MADE}: `chosen` was called safe and without "
         "any risky pattern by every reader, `rejected` unsafe or with a risky pattern. They are as good as these "
         "readers. `rejected` replies may be harmful.\n",
         f"{prompts - size} further prompts have a trace of one kind only. Whether a prompt occurs in what you evaluate "

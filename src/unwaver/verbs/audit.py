@@ -52,8 +52,6 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     if overrides and is_local(arguments.judge):
         flag = next(iter(overrides))
         raise RecipeError(f"--{flag}: expected --judge MODEL, as a reader without a model takes no settings")
-    if arguments.html is not None:
-        audit.writable(arguments.html, Path(arguments.traces), "--html")
     with ExitStack() as stack:
         stack.callback(place.close)
 

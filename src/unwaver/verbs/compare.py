@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from unwaver.errors import EXIT_DONE, RecipeError, RunError
 from unwaver.plain import counted
-from unwaver.store import read_manifest, read_records
+from unwaver.store import home, read_manifest, read_records
 from unwaver.verbs import named as words
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _evaluated(path: Path) -> dict[str, Any]:
     from unwaver.study.outcomes import measured_by, outcomes
     from unwaver.study.rows import Row, readings
 
-    manifest = words.finished(path, "evaluate")
+    manifest, path = words.finished(path, "evaluate"), home(path)
     readers = readers_beside(path.parent).get(path.name, [])
     by_trace = readings(verdicts_in(readers))
     rows = [

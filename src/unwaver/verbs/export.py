@@ -11,7 +11,7 @@ from unwaver.printer import put
 from unwaver.records import Example
 from unwaver.stages import export
 from unwaver.stages.pairs import write_pairs
-from unwaver.store import EXAMPLES, disk_errors, read_records
+from unwaver.store import EXAMPLES, apart, disk_errors, read_records
 from unwaver.verbs.named import finished
 
 _TAKES = {"eval": "evaluate", "dpo": "distil"}
@@ -35,6 +35,9 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     manifest = finished(arguments.run, _TAKES.get(arguments.to, "mix"))
     for other in arguments.others:
         finished(other, "distil")
+    apart(arguments.out, [arguments.run, *arguments.others], "--out")
+    if arguments.to != "eval" and (card := arguments.out / export.CARD).is_file() and not export.is_card(card):
+        raise RecipeError(f"{card}: no export wrote it, and one would write over it; expected a folder of its own")
     if arguments.to == "dpo":
         with disk_errors(arguments.out):
             for path in write_pairs(arguments.out, [arguments.run, *arguments.others]):

@@ -291,12 +291,17 @@ def _method(step: Step) -> Iterator[Finding]:
 
 
 def _rate(recipe: Recipe) -> Iterator[Finding]:
-    """A learning rate that is another method's."""
+    """A learning rate, or settings of adapters, that are another method's."""
     rate, method = recipe.train.learning_rate, recipe.train.method
     given = "given" if "learning_rate" in recipe.train.model_fields_set else "the study's, of full fine-tuning"
     if recipe.train.adapters and not ADAPTER_RATES[0] <= rate <= ADAPTER_RATES[1]:
         told = f"{rate:g} ({given}) with method = {method!r}: adapters learn at 1e-4 to 5e-4"
         yield Finding("note", "train.learning_rate", told)
+    if recipe.train.lora and not recipe.train.adapters:
+        told = (
+            f"set, and not used with method = {method!r}, which trains all weights; expected 'lora', 'qlora' or 'dpo'"
+        )
+        yield Finding("note", "train.lora", told)
     weights = parameters(recipe.models["student"]) if not recipe.train.adapters else None
     if weights is not None and weights >= LARGE and rate >= FULL_RATE_MOST:
         told = f"{rate:g} on all of {weights / 1e9:.1f} billion weights: the study's best is 5e-6, its worst 1e-4"

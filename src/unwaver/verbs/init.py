@@ -17,6 +17,7 @@ from unwaver.errors import EXIT_DONE, RecipeError, pip_install
 from unwaver.kept import write_whole
 from unwaver.printer import put
 from unwaver.progress import say
+from unwaver.store import apart
 
 ITSELF = "student"
 LOCAL = "local"
@@ -56,10 +57,13 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
         if target.exists() and not arguments.force:
             raise RecipeError(f"{target}: is there already; name another file, or write over it with --force")
         _ask(arguments)
+        apart(target, filter(None, (arguments.harmful, arguments.harmless)), "RECIPE")
     text = _drafted(arguments)
     if arguments.show:
         put(text.rstrip("\n"))
         return EXIT_DONE
+    if target.exists() and not arguments.force:  # questions take their time
+        raise RecipeError(f"{target}: was made meanwhile; name another file, or write over it with --force")
     target.parent.mkdir(parents=True, exist_ok=True)
     write_whole(target, text)
     put(target)

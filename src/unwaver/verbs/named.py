@@ -16,7 +16,7 @@ from typing import Any
 from unwaver.errors import RecipeError
 from unwaver.plain import some
 from unwaver.recipe import RAW
-from unwaver.store import read_config, read_manifest
+from unwaver.store import finished_in, read_config, read_manifest
 from unwaver.study.steps import STAGES
 
 SHOWN = 3
@@ -100,7 +100,7 @@ def finished(run: Path, *stages: str) -> dict[str, Any]:
     begun = "stage" in read_config(run)
     what = "is not finished" if begun else "is no run of a stage"
     what = what if manifest is None else f"is a run of the stage {manifest.get('stage')}"
-    held = named(one for stage in stages for one in sorted(run.glob(f"{stage}-*")) if read_manifest(one))
+    held = named(finished_in(run, *stages))
     there = [f"{one.name} ({'; '.join(filter(None, (told.of, told.settings)))})" for one, told in held.items()]
     hint = f"; it holds {', '.join(there)}" if there else ""
     raise RecipeError(f"{run}: {what}; expected a finished run of {' or '.join(stages)}{hint}")

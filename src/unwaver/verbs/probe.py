@@ -34,10 +34,10 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     for flag in overrides:
         raise RecipeError(f"--{flag}: no such flag")
     from unwaver.records import Estimate
-    from unwaver.store import RunDir, read_records
+    from unwaver.store import RunDir, home, read_records
     from unwaver.study.probe import ESTIMATES
 
-    root = arguments.harmful.resolve().parent
+    root = home(arguments.harmful).parent
     harmful, harmless = _prompts(arguments.harmful, True), _prompts(arguments.harmless, False)
     step = _step(arguments)
     if step.manifest(root) is None:
@@ -52,10 +52,10 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
 
 def _step(arguments: argparse.Namespace) -> Step:
     """What decides the figure: two evaluations, the layer, the model."""
-    from unwaver.store import Step, read_manifest
+    from unwaver.store import Step, home, read_manifest
     from unwaver.study.probe import STAGE, VERSION
 
-    runs = {side: getattr(arguments, side).resolve() for side in ("harmful", "harmless")}
+    runs = {side: home(getattr(arguments, side)) for side in ("harmful", "harmless")}
     sides = {side: {"run": run.name, "digest": (read_manifest(run) or {})["digest"]} for side, run in runs.items()}
     settings = {"version": VERSION, "layer": arguments.layer, "model": _named(arguments.model), **sides}
     return Step(STAGE, f"{sides['harmful']['run']} against {sides['harmless']['run']}", settings)

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import EXIT_DONE, RecipeError, RunError
-from unwaver.kept import PART, write_whole
+from unwaver.kept import PART, alone, write_whole
 from unwaver.online import PROXIES, check_addresses
 from unwaver.printer import put
 from unwaver.progress import say
-from unwaver.store import disk_errors, read_config, to_line
+from unwaver.store import disk_errors, home, read_config, to_line
 from unwaver.verbs.named import finished
 
 FOLDER = "published"
@@ -40,30 +40,32 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     """Gather the folder, show the card's path, and send it."""
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", arguments.to):
         raise RecipeError(f"--to {arguments.to}: expected OWNER/NAME")
-    folder = gathered(arguments.run)
-    if arguments.dry_run:
-        say(f"nothing was sent; what would go to {arguments.to} is in {folder}")
-    else:
-        _send(folder, arguments.to, arguments.private)
+    finished(arguments.run, "train")
+    run_ = home(arguments.run)
+    with disk_errors(run_), alone(run_ / FOLDER):  # another command would take the folder away while it is sent
+        folder = gathered(run_)
+        if arguments.dry_run:
+            say(f"nothing was sent; what would go to {arguments.to} is in {folder}")
+        else:
+            _send(folder, arguments.to, arguments.private)
     put(folder / "README.md")
     return EXIT_DONE
 
 
 def gathered(run: Path) -> Path:
-    """The folder that is published: made anew each time, from the run and the newest report."""
+    """The folder that is published: made anew each time, from the finished run and the newest report."""
     from unwaver.report.before import ESTIMATES
     from unwaver.report.model_card import card, figures
     from unwaver.verbs.verify import WRONG, verdict
 
-    finished(run, "train")
     state, told = verdict(run)
     if state == WRONG:
         raise RecipeError(f"{run}: is not what it was when it finished ({told}); nothing is published")
     report, rows = figures(run)
     text = card(run, report, rows)
-    folder, half = run / FOLDER, run / f"{FOLDER}{PART}"
+    folder, half, former = run / FOLDER, run / f"{FOLDER}{PART}", run / f"{FOLDER}.former{PART}"
     with disk_errors(folder):
-        for old in (folder, half):
+        for old in (half, former):
             shutil.rmtree(old, ignore_errors=True)
         shutil.copytree(run / "model", half, copy_function=_link)
         (half / "README.md").unlink()
@@ -71,7 +73,10 @@ def gathered(run: Path) -> Path:
         if (data := _data_card(run)).is_file():
             shutil.copyfile(data, half / DATA)
         write_whole(half / ESTIMATES, "".join(to_line(one) for pair in rows for one in pair if one is not None))
+        if folder.exists():
+            folder.rename(former)  # what is being removed is half there
         half.rename(folder)
+        shutil.rmtree(former, ignore_errors=True)
     return folder
 
 

@@ -23,6 +23,7 @@ from unwaver.kept import write_whole
 from unwaver.printer import console
 from unwaver.progress import say
 from unwaver.sources import files
+from unwaver.store import writable
 
 PARTS: dict[str, Part] = {"refusal": "answer", "harm_answer": "answer"}
 """Which text a shipped question is asked of; every other is asked of the reasoning unless --part says otherwise."""
@@ -57,6 +58,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
     if arguments.out is None:
         raise RecipeError("reader train: expected --out FILE")
+    writable(arguments.out, arguments.files, "--out")
     part = arguments.part or PARTS.get(arguments.rubric, "reasoning")
     rows = _english(_gathered(arguments.files, part, arguments.rubric))
     labels = sorted({row.label for row in rows})
@@ -197,9 +199,10 @@ def _number(value: Any) -> float:
 def _of_run(folder: Path, part: Part, rubric: str) -> Iterator[LabelledText]:
     """Verdicts joined with the traces they read; those of other rubrics or texts, and unscored ones, are left."""
     from unwaver.records import Trace, Verdict
-    from unwaver.store import TRACES, VERDICTS, read_records
+    from unwaver.store import TRACES, VERDICTS, home, read_records
 
-    verdicts = [folder / VERDICTS] if (folder / VERDICTS).exists() else sorted(folder.glob(f"*/{VERDICTS}"))
+    one = home(folder)
+    verdicts = [one / VERDICTS] if (one / VERDICTS).exists() else sorted(folder.glob(f"*/{VERDICTS}"))
     traces: dict[str, Trace] = {}
     for beside in {one.parent.parent for one in verdicts}:
         for file in sorted(beside.glob(f"*/{TRACES}")):

@@ -10,6 +10,7 @@ from unwaver.errors import EXIT_DONE, RecipeError
 from unwaver.plain import counted
 from unwaver.printer import put
 from unwaver.progress import say
+from unwaver.store import is_run
 from unwaver.verbs import add_recipe, open_recipe
 
 
@@ -33,6 +34,10 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
 
     if arguments.traces is not None and arguments.traces < 0:
         raise RecipeError(f"--traces {arguments.traces}: expected 0 or more")
+    if arguments.out is not None and is_run(arguments.out):
+        raise RecipeError(
+            f"--out {arguments.out}: is a run, and would no longer be what it was; expected another folder"
+        )
     work, root = open_recipe(arguments.recipe, arguments.root, overrides)
     left = len(owed(work, root))
     if left:

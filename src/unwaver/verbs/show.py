@@ -16,7 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from unwaver.errors import EXIT_DONE, RecipeError
-from unwaver.store import CONFIG, MANIFEST, TRIED, is_run, no_recipe, parse_row, read_manifest, read_records, read_rows
+from unwaver.store import (
+    CONFIG,
+    MANIFEST,
+    TRIED,
+    home,
+    is_run,
+    no_recipe,
+    parse_row,
+    read_manifest,
+    read_records,
+    read_rows,
+)
 from unwaver.verbs.named import named
 
 if TYPE_CHECKING:
@@ -199,6 +210,7 @@ def _verdicts(trace: Trace, directory: Path) -> Iterator[Verdict]:
     """The verdicts on a trace: of its own run, or where that has none, of the runs beside it."""
     from unwaver.records import Verdict
 
+    directory = home(directory)
     own = directory / "verdicts.jsonl"
     for path in [own] if own.is_file() else sorted(directory.parent.glob("*/verdicts.jsonl")):
         if trace.id in path.read_text(encoding="utf-8", errors="surrogatepass"):
@@ -210,7 +222,7 @@ def _labels(trace: Trace, directory: Path) -> list[Label]:
     from unwaver.judging.people import Label, broken, digest_of
     from unwaver.stages.label import LABELS
 
-    file = directory.parent / LABELS
+    file = home(directory).parent / LABELS
     return [
         label
         for label in (read_records(file, Label) if file.is_file() else ())

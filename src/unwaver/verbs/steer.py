@@ -43,11 +43,13 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     from unwaver.models import steering
     from unwaver.models.states import states
     from unwaver.stages.judge import verdicts_of
-    from unwaver.store import TRACES, read_records
+    from unwaver.store import TRACES, home, read_records, writable
 
-    run_: Path = arguments.run
-    finished(run_, "evaluate", "distil")
-    sides = by_trace(verdicts_of(run_.resolve()), arguments.rubric)
+    run_ = home(arguments.run)
+    finished(arguments.run, "evaluate", "distil")
+    out: Path = arguments.out or run_.parent / f"{arguments.rubric}.safetensors"
+    writable(out, [run_], "--out")
+    sides = by_trace(verdicts_of(run_), arguments.rubric)
     traces = [trace for trace in read_records(run_ / TRACES, Trace) if trace.id in sides and (trace.text("both") or "")]
     if not traces:
         raise RecipeError(f"{run_}: none of its replies were read by `{arguments.rubric}`; judge them first")
@@ -55,13 +57,12 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     held, layer = states(model, traces, arguments.layer)
     card = {
         "model": model.label,
-        "run": run_.resolve().name,
+        "run": run_.name,
         "rubric": arguments.rubric,
         "replies": len(traces),
         "state": "mean over the reply's tokens",
     }
     found = steering.fitted(held, [sides[trace.id] for trace in traces], layer, card)
-    out: Path = arguments.out or run_.parent / f"{arguments.rubric}.safetensors"
     found.write(out)
     for name in found.card["left_out"]:
         say(f"steer fit: {name}: fewer than {steering.FEWEST} replies of either side; no direction")
@@ -88,10 +89,13 @@ def by_trace(verdicts: Iterable[Verdict], rubric: str) -> dict[str, dict[str, bo
 
 def model_of(run_: Path, given: str | None) -> ModelSettings:
     """The model that wrote a run, as an `hf:` one; RecipeError where that can't be told."""
+    from unwaver.store import home
+
     if given is not None:
         if not given.startswith("hf:"):
             raise RecipeError(f"--model: expected hf:PATH_OR_ID, got {given}")
         return ModelSettings(name=given)
+    run_ = home(run_)
     config = json.loads((run_ / "config.json").read_text(encoding="utf-8"))
     told = config["settings"].get("student")
     if told is None:
