@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from test_servers import ask, chat, says
 
-from unwaver.models import Transient
+from unwaver.models import Refused, Transient
 from unwaver.models.endpoint import FURTHER
 from unwaver.models.problems import in_a_200, problem
-from unwaver.models.streamed import ALL_SO_FAR
+from unwaver.models.streamed import ALL_SO_FAR, whole
 
 THOUGHT, SAID = "They want a cake. I list the steps.", "Mix flour, eggs and sugar."
 
@@ -396,6 +397,40 @@ def test_one_choice_of_any_number_is_no_further_one() -> None:
         body = {"choices": [other(3, SAID)]}
         (reply,) = ask(says(events(body) if stream else body), stream=stream)
         assert (reply.text, reply.notes) == (SAID, ())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"choices": [' + b"[]," * 2_200_000 + b"0]}",
+        b'{"choices": [' + b'{"a":{}},' * 1_100_000 + b"0]}",
+        b'{"choices": [{"message": {"content": ["' + b'a","' * 2_200_000 + b'"]}}]}',
+        b'data: {"choices": [' + b"{}," * 2_200_000 + b"0]}\n\n",
+        b":" + b"\n" * 2_200_000,
+        b"data:\r" * 2_200_000,
+    ],
+    ids=["lists", "objects", "texts", "an event", "lines", "events"],
+)
+def test_a_body_of_millions_of_parts_is_not_unfolded_in_memory(body: bytes) -> None:
+    tracemalloc.start()
+    with pytest.raises(Refused, match="values|lines"):
+        whole(body)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < 6 * len(body)
+
+
+def test_a_long_reply_of_brackets_and_commas_is_read() -> None:
+    (reply,) = ask(says(chat(content="[{" * 400_000 + "," * 1_000_000)))
+    assert len(reply.text) == 1_800_000
+
+
+def test_a_message_of_thousands_of_thoughts_is_no_reply() -> None:
+    body = chat(content=SAID, **{f"a{at}_thinking": f"{THOUGHT} {at}" for at in range(20_000)})
+    with pytest.raises(Transient, match="20,000 fields of reasoning"):
+        ask(says(body))
+    (reply,) = ask(says(chat(content=SAID, **{f"a{at}_thinking": f"{THOUGHT} {at}." for at in range(50)})))
+    assert (reply.reasoning or "").count(THOUGHT) == 50
 
 
 def test_a_stream_of_parts_by_turns_is_put_together_at_once() -> None:

@@ -12,8 +12,8 @@ from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from unwaver.models import Transient
-from unwaver.objects import of_json
+from unwaver.models import Refused, Transient
+from unwaver.objects import MOST_VALUES, of_json, unfolds
 from unwaver.parts import deep, pieces, thoughts
 
 DONE = "[DONE]"
@@ -44,33 +44,35 @@ class Whole(NamedTuple):
     """What to tell of how it was read."""
 
 
+Fields = dict[str, list[Any]]
+"""What came under each name that may hold a text."""
+
+
 class _Choice:
-    """The events of one choice."""
+    """What came of one choice: in pieces, in whole messages (some servers send one where the pieces would be, or behind
+    them), and beside both."""
 
     def __init__(self) -> None:
         self.kept: dict[str, Any] = {}
-        self._deltas: list[dict[str, Any]] = []
-        self._messages: list[dict[str, Any]] = []
-        self._beside: list[dict[str, Any]] = []
+        self.deltas: Fields = {}
+        self.messages: Fields = {}
+        self.beside: Fields = {}
 
     def add(self, piece: dict[str, Any]) -> None:
         self.kept |= {key: piece[key] for key in KEPT if piece.get(key)}
-        self._beside.append(piece)
-        for said, seen in ((piece.get("delta"), self._deltas), (piece.get("message"), self._messages)):
+        _take(piece, ("text",), self.beside)
+        for said, taken in ((piece.get("delta"), self.deltas), (piece.get("message"), self.messages)):
             if isinstance(said, dict):
-                seen.append({**thoughts(said), **said})
-
-    def fields(self) -> tuple[dict[str, list[Any]], dict[str, list[Any]], dict[str, list[Any]]]:
-        """What came under each name: in the deltas, in whole messages (some servers send one where the pieces would be,
-        or behind them) and beside both."""
-        return _named(self._deltas, TEXTS), _named(self._messages, TEXTS), _named(self._beside, ("text",))
+                _take({**thoughts(said), **said}, TEXTS, taken)
 
 
 def whole(raw: bytes) -> Whole:
     """The body of a completion; ValueError where it is no JSON, Transient where a stream was cut."""
     text = raw.decode("utf-8-sig")
     if not text.lstrip().startswith(("data:", "event:", "id:", "retry:", ":")):
-        return Whole(of_json(text))
+        return Whole(_of_json(text))
+    if text.count("\n") + text.count("\r") > MOST_VALUES:
+        raise Refused(f"the server's reply has more than {MOST_VALUES:,} lines; it was not read")
     choices: dict[Any, _Choice] = {}
     body: dict[str, Any] = {}
     ended = False
@@ -78,7 +80,7 @@ def whole(raw: bytes) -> Whole:
         if event == DONE:
             ended = True
             break
-        chunk = of_json(event)
+        chunk = _of_json(event)
         if not isinstance(chunk, dict):
             raise ValueError(f"an event of type {type(chunk).__name__}")
         if chunk.get("error"):
@@ -94,6 +96,12 @@ def whole(raw: bytes) -> Whole:
     return _put_together(body, choices or {0: _Choice()})
 
 
+def _of_json(text: str) -> Any:
+    if unfolds(text):
+        raise Refused(f"the server's reply has more than {MOST_VALUES:,} values; it was not read")
+    return of_json(text)
+
+
 def numbered(choices: Any) -> list[tuple[int, dict[str, Any]]]:
     """(index, choice), the lowest first; a choice that says none has its place in the list."""
     found = choices if isinstance(choices, list) else []
@@ -102,15 +110,14 @@ def numbered(choices: Any) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _put_together(body: dict[str, Any], choices: dict[int, _Choice]) -> Whole:
-    said = {place: one.fields() for place, one in choices.items()}
-    came = [field for deltas, _, beside in said.values() for field in (*deltas.items(), *beside.items())]
+    came = [field for one in choices.values() for field in (*one.deltas.items(), *one.beside.items())]
     so_far = any(_grown(name, values) >= GROWN for name, values in came)
     made = []
-    for place, (deltas, messages, beside) in said.items():
-        message = _joined(deltas, so_far)
+    for place, one in choices.items():
+        message = _joined(one.deltas, so_far)
         if not any(message.values()):
-            message = _joined(messages, all(_grown(name, values) for name, values in messages.items()))
-        choice = {"index": place, **_joined(beside, so_far), **choices[place].kept}
+            message = _joined(one.messages, all(_grown(name, values) for name, values in one.messages.items()))
+        choice = {"index": place, **_joined(one.beside, so_far), **one.kept}
         made.append({"message": message, **choice} if message else choice)
     return Whole({**body, "choices": made}, ALL_SO_FAR if so_far else None)
 
@@ -130,18 +137,15 @@ def _events(text: str) -> Iterator[tuple[str, str]]:
             data, name = [], ""
 
 
-def _named(said: Sequence[dict[str, Any]], names: tuple[str, ...]) -> dict[str, list[Any]]:
-    """What came under each name that may hold a text; content may be a text or parts."""
-    found: dict[str, list[Any]] = {}
-    for piece in said:
-        for name in dict.fromkeys((*names, *thoughts(piece))):
-            value, apart = piece.get(name), name not in names
-            if value is None or (apart and isinstance(value, bool | int | float)):  # a setting, or a count
-                continue
-            if not (isinstance(value, str | list | dict) if apart else _is_content(value)):
-                raise ValueError(f"{name} comes as {type(value).__name__}")
-            found.setdefault(name, []).append(value)
-    return found
+def _take(piece: dict[str, Any], names: tuple[str, ...], taken: Fields) -> None:
+    """Note what stands in a piece under each name that may hold a text; content may be a text or parts."""
+    for name in dict.fromkeys((*names, *thoughts(piece))):
+        value, apart = piece.get(name), name not in names
+        if value is None or (apart and isinstance(value, bool | int | float)):  # a setting, or a count
+            continue
+        if not (isinstance(value, str | list | dict) if apart else _is_content(value)):
+            raise ValueError(f"{name} comes as {type(value).__name__}")
+        taken.setdefault(name, []).append(value)
 
 
 def _is_content(value: Any) -> bool:
@@ -168,7 +172,7 @@ def _texts(name: str, value: Any) -> tuple[str, str]:
     return "".join(text for thought, text in found if thought), "".join(text for thought, text in found if not thought)
 
 
-def _joined(said: dict[str, list[Any]], so_far: bool) -> dict[str, Any]:
+def _joined(said: Fields, so_far: bool) -> dict[str, Any]:
     """The pieces that came under each name, put together; `so_far`: of those that grew, the last alone."""
     whole: dict[str, Any] = {}
     for name, values in said.items():
