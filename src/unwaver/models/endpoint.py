@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from os.path import commonprefix
 from typing import Any, NoReturn
 
 import openai
@@ -217,9 +218,20 @@ class Endpoint:
         return text.encode("utf-8", "replace").decode("utf-8")
 
     def _tell(self, text: str) -> str:
-        """A server's words on one line of a message: short, and nothing in it that steers a terminal."""
-        line = " ".join(self._clean(text).split())[:300]
-        return "".join(char for char in line if char.isprintable()) or "no reason given"
+        """A server's words on one line of a message: short, and nothing in it that steers a terminal.
+
+        The key is struck out once more behind what is left out, which may have parted it; and so is its first half, as
+        words may have been cut.
+        """
+        line = "".join(char for char in " ".join(self._clean(text).split()) if char.isprintable())
+        return self._without_halves(self._clean(line))[:300] or "no reason given"
+
+    def _without_halves(self, line: str) -> str:
+        half = max(8, len(self._key) // 2)
+        begun, rest = self._key[:half], self._key[half:]
+        before, *after = line.split(begun) if len(begun) >= 8 else [line]
+        alike = (len(commonprefix((one, rest))) for one in after)  # noqa: RUF071 - letters are compared, and no paths
+        return before + "".join(f"[key]{one[begins:]}" for one, begins in zip(after, alike, strict=True))
 
 
 def _key(settings: ModelSettings, address: str) -> str:
