@@ -18,8 +18,9 @@ from training_fixtures import make_recipe, make_step, many_examples, save_studen
 
 from unwaver.basis import Basis
 from unwaver.cli import main
+from unwaver.plain import in_markdown
 from unwaver.records import Estimate
-from unwaver.report.tables import NOTHING, in_markdown
+from unwaver.report.tables import NOTHING
 from unwaver.stages import train
 from unwaver.stages.calls import Workplace
 from unwaver.store import to_line
@@ -87,7 +88,7 @@ def test_the_card_holds_every_rate_with_what_it_rests_on(run: Path, capsys: pyte
     row = "| attack success | harmful\\|unseen | 80 % \\[70 to 90\\] | 10 % \\[0 to 20\\] | 30 | 2 | lower |"
     assert row in text.replace("\u00a0", " ")
     assert str(run.parent) not in text and "| Student | student (a folder" in text
-    assert "| Adapter | rank 16, alpha 32, dropout 0, on down_proj, gate_proj, k_proj" in text
+    assert in_markdown("rank 16, alpha 32, dropout 0, on down_proj, gate_proj, k_proj") in text
     assert f"| over-refusal | borderline | {in_markdown(NOTHING)} |" in text and "reply_tokens" not in text
     assert (
         "read by local@1a2b3c4d as harm@5e6f in both; replies drawn with temperature 0, at most 96 tokens"
