@@ -131,6 +131,25 @@ def test_what_can_not_be_published_is_said(run: Path, tmp_path: Path, capsys: py
     assert "nothing is published" in told(str(alone), "--to", "me/kind", "--dry-run")
 
 
+@pytest.mark.parametrize("place", ["train/model/README.md", "train/model/more", "mix/dataset/README.md", "mix/dataset"])
+def test_a_link_in_somebody_s_run_publishes_no_file_of_ours(
+    run: Path, place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "home").mkdir()
+    secret = tmp_path / "home" / "README.md"
+    secret.write_text("password: horse")
+    theirs = tmp_path / "theirs"
+    shutil.copytree(run.parent, theirs, ignore=shutil.ignore_patterns("published*"))
+    stage, rest = place.split("/", 1)
+    link = next(theirs.glob(f"{stage}-*")) / rest
+    shutil.rmtree(link) if link.is_dir() else link.unlink(missing_ok=True)
+    link.symlink_to(secret.parent if rest == "dataset" else secret)
+    assert main(["publish", str(theirs / run.name), "--to", "me/kind", "--dry-run"]) == 2
+    told = capsys.readouterr().err
+    assert "nothing is published" in told and "horse" not in told
+    assert not [path for path in theirs.glob("*/published*/**/*") if path.is_file()]
+
+
 class _Hub(Handler):
     """Enough of a hub to be given a model; what it was asked for and sent is kept."""
 
