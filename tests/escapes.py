@@ -157,6 +157,18 @@ ESCAPES: dict[str, tuple[str, str]] = {
         "c.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]\ntold(c.madvise(mapped(0x22), 4096, 12))",
         PERMISSION,
     ),
+    **{
+        f"a library's pages {what}, by a mapping of it": (
+            "c.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]\n"
+            f"told(c.madvise(mapped(0x02, os.open(LIBC, os.O_RDONLY), 1, 1 << 16), 1 << 16, {advice}))",
+            PERMISSION,
+        )
+        for what, advice in {
+            "read into memory": 3,
+            "thrown out of memory first": 20,
+            "thrown out of memory": 21,
+        }.items()
+    },
     "all pages merged with those of others": ("told(c.prctl(67, 1, 0, 0, 0))", PERMISSION),
     # what the user's account is charged for, whoever else works under it
     "memory that stays": (

@@ -637,6 +637,31 @@ def test_the_key_is_sent_and_struck_out_of_what_comes_back(server: Server, monke
         assert "Bearer [key]" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "\u200b".join(KEY)}},
+        {"error": {"message": "got \x1b".join((KEY[:20], KEY[20:])).replace("got ", "")}},
+        {"error": {"message": "\ud800".join(KEY)}},
+        {"error": {"message": "\n" * 1970 + KEY}},
+        {"error": {"message": " " * (2000 - len(KEY) + 5) + KEY, "code": KEY}},
+        {"error": "\u00ad".join(KEY)},
+        {"detail": [{"msg": "\u2060".join(KEY), "loc": ["body", KEY]}]},
+        b'{"choices": [{"%s": 1, "%s": 2}]}' % ((KEY * 2).encode(), (KEY * 2).encode()),
+        b'{"choices": [{"message": {"content": "a"}, "finish_reason": "%s"}]}' % "\u200b".join(KEY).encode(),
+        "\u200b".join(KEY).encode(),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_a_key_that_is_parted_or_cut_is_not_put_together_again(
+    server: Server, body: object, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    with pytest.raises((Transient, Refused)) as caught:
+        ask(server.says(body, status), key_env="MY_KEY")
+    assert KEY[:20] not in str(caught.value) and len(str(caught.value)) < 400
+
+
 def test_a_key_with_a_line_break_works_and_one_that_is_none_is_not_shown(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

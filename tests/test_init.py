@@ -246,6 +246,38 @@ def test_in_a_terminal_it_asks(
     assert tree["prompts"]["harmless"]["source"] == "corpus/borderline"
 
 
+class _Odd(Handler):
+    """Lists models of odd names."""
+
+    NAMES = ("[/x]", "[link=https://evil.invalid]m[/link]", "m\nok   all is well", "\x1b[2J\u202em", "y" * 300_000)
+
+    def do_GET(self) -> None:
+        self.send(json.dumps({"data": [{"id": name} for name in self.NAMES]}).encode())
+
+
+def test_names_that_a_server_lists_are_words_and_no_markup_lines_or_walls(
+    mine: Path, student: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(_Odd) as server:
+        odd = f"http://127.0.0.1:{server.server_port}/v1"
+        assert main(["init", "--student", str(student), "--teacher", odd]) == 2
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+        monkeypatch.setattr("builtins.input", lambda *_: "[/x]")
+        assert main(["init", "--student", str(student), "--teacher", odd, "--judge", "local"]) == 2, "no file [/x]"
+        (mine / "mine.toml").write_text(
+            f'name = "l"\nmodels = {{ student = "replay:corpus", teacher = {{ name = "openai:t", base_url = "{odd}" }} }}\n'
+            'prompts.safety = { source = "corpus/harmful", limit = 2 }\nmix.parts = { safety = 2 }\n'
+        )
+        main(["doctor", "mine.toml"])
+        main(["check", "mine.toml"])
+    out, err = capsys.readouterr()
+    for said in (err, out):
+        assert "[/x], [link=https://evil.invalid]m[/link], m ok all is well, \u241b[2J\u27e8U+202E\u27e9m, yyy" in said
+        assert len(said) < 30_000 and "\x1b" not in said and "\u202e" not in said
+        assert not any(line.startswith("ok   all") for line in said.splitlines())
+    assert "Which model of it ([/x], [link=https://evil.invalid]m[/link]" in err
+
+
 @pytest.mark.parametrize("flag", ["--teacher", "--judge"])
 def test_a_model_without_its_door_is_told(flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["init", str(tmp_path / "mine.toml"), "--student", "own/model", flag, "gpt-4o"]

@@ -22,8 +22,9 @@ from training_fixtures import make_recipe, make_step, many_examples, save_studen
 
 from unwaver.basis import Basis
 from unwaver.cli import main
+from unwaver.plain import in_markdown
 from unwaver.records import Estimate
-from unwaver.report.tables import NOTHING, in_markdown
+from unwaver.report.tables import NOTHING
 from unwaver.stages import train
 from unwaver.stages.calls import Workplace
 from unwaver.store import to_line
@@ -94,7 +95,7 @@ def test_the_card_holds_every_rate_with_what_it_rests_on(run: Path, capsys: pyte
     row = "| attack success | harmful\\|unseen | 80 % \\[70 to 90\\] | 10 % \\[0 to 20\\] | 30 | 2 | lower |"
     assert row in text.replace("\u00a0", " ")
     assert str(run.parent) not in text and "| Student | student (a folder" in text
-    assert "| Adapter | rank 16, alpha 32, dropout 0, on down_proj, gate_proj, k_proj" in text
+    assert in_markdown("rank 16, alpha 32, dropout 0, on down_proj, gate_proj, k_proj") in text
     assert f"| over-refusal | borderline | {in_markdown(NOTHING)} |" in text and "reply_tokens" not in text
     assert (
         "read by local@1a2b3c4d as harm@5e6f in both; replies drawn with temperature 0, at most 96 tokens"
@@ -231,6 +232,25 @@ def test_of_two_who_publish_at_once_one_waits(copied: Path, monkeypatch: pytest.
     assert publishing.run("publish", arguments, {}) == 0
     first.join()
     assert len(sent) == 2 and sent[0] == sent[1] and {"README.md", "model.safetensors"} <= set(sent[0])
+
+
+@pytest.mark.parametrize("place", ["train/model/README.md", "train/model/more", "mix/dataset/README.md", "mix/dataset"])
+def test_a_link_in_somebody_s_run_publishes_no_file_of_ours(
+    run: Path, place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "home").mkdir()
+    secret = tmp_path / "home" / "README.md"
+    secret.write_text("password: horse")
+    theirs = tmp_path / "theirs"
+    shutil.copytree(run.parent, theirs, ignore=shutil.ignore_patterns("published*"))
+    stage, rest = place.split("/", 1)
+    link = next(theirs.glob(f"{stage}-*")) / rest
+    shutil.rmtree(link) if link.is_dir() else link.unlink(missing_ok=True)
+    link.symlink_to(secret.parent if rest == "dataset" else secret)
+    assert main(["publish", str(theirs / run.name), "--to", "me/kind", "--dry-run"]) == 2
+    told = capsys.readouterr().err
+    assert "nothing is published" in told and "horse" not in told
+    assert not [path for path in theirs.glob("*/published*/**/*") if path.is_file()]
 
 
 class _Hub(Handler):

@@ -24,7 +24,7 @@ from markdown_it import MarkdownIt
 
 from unwaver import reasoning
 from unwaver.attacks import prefill
-from unwaver.plain import plain, visible
+from unwaver.plain import in_markdown, paragraph, plain, visible
 from unwaver.records import Estimate, Message, Reply, Request, Trace
 from unwaver.report import browser, charts, choice, facts, page, readers, setting, words, write
 from unwaver.report.given import given_words
@@ -35,12 +35,10 @@ from unwaver.report.tables import (
     Table,
     TableCell,
     comma_separated,
-    in_markdown,
     latex,
     markdown,
     number,
     of,
-    paragraph,
     percent,
 )
 from unwaver.study import grid

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from test_servers import ask, chat, says
 
-from unwaver.models import Transient
+from unwaver.models import Refused, Transient
+from unwaver.models.endpoint import FURTHER
 from unwaver.models.problems import in_a_200, problem
+from unwaver.models.streamed import ALL_SO_FAR, whole
 
 THOUGHT, SAID = "They want a cake. I list the steps.", "Mix flour, eggs and sugar."
 
@@ -283,6 +287,159 @@ def delta(finish: str | None = None, **more: object) -> dict[str, Any]:
 def test_a_stream_in_an_odd_shape(stream: bytes, expected: tuple[str, str | None, str]) -> None:
     (reply,) = ask(says(stream), stream=True)
     assert (reply.text, reply.reasoning, reply.ending) == expected
+
+
+SO_FAR = ["Mix", "Mix flour,", "Mix flour, eggs", SAID]
+THOUGHTS = ["They", "They want", THOUGHT]
+
+
+def beside(**more: object) -> dict[str, Any]:
+    """An event that says something in the choice itself."""
+    return {"choices": [{"index": 0, **more}]}
+
+
+@pytest.mark.parametrize(
+    ("chunks", "expected"),
+    [
+        ([delta(content=text) for text in SO_FAR], (SAID, None)),
+        ([delta(role="assistant", content=""), *(delta(content=text) for text in SO_FAR), delta(content=SAID)], (SAID, None)),
+        ([delta(reasoning_content=text) for text in THOUGHTS] + [delta(reasoning_content=THOUGHT, content=text) for text in SO_FAR], (SAID, THOUGHT)),
+        ([delta(reasoning=text) for text in THOUGHTS] + [delta(content="Mix"), delta(content=SAID)], (SAID, THOUGHT)),
+        ([delta(content=[{"type": "text", "text": text}]) for text in SO_FAR], (SAID, None)),
+        ([delta(content=[{"type": "thinking", "thinking": text}]) for text in THOUGHTS] + [delta(content=[{"type": "thinking", "thinking": THOUGHT}, {"type": "text", "text": text}]) for text in SO_FAR], (SAID, THOUGHT)),
+        ([delta(content=f"<think>{text}") for text in THOUGHTS] + [delta(content=f"<think>{THOUGHT}</think>{text}") for text in SO_FAR], (f"<think>{THOUGHT}</think>{SAID}", None)),
+        ([beside(text=text) for text in SO_FAR], (SAID, None)),
+        ([delta(content=text) for text in ("caf\ufffd", "caf\u00e9 a", "caf\u00e9 au lait")], ("caf\u00e9 au lait", None)),
+    ],
+)  # fmt: skip
+def test_a_stream_of_all_text_so_far_is_not_doubled(
+    chunks: list[dict[str, Any]], expected: tuple[str, str | None]
+) -> None:
+    (reply,) = ask(says(events(*chunks, delta("stop"))), stream=True)
+    assert (reply.text, reply.reasoning, reply.notes) == (*expected, (ALL_SO_FAR,))
+
+
+@pytest.mark.parametrize(
+    ("chunks", "text"),
+    [
+        ([delta(content=piece) for piece in ("ha", "ha", "haha")], "hahahaha"),
+        ([delta(content=piece) for piece in ("1", "10")], "110"),
+        ([delta(content=piece) for piece in ("a", "ab", "abc", "x")], "aababcx"),
+        ([delta(content=piece) for piece in ("x", "a", "ab", "abc")], "xaababc"),
+        ([delta(content=piece) for piece in (" the", " the", " the", " the")], " the the the the"),
+        ([delta(content=[{"type": "text", "text": piece}]) for piece in ("Mix", " it", ".")], "Mix it."),
+    ],
+)
+def test_pieces_that_only_begin_alike_are_pieces(chunks: list[dict[str, Any]], text: str) -> None:
+    (reply,) = ask(says(events(*chunks, delta("stop"))), stream=True)
+    assert (reply.text, reply.notes) == (text, ())
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"content": SAID}],
+        [{"content": "Mix flour, "}, {"content": "eggs and "}, {"content": "sugar."}],
+        [{"content": "Mix flour"}, {"content": SAID}],
+        [{"content": ""}, {"content": SAID}, {"content": SAID}],
+    ],
+)
+@pytest.mark.parametrize("opening", [[], [delta(role="assistant", content="")]])
+def test_a_stream_of_messages_is_read_to_its_end(messages: list[dict[str, Any]], opening: list[dict[str, Any]]) -> None:
+    chunks = [*opening, *(beside(message=message) for message in messages)]
+    assert ask(says(events(*chunks, beside(finish_reason="stop"))), stream=True)[0].text == SAID
+
+
+def test_a_message_behind_its_pieces_is_no_second_one() -> None:
+    stream = events(delta(content="Mix "), delta(content="it."), beside(message={"content": "Mix it."}), delta("stop"))
+    assert ask(says(stream), stream=True)[0].text == "Mix it."
+
+
+def other(index: object, text: str, finish: str | None = "stop", **more: object) -> dict[str, Any]:
+    found = {"message": {"content": text}, "delta": {"content": text}, "finish_reason": finish, **more}
+    return found if index is None else {"index": index, **found}
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        [other(0, SAID), other(1, "Never.", "length")],
+        [other(1, "Never.", "content_filter"), other(2, "Or not."), other(0, SAID)],
+        [other(None, SAID), other(None, "Never.")],
+        [other("b", SAID), other("a", "Never.")],
+        [other(7, "Never.", error={"code": 502, "message": "gone"}), other(-1, SAID)],
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_of_several_choices_the_first_by_its_index_is_read_and_that_is_told(
+    choices: list[dict[str, Any]], stream: bool
+) -> None:
+    used = {"completion_tokens": 900, "completion_tokens_details": {"reasoning_tokens": 800}}
+    body = {"choices": choices, "usage": used}
+    (reply,) = ask(says(events(body) if stream else body), stream=stream)
+    assert (reply.text, reply.ending, reply.notes) == (SAID, "stop", (FURTHER,))
+    assert (reply.tokens_out, reply.tokens_reasoning) == (900, None)
+
+
+def test_choices_that_are_streamed_by_turns_are_kept_apart() -> None:
+    def both(first: str, second: str, finish: str | None = None) -> list[dict[str, Any]]:
+        return [{"choices": [{"index": at, "delta": {"content": text}, "finish_reason": finish}]} for at, text in ((1, second), (0, first))]  # fmt: skip
+
+    stream = events(*both("Mix ", "No "), *both("it.", "way.", "stop"), done=False)
+    assert [(one.text, one.notes) for one in ask(says(stream), stream=True)] == [("Mix it.", (FURTHER,))]
+    cut = events(both("Mix ", "No way.", "stop")[0], both("Mix ", "")[1], done=False)
+    with pytest.raises(Transient, match="cut in the middle"):
+        ask(says(cut), stream=True)
+
+
+def test_one_choice_of_any_number_is_no_further_one() -> None:
+    for stream in (False, True):
+        body = {"choices": [other(3, SAID)]}
+        (reply,) = ask(says(events(body) if stream else body), stream=stream)
+        assert (reply.text, reply.notes) == (SAID, ())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"choices": [' + b"[]," * 2_200_000 + b"0]}",
+        b'{"choices": [' + b'{"a":{}},' * 1_100_000 + b"0]}",
+        b'{"choices": [{"message": {"content": ["' + b'a","' * 2_200_000 + b'"]}}]}',
+        b'data: {"choices": [' + b"{}," * 2_200_000 + b"0]}\n\n",
+        b":" + b"\n" * 2_200_000,
+        b"data:\r" * 2_200_000,
+    ],
+    ids=["lists", "objects", "texts", "an event", "lines", "events"],
+)
+def test_a_body_of_millions_of_parts_is_not_unfolded_in_memory(body: bytes) -> None:
+    tracemalloc.start()
+    with pytest.raises(Refused, match="values|lines"):
+        whole(body)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < 6 * len(body)
+
+
+def test_a_long_reply_of_brackets_and_commas_is_read() -> None:
+    (reply,) = ask(says(chat(content="[{" * 400_000 + "," * 1_000_000)))
+    assert len(reply.text) == 1_800_000
+
+
+def test_a_message_of_thousands_of_thoughts_is_no_reply() -> None:
+    body = chat(content=SAID, **{f"a{at}_thinking": f"{THOUGHT} {at}" for at in range(20_000)})
+    with pytest.raises(Transient, match="20,000 fields of reasoning"):
+        ask(says(body))
+    (reply,) = ask(says(chat(content=SAID, **{f"a{at}_thinking": f"{THOUGHT} {at}." for at in range(50)})))
+    assert (reply.reasoning or "").count(THOUGHT) == 50
+
+
+def test_a_stream_of_parts_by_turns_is_put_together_at_once() -> None:
+    parts = [{"type": kind, "text": "ab"} for kind in ("text", "thinking")]
+    raw = events(*(delta(content=[parts[at % 2]]) for at in range(4000)), delta("stop"))
+    began = time.process_time()
+    (reply,) = ask(says(raw), stream=True)
+    assert time.process_time() - began < 20  # it took minutes: each piece read all before it again
+    assert (len(reply.text), len(reply.reasoning or "")) == (4000, 4000 + 2 * 1999)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -245,6 +246,21 @@ def test_what_has_its_own_key_or_bears_a_promise_cannot_be_set_for_the_trainer(s
         work = Work(student=recipe.models["student"], train=recipe.train, seed=1, rows="", heldout=[], probed=[])
         with pytest.raises(RecipeError, match=f"train.sft.{key}: is decided by "):
             check(work, plan([9], ["safety"], recipe.train, 1, 1))
+
+
+@pytest.mark.parametrize("method", ["full", "dpo"])
+def test_no_setting_of_the_trainer_sends_a_model_to_the_hub(student: Path, method: str) -> None:
+    from trl import DPOConfig, SFTConfig
+
+    table, config = ("train.dpo", DPOConfig) if method == "dpo" else ("train.sft", SFTConfig)
+    sending = {one.name for one in fields(config) if "hub" in one.name}
+    assert "push_to_hub" in sending
+    for key in sending:
+        recipe = make_recipe(student)
+        settings = recipe.train.model_copy(update={"method": method, table.partition(".")[2]: {key: True}})
+        work = Work(student=recipe.models["student"], train=settings, seed=1, rows="", heldout=[], probed=[])
+        with pytest.raises(RecipeError, match=f"{table}.{key}: is decided by `unwaver publish`"):
+            check(work, plan([9], ["safety"], settings, 1, 1))
 
 
 def test_the_card_names_a_student_of_the_hub_as_its_base(student: Path) -> None:

@@ -4,7 +4,8 @@ Keys come from the environment. A recipe may come from somebody else, and it nam
 only variables that are named like the key of a model's server are sent unasked, a vendor's only to that vendor or to a
 host of one's own, one that says nobody's (`API_KEY`) only to a host of one's own, and none over plain HTTP to a host on
 the internet. Anything else needs a yes: in the environment (`UNWAVER_ALLOW_KEYS`) or in a terminal. Pure, but for the
-environment and, where something is to be sent (`leads_home`), the addresses of a name.
+environment, the file of a text that is to be sent (`text_to_send`) and, before anything is sent (`leads_home`), the
+addresses of a name.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import os
 import re
 import socket
 from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+from unwaver.errors import RecipeError
 
 _ALWAYS = frozenset(
     ("authorization", "auth", "bearer", "cookie", "credential", "credentials", "jwt", "passphrase", "passwd",
@@ -41,6 +45,9 @@ KEY = re.compile(
     rf"{CERTAIN.pattern}|\b(sk|pk|hf|gsk|xai|nvapi|pplx|ghp|r8)[-_][\w-]{{12,}}|(?=[A-Za-z]*\d)[A-Za-z\d]{{24,}}"
 )
 """Texts that look like a key: they are shown to nobody."""
+
+MOST_WORDS = 1 << 20
+"""Bytes of a wording of one's own: more than any model reads before its task."""
 
 ALLOW = "UNWAVER_ALLOW_KEYS"
 """The environment variable that says yes: names of variables, with commas between them."""
@@ -153,7 +160,7 @@ EXCEPTIONS: dict[str, tuple[str, ...]] = {
 
 def names_a_key(name: str) -> bool:
     """Whether a field's name is that of a key: `api_key`, `X-Api-Key`, `authToken`, `client_secret`."""
-    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z\d]+|[A-Z]+(?![a-z])", name)]
+    words = _words(name)
     if not words:
         return False
     of = {*words} - _KEYS
@@ -161,6 +168,44 @@ def names_a_key(name: str) -> bool:
         words[-1] in ("key", "keys", "token", "tokens")
         and all(word.upper() in VENDORS or word in _ALWAYS for word in of)
     )
+
+
+_SECRET = re.compile(
+    rf"{CERTAIN.pattern}|-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[A-Z\d]{{16}}\b"
+    r"|\b(gh[opsu]|github_pat|glpat|npm|xox[abp])[-_](?=[\w-]*\d)[\w-]{16,}|^\s*(machine\s+\S+|default)\s+(login|account|password)\s",
+    re.ASCII | re.MULTILINE,
+)
+_NAMED = re.compile(r"""(?<![\w.-])([\w.-]{1,60})["']?\s*[=:]\s*["']?(?=\S{0,80}\d)(?=\S{0,80}[A-Za-z])\S{8}""")
+
+
+def text_to_send(path: Path, what: str) -> str:
+    """The text of a file that a recipe names and a model is sent; RecipeError where it can't be read, or holds a key.
+
+    A recipe of somebody else may name any file of ours, and a server of its own.
+    """
+    if path.exists() and not path.is_file():
+        raise RecipeError(f"{path}: is no file; expected {what}")
+    try:
+        length = path.stat().st_size  # 0 of what the kernel makes up, the environment of this process included
+        if length > MOST_WORDS:
+            raise RecipeError(f"{path}: can't be read as {what}: {length:,} bytes are too many")
+        text = path.read_text(encoding="utf-8") if length else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: can't be read as {what}: {error}") from None
+    if _holds_a_key(text):
+        raise RecipeError(f"{path}: would be sent to a model as {what}, and looks as if a key stood in it")
+    return text
+
+
+def _holds_a_key(text: str) -> bool:
+    """Whether a text holds what can be nothing but a key, names one as files of settings do, or holds one of ours."""
+    ours = (value for name, value in os.environ.items() if names_a_key(name) and len(value) >= 12)
+    named = ((words := _words(found[1])) and words[-1] in _ALWAYS | {"key", "token"} for found in _NAMED.finditer(text))
+    return any(named) or _SECRET.search(text) is not None or any(value in text for value in ours)
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z\d]+|[A-Z]+(?![a-z])", name)]
 
 
 def refuse_keys(content: Any, where: str) -> None:

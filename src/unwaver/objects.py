@@ -9,6 +9,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+MOST_VALUES = 2 << 20
+"""More than a reply has values, or lines where it is streamed: one of 100,000 tokens, an event each, has a tenth."""
+
+
+def unfolds(text: str) -> bool:
+    """Whether a text of JSON may hold so many values that they take many times its length in memory."""
+    return sum(map(text.count, "[{,")) > MOST_VALUES
+
 
 def of_json(text: str | bytes) -> Any:
     """What a text of JSON holds; ValueError where it is none, or where a field stands in it twice and differs."""

@@ -15,6 +15,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from unwaver.objects import unfolds
+
 BESIDE = (
     "reasoning_content",
     "reasoning",
@@ -68,6 +70,8 @@ _SAYING = re.compile(
 """The same in more than one word."""
 
 _ENDED = re.compile(r"[.!?;:…。！？)\]}]\W*\Z")
+MOST_FIELDS = 100
+"""More than any message has for its reasoning; each is compared with all others."""
 _FEW = 3
 """As many words without the end of a sentence may be a label and no thought."""
 
@@ -137,6 +141,8 @@ def said(message: Mapping[str, Any], content: Any) -> Said:
     text = "".join(piece for thought, piece in found if not thought)
     inside = "\n\n".join(piece.strip() for thought, piece in found if thought and piece.strip())
     fields = thoughts(message)
+    if len(fields) > MOST_FIELDS:
+        raise ValueError(f"{len(fields):,} fields of reasoning")
     beside = [thought(value) for value in fields.values()]
     reasoning = _merged([one for one in (*beside, inside) if one])
     if reasoning is None and not text.strip():  # all that there is: an answer filed wrong, be it "No" or "42"
@@ -190,7 +196,7 @@ def _is_setting(text: str) -> bool:
 
 def _opened(value: Any) -> Any:
     """What a text of JSON holds, as tables keep lists and objects; anything else as it is."""
-    if not isinstance(value, str) or value[:1] not in ("[", "{"):
+    if not isinstance(value, str) or value[:1] not in ("[", "{") or unfolds(value):
         return value
     try:
         found = json.loads(value)
@@ -265,8 +271,9 @@ def _strange(content: Any) -> str | None:
 
 def _merged(texts: list[str]) -> str | None:
     """The same reasoning under two names counts once, and the longer of two of which one holds the other."""
-    kept: list[str] = []
+    kept: dict[str, str] = {}
     for text in sorted(texts, key=len, reverse=True):
-        if not any("".join(text.split()) in "".join(other.split()) for other in kept):
-            kept.append(text)
+        bare = "".join(text.split())
+        if not any(bare in other for other in kept.values()):
+            kept[text] = bare
     return "\n\n".join(text for text in dict.fromkeys(texts) if text in kept) or None

@@ -3,7 +3,7 @@
 Control characters (terminal escapes among them), direction marks, invisible characters, halves of surrogate pairs and
 code points that are no characters (a drawing library ends the process over those) each become a few visible characters
 of their own, one by one, so that a quote still stands in the text it was taken from. The two joiners that scripts and
-emoji need stay. Nothing is removed. Pure.
+emoji need stay. Nothing is removed. In Markdown, what would be markup is escaped. Pure.
 """
 
 from __future__ import annotations
@@ -47,3 +47,19 @@ def plain(text: str, longest: int | None = None) -> str:
     """The text in one line, made visible; cut with an ellipsis after `longest` characters where that is given."""
     line = " ".join(visible(text).split())
     return line if longest is None or len(line) <= longest else line[: longest - 1] + "…"
+
+
+_MD = re.compile(r"([\\`*_\[\]<>|~&$]|:(?=//|[\w+-]+:)|(?<=\bwww)\.|(?<=\w)@(?=\w))", re.I)
+"""What Markdown, or GitHub's of it, takes for markup inside a line; links that it makes of bare addresses too."""
+_MD_BLOCK = re.compile(r"^([#+=-]|\d+(?=[.)]))")
+"""What makes a heading, a list or a line of a paragraph's first characters."""
+
+
+def in_markdown(text: str) -> str:
+    """Text in one line of Markdown that is text and nothing else."""
+    return _MD.sub(r"\\\1", plain(text))
+
+
+def paragraph(text: str) -> str:
+    """The same where it begins a line."""
+    return _MD_BLOCK.sub(lambda found: f"{found[0]}\\" if found[0].isdigit() else f"\\{found[0]}", in_markdown(text))

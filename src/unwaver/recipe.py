@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from unwaver.keys import CERTAIN, KEY, host_of, in_the_clear, no_address, refuse_keys
+from unwaver.keys import CERTAIN, KEY, host_of, in_the_clear, names_a_key, no_address, refuse_keys
 from unwaver.reasoning import AUTO, FAMILIES, Family
 from unwaver.records import Kind, Sampling
 
@@ -349,6 +349,8 @@ class PromptSet(Settings):
     def _file_says_where(self) -> PromptSet:
         if self.source == "file" and (self.path is None or self.kind is None):
             raise ValueError('source = "file" needs `path` and `kind`')
+        if key := next((one for one in self.columns.values() if names_a_key(one)), None):
+            raise ValueError(f"columns: `{key}` is named like a key, and what stands in it would be sent to models")
         return self
 
 

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from os.path import commonprefix
 from typing import Any, NoReturn
 
 import openai
@@ -28,7 +29,7 @@ from unwaver.errors import MissingKeyError, RecipeError, RunError
 from unwaver.models import Refused, Transient, client
 from unwaver.models.fields import Fields
 from unwaver.models.problems import Problem, in_a_200, problem
-from unwaver.models.streamed import whole
+from unwaver.models.streamed import Whole, numbered, whole
 from unwaver.parts import said
 from unwaver.plain import visible
 from unwaver.progress import say
@@ -46,6 +47,7 @@ FEW_TOKENS = 4
 """A reply without any text that was cut after so few tokens did not think: its prompt left no room."""
 
 AT_THE_LIMIT = "said to have stopped, at the very token limit: taken for cut"
+FURTHER = "more than one choice came where one was asked for: the first by its index was read"
 UNCOUNTED = "the count of its reasoning's tokens contradicts its text, and is left out"
 
 _told: set[tuple[str, str]] = set()
@@ -86,7 +88,7 @@ class Endpoint:
             if not self._fields.learn(got, sent) and self._fields.body(request) == sent:
                 return self._outcome(got)
 
-    async def _post(self, path: str, sent: dict[str, Any]) -> dict[str, Any] | Problem:
+    async def _post(self, path: str, sent: dict[str, Any]) -> Whole | Problem:
         """The body of a completion, or what the server says is wrong, in whatever way it says so."""
         one = self._free.pop() if self._free else self._clients[0]
         try:
@@ -107,23 +109,26 @@ class Endpoint:
             self._free.append(one)
         return self._opened(raw)
 
-    def _opened(self, raw: bytes) -> dict[str, Any] | Problem:
+    def _opened(self, raw: bytes) -> Whole | Problem:
         try:
-            found = whole(raw)
+            found, note = whole(raw)
         except (ValueError, RecursionError) as error:
             raise Transient(f"the server sent no JSON: {self._tell(str(error))}") from None
         body = _dict(found[0] if isinstance(found, list) and found else found)
         wrong = in_a_200(body) or in_a_200(_first_choice(body) or {})
         if wrong is None and _first_choice(body) is None:
             raise Transient(f"the server sent no reply: {self._tell(str(found))}")
-        return wrong or body
+        return wrong or Whole(body, note)
 
-    def _read(self, body: dict[str, Any], request: Request, sent: dict[str, Any]) -> Reply:
-        choice = _first_choice(body) or {}
+    def _read(self, got: Whole, request: Request, sent: dict[str, Any]) -> Reply:
+        choice = _first_choice(got.body) or {}
         message = _dict(choice.get("message"))
-        tokens, limit = _tokens(body), self._fields.limit(sent)
+        tokens, limit = _tokens(got.body), self._fields.limit(sent)
         spent = (tokens["tokens_in"] or 0, tokens["tokens_out"] or 0)
-        notes = list(self._fields.notes(request, sent))
+        notes = [*self._fields.notes(request, sent), *([got.note] if got.note else [])]
+        if len(numbered(got.body.get("choices"))) > 1:
+            notes.append(FURTHER)
+            tokens["tokens_reasoning"] = limit = None  # what was counted is of all of them
         ending = _ending(choice, tokens["tokens_out"], limit)
         if ending is None:
             finish = self._tell(str(next((choice[name] for name in FINISHES if choice.get(name)), None)))[:40]
@@ -213,9 +218,20 @@ class Endpoint:
         return text.encode("utf-8", "replace").decode("utf-8")
 
     def _tell(self, text: str) -> str:
-        """A server's words on one line of a message: short, and nothing in it that steers a terminal."""
-        line = " ".join(self._clean(text).split())[:300]
-        return "".join(char for char in line if char.isprintable()) or "no reason given"
+        """A server's words on one line of a message: short, and nothing in it that steers a terminal.
+
+        The key is struck out once more behind what is left out, which may have parted it; and so is its first half, as
+        words may have been cut.
+        """
+        line = "".join(char for char in " ".join(self._clean(text).split()) if char.isprintable())
+        return self._without_halves(self._clean(line))[:300] or "no reason given"
+
+    def _without_halves(self, line: str) -> str:
+        half = max(8, len(self._key) // 2)
+        begun, rest = self._key[:half], self._key[half:]
+        before, *after = line.split(begun) if len(begun) >= 8 else [line]
+        alike = (len(commonprefix((one, rest))) for one in after)  # noqa: RUF071 - letters are compared, and no paths
+        return before + "".join(f"[key]{one[begins:]}" for one, begins in zip(after, alike, strict=True))
 
 
 def _key(settings: ModelSettings, address: str) -> str:
@@ -257,8 +273,7 @@ def _yes(name: str, host: str, why: str) -> bool:
 
 
 def _first_choice(body: object) -> dict[str, Any] | None:
-    choices = _dict(body).get("choices")
-    return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else None
+    return next((choice for _, choice in numbered(_dict(body).get("choices"))), None)
 
 
 def _dict(value: object) -> dict[str, Any]:

@@ -9,10 +9,12 @@ import json
 import threading
 from dataclasses import dataclass
 
-from unwaver.plain import some
+from unwaver.plain import plain, some
 
 SHOWN = 8
 """Models of a server that are named."""
+WIDE = 100
+"""Characters of a name that are shown."""
 LONGEST = 4 * 2**20
 """Bytes of a server's list of models that are read."""
 SECONDS = 5
@@ -34,7 +36,7 @@ class Listing:
     @property
     def shown(self) -> str:
         """The first of the names, and how many more there are."""
-        return some(self.names or (), SHOWN) or "none"
+        return some([plain(name, WIDE) for name in self.names or ()], SHOWN) or "none"
 
 
 def listing(base_url: str) -> Listing:

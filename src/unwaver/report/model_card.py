@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.errors import RecipeError, RecordError
-from unwaver.plain import plain
+from unwaver.plain import in_markdown, plain
 from unwaver.records import Estimate
 from unwaver.report.before import ESTIMATES, LATEST, PAGE
-from unwaver.report.tables import NOTHING, in_markdown, of, written
+from unwaver.report.tables import NOTHING, of, written
 from unwaver.store import read_config, read_manifest, read_records
 from unwaver.study.measures import measures
 from unwaver.training.card import CLOSING
@@ -102,7 +102,7 @@ def _section(run: Path, report: Path, rows: Rows) -> str:
             *lines,
             "",
             *_how(rows),
-            f"- Report: `{report.name}`, run `{run.name}`, made with {in_markdown(versions)}.",
+            f"- Report: {in_markdown(report.name)}, run {in_markdown(run.name)}, made with {in_markdown(versions)}.",
             "",
         ]
     )

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from unwaver import __version__
-from unwaver.plain import visible
+from unwaver.plain import in_markdown, paragraph, visible
 from unwaver.progress import bar
 from unwaver.records import Estimate
 from unwaver.report import browser, examples, paper
@@ -49,7 +49,7 @@ from unwaver.report.sections import (
     training,
 )
 from unwaver.report.sections.answers import ArmAnswer, TopQuestion
-from unwaver.report.tables import Table, in_markdown, markdown, paragraph
+from unwaver.report.tables import Table, markdown
 
 FIRST = (trade_off, results)
 """What everybody reads, in the page's order; before it stand the answers and the cards, after it the examples."""

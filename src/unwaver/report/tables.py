@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from unwaver.plain import plain
+from unwaver.plain import in_markdown, paragraph, plain
 from unwaver.records import Estimate
 from unwaver.study.comparison import Word
 
@@ -211,22 +211,6 @@ def markdown(table: Table) -> str:
     lines += [line([in_markdown(text) for text in _headings(table)]), line(aligned)]
     lines += [line([in_markdown(written(cell)) for cell in row]) for row in table.rows]
     return "\n".join([*lines, "", *(f"{paragraph(note)}\n" for note in (*table.notes, *table.asides))]) + "\n"
-
-
-_MD = re.compile(r"([\\`*_\[\]<>|~&$]|:(?=//|[\w+-]+:)|(?<=\bwww)\.|(?<=\w)@(?=\w))", re.I)
-"""What Markdown, or GitHub's of it, takes for markup inside a line; links that it makes of bare addresses too."""
-_MD_BLOCK = re.compile(r"^([#+=-]|\d+(?=[.)]))")
-"""What makes a heading, a list or a line of a paragraph's first characters."""
-
-
-def in_markdown(text: str) -> str:
-    """Text in one line of Markdown that is text and nothing else."""
-    return _MD.sub(r"\\\1", plain(text))
-
-
-def paragraph(text: str) -> str:
-    """The same where it begins a line."""
-    return _MD_BLOCK.sub(lambda found: f"{found[0]}\\" if found[0].isdigit() else f"\\{found[0]}", in_markdown(text))
 
 
 def comma_separated(table: Table) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from unwaver.errors import RecipeError
 from unwaver.kept import whole, write_whole
-from unwaver.plain import counted
+from unwaver.plain import counted, in_markdown
 from unwaver.records import Example
 from unwaver.sources.benchmarks import SOURCES
 
@@ -356,6 +356,5 @@ def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[Any]]) ->
 
 
 def cell(value: Any) -> str:
-    """A value as one line of Markdown that can neither end its cell nor start markup."""
-    text = "".join(c if c.isprintable() else " " for c in str(value))
-    return "".join(f"\\{c}" if c in "\\|<>[]`*" else c for c in text)
+    """A value as one line of Markdown that can neither end its cell nor start markup, or a link."""
+    return in_markdown(str(value))

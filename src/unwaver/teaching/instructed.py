@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.dialogue import Call, Dialogue
-from unwaver.errors import RecipeError
+from unwaver.keys import text_to_send
 from unwaver.records import Message, Trace
 from unwaver.teaching.method import TEACHER, Lesson, Method, Position
 
@@ -27,10 +27,7 @@ class Instructed(Method):
     def wording(self, file: Path | None = None) -> str:
         """What the teacher is told, "" for nothing; `file` replaces the shipped text. RecipeError where it can't."""
         if file is not None:
-            try:
-                return file.read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise RecipeError(f"{file}: can't be read as an instruction: {error}") from None
+            return text_to_send(file, "an instruction").strip()
         if self.position is None:
             return ""
         return resources.files(__package__).joinpath(f"{self.name}.md").read_text(encoding="utf-8").strip()

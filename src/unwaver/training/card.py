@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from unwaver.plain import in_markdown
 from unwaver.recipe import ModelSettings, Recipe, TrainSettings
 
 CLOSING = (
@@ -31,7 +32,7 @@ def text(
         ("Student", _named(student)),
         (
             "Recipe",
-            f"{recipe.name}, teaching method `{recipe.distil.method}`, traces kept: {recipe.mix.keep}",
+            f"{recipe.name}, teaching method {recipe.distil.method}, traces kept: {recipe.mix.keep}",
         ),
         ("Examples", f"{counts['trained']} trained on, {counts['held_out']} held out ({parts})"),
         ("Dropped", dropped),
@@ -50,7 +51,7 @@ def text(
         ("Seed", str(recipe.seed)),
         ("Trained tokens", f"{facts['trained_tokens']:,} of {facts['tokens']:,}"),
     ]
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    table = "\n".join(f"| {name} | {in_markdown(value)} |" for name, value in rows)
     return f"""---
 library_name: transformers
 pipeline_tag: text-generation

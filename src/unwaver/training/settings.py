@@ -34,6 +34,16 @@ _CHECKPOINTING = next(
 )
 """What transformers calls it: up to 5.20, with which vLLM goes, only by the second name."""
 
+HUB = (
+    "push_to_hub",
+    "hub_model_id",
+    "hub_strategy",
+    "hub_token",
+    "hub_private_repo",
+    "hub_always_push",
+    "hub_revision",
+)
+"""By these the trainer would send the weights to the hub, in the name of whoever is logged in here."""
 OURS = {
     "output_dir": "the run's own folder",
     "per_device_train_batch_size": "train.micro_batch",
@@ -67,6 +77,7 @@ OURS = {
     "assistant_only_loss": "the examples' spans",
     "model_init_kwargs": "models.student.load",
     "trust_remote_code": "models.student.load",
+    **dict.fromkeys(HUB, "`unwaver publish`: a training sends nothing to the hub"),
 }
 """What `[train.sft]` and `[train.dpo]` may not set, as a promise rests on it or it has a key of its own; and what
 decides it."""

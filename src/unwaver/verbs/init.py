@@ -78,11 +78,13 @@ def _ask(arguments: argparse.Namespace) -> None:
             raise RecipeError("--student: expected the model to train: its folder, or its name on the hub")
         return
     from rich.prompt import Prompt
+    from rich.text import Text
 
     from unwaver.printer import console
 
     def ask(what: str, default: str | None = None) -> str:
-        return Prompt.ask(what, console=console(stderr=True), default=default) or ""
+        words = Text(what, style="prompt")  # a text alone would be read for markup, and servers' models stand in it
+        return Prompt.ask(words, console=console(stderr=True), default=default) or ""
 
     if arguments.student is None:
         arguments.student = ask("Student: the folder of the model to train, or its name on the hub")

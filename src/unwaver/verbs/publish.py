@@ -12,6 +12,7 @@ import argparse
 import os
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ def gathered(run: Path) -> Path:
     state, told = verdict(run)
     if state == WRONG:
         raise RecipeError(f"{run}: is not what it was when it finished ({told}); nothing is published")
+    _lie_within(run / "model", (run / "model").rglob("*"))
+    _lie_within(run.parent, [_data_card(run)])
     report, rows = figures(run)
     text = card(run, report, rows)
     folder, half, former = run / FOLDER, run / f"{FOLDER}{PART}", run / f"{FOLDER}.former{PART}"
@@ -78,6 +81,14 @@ def gathered(run: Path) -> Path:
         half.rename(folder)
         shutil.rmtree(former, ignore_errors=True)
     return folder
+
+
+def _lie_within(folder: Path, paths: Iterable[Path]) -> None:
+    """RecipeError for what is only a link to some place else: a run may be somebody else's, and the file one's own."""
+    home = Path(os.path.realpath(folder))
+    for path in paths:
+        if not Path(os.path.realpath(path)).is_relative_to(home):
+            raise RecipeError(f"{path}: leads out of {folder}, to {os.path.realpath(path)}; nothing is published")
 
 
 def _data_card(run: Path) -> Path:

@@ -30,6 +30,7 @@ from unwaver.judging.asked.own_words import BINARY, Form, ShownWords, escapes_me
 from unwaver.judging.questions import Question
 from unwaver.judging.unanswered import VERSION as UNANSWERED
 from unwaver.judging.unanswered import cut_undecided
+from unwaver.keys import text_to_send
 from unwaver.records import LookedAt, Message, Reply, Request, Sampling, Trace, Verdict, digest
 from unwaver.registry import found_in
 
@@ -284,10 +285,7 @@ def judge_for(
     if file is None:
         template = resources.files(__package__).joinpath("rubrics", chosen.file).read_text(encoding="utf-8")
     else:
-        try:
-            template = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{file}: can't be read as a rubric: {error}") from None
+        template = text_to_send(file, "a rubric")
     for wanted in ("reasoning", "answer") if part == "both" else (part,):
         if f"{{{wanted}}}" not in template:
             raise RecipeError(f"{file or chosen.file}: a rubric that looks at {part} needs the slot {{{wanted}}}")

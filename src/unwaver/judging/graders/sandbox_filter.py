@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import platform
 import struct
+from collections.abc import Mapping
 
 _X86, _ARM = "x86_64", "aarch64"
 
@@ -43,10 +44,11 @@ _FCNTL_REFUSED = {
 """What would hold up others who open the same file, and pipes larger than the usual 64 KiB."""
 
 _MADVISE = {_X86: 28, _ARM: 233}
-_MADV_MERGEABLE = 12
+_MADVISE_REFUSED = {"MADV_WILLNEED": 3, "MADV_MERGEABLE": 12, "MADV_COLD": 20, "MADV_PAGEOUT": 21}
+"""What of a mapped file stays in memory, as fadvise64 would have it; and pages that are merged with those of others,
+which tell by their speed what others hold."""
 _PRCTL = {_X86: 157, _ARM: 167}
 _PR_SET_MEMORY_MERGE = 67
-"""Pages that are merged with those of others tell by their speed what others hold."""
 
 _NEWEST = {_X86: 334, _ARM: 293}
 """rseq, the last call before the numbers that all machines share."""
@@ -189,12 +191,15 @@ def seccomp() -> bytes:
     # Of clone, only threads of the same process are allowed.
     program += _where(_CLONE[machine], 0, [(_HAS_BITS, 1, 0, _CLONE_THREAD), (_RETURN, 0, 0, refuse)])
     program += _where(_MMAP[machine], 3, [(_HAS_BITS, 0, 1, _MAP_SHARED), (_RETURN, 0, 0, refuse)])
-    program += _where(_MADVISE[machine], 2, [(_EQUAL, 0, 1, _MADV_MERGEABLE), (_RETURN, 0, 0, refuse)])
+    program += _where(_MADVISE[machine], 2, _any_of(_MADVISE_REFUSED, refuse))
     program += _where(_PRCTL[machine], 0, [(_EQUAL, 0, 1, _PR_SET_MEMORY_MERGE), (_RETURN, 0, 0, refuse)])
-    commands = [(_EQUAL, 0, 1, command) for command in _FCNTL_REFUSED.values()]
-    program += _where(_FCNTL[machine], 1, [one for c in commands for one in (c, (_RETURN, 0, 0, refuse))])
+    program += _where(_FCNTL[machine], 1, _any_of(_FCNTL_REFUSED, refuse))
     program.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+
+
+def _any_of(values: Mapping[str, int], refuse: int) -> list[Instruction]:
+    return [one for value in values.values() for one in ((_EQUAL, 0, 1, value), (_RETURN, 0, 0, refuse))]
 
 
 def _where(number: int, argument: int, then: list[Instruction]) -> list[Instruction]:
