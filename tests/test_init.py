@@ -278,6 +278,42 @@ def test_names_that_a_server_lists_are_words_and_no_markup_lines_or_walls(
     assert "Which model of it ([/x], [link=https://evil.invalid]m[/link]" in err
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://me:hunter2secret@{host}/v1",
+        "HTTP://me:hunter2secret@{host}/v1",
+        "https://hunter2secret@{host}/v1",
+        "http://{host}/v1?api_key=hunter2secret",
+        "http://{host}/sk-hunter2secret0123456789/v1",
+        "ftp://me:hunter2secret@{host}",
+        "openai:sk-hunter2secret0123456789",
+    ],
+)
+@pytest.mark.parametrize("flag", ["--teacher", "--judge"])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_key_in_an_address_is_neither_sent_nor_shown(
+    address: str, flag: str, terminal: bool, mine: Path, student: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    seen: list[str] = []
+
+    class Watching(_Server):
+        def do_GET(self) -> None:
+            seen.append(f"{self.path} {dict(self.headers)}")
+            super().do_GET()
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr("builtins.input", lambda *_: "")
+    with serving(Watching) as server:
+        named = address.format(host=f"127.0.0.1:{server.server_port}")
+        assert main(["init", "--student", str(student), flag, named]) == 2
+    out, err = capsys.readouterr()
+    assert "hunter2secret" not in out + err and flag in err and ("a key belongs" in err or "expected one of" in err)
+    assert not seen
+    assert not (mine / "recipe.toml").exists()
+
+
 @pytest.mark.parametrize("flag", ["--teacher", "--judge"])
 def test_a_model_without_its_door_is_told(flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["init", str(tmp_path / "mine.toml"), "--student", "own/model", flag, "gpt-4o"]

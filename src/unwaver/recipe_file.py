@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 import types
 import typing
@@ -161,6 +162,11 @@ def _reader_anchored(value: Any, anchored: Callable[[Any], Any]) -> Any:
     return value
 
 
+def _is_secret(given: str) -> bool:
+    """Whether a value may be a key, or an address with a password in it."""
+    return KEY.search(given) is not None or re.search(r"://[^/\s]*@", given) is not None
+
+
 def explain(error: ValidationError, path: Path | str, settings: type[Settings]) -> list[str]:
     """What is wrong with a settings file or a flag's value, a line for each key: where, the key, what was expected."""
     lines = []
@@ -177,7 +183,7 @@ def explain(error: ValidationError, path: Path | str, settings: type[Settings]) 
         else:
             message = PLAIN_WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
             got = problem.get("input")
-            shown = f" (got {got!r})" if isinstance(got, str | int | float | bool) and not KEY.search(str(got)) else ""
+            shown = f" (got {got!r})" if isinstance(got, str | int | float | bool) and not _is_secret(str(got)) else ""
             lines.append(f"{path}: {where + ': ' if where else ''}{message}{shown}")
     return lines
 

@@ -15,8 +15,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from unwaver.errors import RecipeError
+from unwaver.keys import CERTAIN
 from unwaver.models.listing import listing
 from unwaver.models.weights import find
+from unwaver.online import shown
 from unwaver.plain import counted
 from unwaver.recipe import ModelSettings
 from unwaver.recipe_file import explain
@@ -84,6 +86,23 @@ def _short(weights: float) -> str:
     return f"{weights / 1e9:.1f} billion" if weights >= 1e9 else f"{weights / 1e6:.1f} million"
 
 
+def is_address(given: str) -> bool:
+    """Whether a server's address is given and no model's name."""
+    return re.match(r"https?://", given, re.IGNORECASE) is not None
+
+
+def check(given: str, key_env: str | None, flag: str) -> None:
+    """RecipeError for what no recipe takes, before anybody is asked, and without the password that may stand in it."""
+    at = is_address(given)
+    table = {"name": "openai:any", "base_url": given} if at else {"name": given}
+    try:
+        ModelSettings.model_validate({**table, **({"key_env": key_env} if key_env else {})})
+    except ValidationError as error:
+        told = "" if at or CERTAIN.search(given) else f" {shown(given)}"
+        wrong = "\n".join(explain(error, f"--{flag}{told}", ModelSettings))
+        raise RecipeError(wrong if at else f"{wrong}; or a server's address, http://...") from None
+
+
 @dataclass(frozen=True)
 class AskedModel:
     """A model that is asked: as a recipe's table has it."""
@@ -98,12 +117,8 @@ def model(given: str, name: str | None, key_env: str | None, flag: str) -> Asked
     RecipeError where the server lists several and none is named, or not the one that is.
     """
     key = {"key_env": key_env} if key_env else {}
-    if not re.match(r"https?://", given):
-        try:
-            ModelSettings(name=given, **key)
-        except ValidationError as error:
-            wrong = "\n".join(explain(error, f"--{flag} {given}", ModelSettings))
-            raise RecipeError(f"{wrong}; or a server's address, http://...") from None
+    check(given, key_env, flag)
+    if not is_address(given):
         return AskedModel({"name": given, **key}, "")
     found = listing(given)
     if name is None and found.names is None:

@@ -102,9 +102,11 @@ def _ask(arguments: argparse.Namespace) -> None:
 def _which(arguments: argparse.Namespace, role: str, ask: Any) -> None:
     """Ask which of a server's models is meant, where it lists several."""
     from unwaver.models.listing import listing
+    from unwaver.verbs.given import check, is_address
 
     address = getattr(arguments, role)
-    if re.match(r"https?://", address) and getattr(arguments, f"{role}_model") is None:
+    if is_address(address) and getattr(arguments, f"{role}_model") is None:
+        check(address, arguments.key_env, role)
         found = listing(address)
         if len(found.names or ()) != 1:
             setattr(arguments, f"{role}_model", ask(f"Which model of it ({found.shown})"))
