@@ -26,8 +26,9 @@ demo: $(VENV)/.demo ## the whole study in miniature, with a real small model (13
 	$(BIN)/unwaver run recipes/quickstart.toml
 
 # Threads that wait for one another give the core to whoever can use it: others may work beside the tests.
+WAIT ?= OMP_WAIT_POLICY=PASSIVE
 test: lint unit ## everything CI runs
-	OMP_WAIT_POLICY=$${OMP_WAIT_POLICY:-PASSIVE} $(BIN)/python -m pytest -m "real" -p no:cacheprovider --durations 25
+	$(WAIT) $(BIN)/python -m pytest -m "real" -p no:cacheprovider --durations 25
 
 # One thread each: processes that all start as many threads as there are cores wait for one another.
 unit: $(VENV)/.dev ## the fast tests alone

@@ -284,6 +284,7 @@ def test_a_launch_waits_for_workers_of_an_earlier_one_and_says_so_where_they_sta
         one = worker(tmp_path, environment)
         assert said(one) == "in\n"
         os.kill(one.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, one.pid, os.WSTOPPED)  # until every thread of it stands; the one that watches would end it
     with pytest.raises(HeldError, match="still at work here"), held.launch(tmp_path):
         pass
     os.kill(one.pid, signal.SIGCONT)
