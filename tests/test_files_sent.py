@@ -27,6 +27,7 @@ FILES = {
     "adc.json": '{"client_id": "764", "type": "authorized_user", "refresh_token": "1//0abcdefgh"}',
     ".npmrc": "//registry.example.invalid/:_authToken=9f8e7d6c5b4a\n",
     "hosts.yml": "github.com:\n    user: me\n    oauth_token: gho_16C7e42F292c6912E7710c838347Ae178B4a\n",
+    "notes.txt": "For the teacher: TEACHER_TOKEN=0a1b2c3d4e5f\n",
     "ours.txt": f"Nothing but a word: {OURS}.",
     "token": "hf_abcdefghijklmnopqrstuvwxyz0123456789",
 }
@@ -112,6 +113,7 @@ def test_what_is_no_file_of_words_is_not_sent(file: str, tmp_path: Path, monkeyp
         "Never write a password, an API key or a token down. Use at most 12345678 tokens: fewer are better.",
         "Keys: none. The secret is: to think first (step 1), then to answer.\nauthorization: needed for step 2",
         "Each key: 10000000. Give the token (id: 2024) and the key: value pairs, e.g. max_tokens=12345678.",
+        'Answer with {"key": "value123"}, or with token: <|im_end_1|>; key = **step 1 and 2**.',
         "score: 1-10 against the rubric; label=unsafe-2024; tokenizer: tiktoken-o200k",
     ],
 )

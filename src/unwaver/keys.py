@@ -175,7 +175,10 @@ _SECRET = re.compile(
     r"|\b(gh[opsu]|github_pat|glpat|npm|xox[abp])[-_](?=[\w-]*\d)[\w-]{16,}|^\s*(machine\s+\S+|default)\s+(login|account|password)\s",
     re.ASCII | re.MULTILINE,
 )
-_NAMED = re.compile(r"""(?<![\w.-])([\w.-]{1,60})["']?\s*[=:]\s*["']?(?=\S{0,80}\d)(?=\S{0,80}[A-Za-z])\S{8}""")
+_NAMED = re.compile(
+    r"""(?<![\w.-])([\w.-]{1,60})["']?\s*[=:]\s*["']?(?=[\w+/=.~!@%^*-]*\d)(?=[\w+/=.~!@%^*-]*[A-Za-z])(?=[\w+/=.~!@%^*-]{10})"""
+)
+"""A name and what may be a key behind it: letters and digits, and no mark-up. Values are left for the next name."""
 
 
 def text_to_send(path: Path, what: str) -> str:
