@@ -458,4 +458,4 @@ def test_the_instruction_never_reaches_the_training_text_and_the_card_tells_the_
             "| Apache-2.0 |",
         ]:
             assert line in text, (card, line)
-        assert "labels: guard (both) by openai:judge: safe | 5 |" in text
+        assert r"labels: guard (both) by openai\:judge: safe | 5 |" in text  # no `:judge:`, which is a picture
