@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
@@ -849,10 +850,36 @@ def test_neither_a_modulus_nor_what_is_chosen_is_an_answer(text: str, grader: Ma
         "a√",
         "<answer>",
         "1,",
+        "1,,",
+        "1",
+        "1.",
+        "$1,",
+        "5 squared ",
+        "10 % of ",
+        "\n",
+        " \n",
+        "\n \nQ",
+        "\n\nQuestion:",
+        "- 1 ",
+        "</answer>",
     ],
 )
 def test_long_replies_are_read_in_time_that_grows_with_them(unit: str) -> None:
-    assert isinstance(answers(unit * 20_000), list)
+    """Models go round in circles: ten times as long may take a few times ten times as long, and never a hundred."""
+
+    def seconds(times: int) -> float:
+        begun = time.process_time()
+        assert isinstance(answers(unit * times), list)
+        return time.process_time() - begun
+
+    assert seconds(20_000) < 40 * seconds(2_000) + 2.0
+
+
+@pytest.mark.parametrize("blank", ["\n\n", "\n \t\n", " \n  \n\n ", "\r\n\r\n"])
+def test_a_question_of_its_own_behind_any_blank_line_ends_the_turn(blank: str) -> None:
+    said = f"The answer is 5.{blank}**Problem 2:** What is 3 + 4? The answer is 7."
+    assert [one.text for one in answers(said)][:1] == ["5"]
+    assert [one.text for one in answers(said.replace(blank, " \n "))][:1] == ["7"]
 
 
 @pytest.mark.real

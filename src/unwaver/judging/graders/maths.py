@@ -25,7 +25,7 @@ from unwaver.records import LookedAt, Trace, Verdict, digest, single
 QUESTION = "Is the final answer of the reply equal to the reference answer?"
 Label = Literal["correct", "incorrect"]
 
-VERSION = 8
+VERSION = 9
 """Raised whenever any reply is graded differently; tests/test_identity.py notices."""
 
 TIMEOUT_S = 3.0

@@ -40,7 +40,8 @@ class TextSpan(NamedTuple):
 _END_OF_TURN = re.compile(
     r"<[|｜](?:im_end|im_start|eot_id|endoftext|end_of_text|end_of_solution|end▁of▁sentence|end|user)[|｜]>|</s>|<end_of_turn>"
 )
-_NEXT_QUESTION = re.compile(r"\n\s*\n\s*(?:\*\*)?(?:Question|Problem|Q|Human|User|Exercise)\b[ \d.]*(?:\*\*)?:")
+_NEXT_QUESTION = re.compile(r"(?<=\s)(?:\*\*)?(?:Question|Problem|Q|Human|User|Exercise)\b[ \d.]*(?:\*\*)?:")
+"""A question of its own where a blank line stands before it: looked for behind, as a reply may be blank lines alone."""
 _TAGGED = re.compile(
     r"(?:<(?P<tag>answer|final(?:[_ ]answer)?|result)>(.*?)(?:</(?P=tag)>|\Z)|\["
     r"(?P<box>answer|final(?:[_ ]answer)?)\](.*?)"
@@ -146,12 +147,14 @@ _OPERATES = re.compile(rf"(?:{_OPERATOR.pattern})+")
 _PARTS = {"half": "2", "third": "3", "quarter": "4", "fourth": "4", "fifth": "5", "tenth": "10"}
 _TIMES = {"twice": "2", "double": "2", "two times": "2", "thrice": "3", "triple": "3", "three times": "3",
           "four times": "4", "five times": "5", "ten times": "10"}  # fmt: skip
-_AMOUNT = rf"[-+]?[$€£]?(?P<of>\d[\d,]*(?:\.\d+)?(?:/\d+)?(?: {{1,3}}{_SCALE})?|\$[^$\n]{{1,60}}\$)"
+_BEGINS = r"(?<!\d)(?<!\d,)(?<!,,)"
+"""A number is looked for where it begins alone: at each of its digits, a long list would be gone through once more."""
+_AMOUNT = rf"[-+]?[$€£]?(?P<of>{_BEGINS}\d[\d,]*(?:\.\d+)?(?:/\d+)?(?: {{1,3}}{_SCALE})?|\$[^$\n]{{1,60}}\$)"
 _IN_WORDS = re.compile(
     rf"\b(?:(?P<count>a|one|two|three|four|five)\s+)?(?P<part>{'|'.join(_PARTS)})s?\s+of\s+{_AMOUNT}"
     rf"|\b(?P<times>{'|'.join(_TIMES)})\s+(?:as much as\s+|that of\s+|of\s+)?{_AMOUNT.replace('<of>', '<what>')}"
     rf"|{_AMOUNT.replace('<of>', '<base>')}\s+(?P<power>squared|cubed)\b"
-    rf"|(?P<share>\d+(?:\.\d+)?)\s*(?:%|\\%|percent|per cent)\s+of\s+{_AMOUNT.replace('<of>', '<whole>')}",
+    rf"|(?P<share>(?<!\d)\d+(?:\.\d+)?)\s*(?:%|\\%|percent|per cent)\s+of\s+{_AMOUNT.replace('<of>', '<whole>')}",
     re.IGNORECASE,
 )
 """An expression of which words are a part: `half of 7`, `twice 5`, `5 squared`, `20 % of 50`."""
@@ -195,9 +198,11 @@ def _spoken(text: str) -> str:
     begun = len(text) - len(text.lstrip())
     end = next((token.start() for token in _END_OF_TURN.finditer(text) if token.start() > begun), len(text))
     text = text[:end]
-    next_question = _NEXT_QUESTION.search(text)
-    if next_question and (_boxes(text[: next_question.start()]) or _STATED.search(text[: next_question.start()])):
-        return text[: next_question.start()]
+    for question in _NEXT_QUESTION.finditer(text):
+        before = text[: question.start()].rstrip()
+        if text.count("\n", len(before), question.start()) > 1:
+            before = text[: text.index("\n", len(before))]
+            return before if _boxes(before) or _STATED.search(before) else text
     return text
 
 
