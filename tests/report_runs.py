@@ -9,10 +9,12 @@ from typing import Any
 
 import report_results as made_up
 
+from unwaver import recipe_file
 from unwaver.recipe import Recipe
 from unwaver.records import Trace, Verdict
 from unwaver.store import RunDir, Step, read_records
 from unwaver.study.plan import Plan, kind_of
+from unwaver.study.steps import plans
 
 TINY = """
 name = "tiny"
@@ -38,6 +40,14 @@ PROMPTS = 12
 """Prompts of every set."""
 
 OVERLAPS = {"texts": PROMPTS, "prompts": 0, "exact": 0, "normalised": 0, "ngram": 0}
+
+
+def study(folder: Path, more: str = "", head: str = "") -> Path:
+    """`TINY` as a recipe in a folder, with what is added to it, and its finished runs in `runs` beside it."""
+    path = folder / "recipe.toml"
+    path.write_text(head + TINY + more, encoding="utf-8")
+    finish(plans(recipe_file.arms(recipe_file.read_toml(path), path, {})), folder / "runs")
+    return path
 
 
 def finish(work: Iterable[Plan], root: Path, shared: Mapping[str, int] | None = None) -> None:

@@ -191,13 +191,6 @@ models.student = "hf:none/ours"
 """
 
 
-def write(folder: Path, more: str = "", head: str = "") -> Path:
-    path = folder / "recipe.toml"
-    path.write_text(head + report_runs.TINY + more, encoding="utf-8")
-    report_runs.finish(plans(recipe_file.arms(recipe_file.read_toml(path), path, {})), folder / "runs")
-    return path
-
-
 def run(path: Path, *words: str) -> int:
     return main([words[0], str(path), *words[1:], "--root", str(path.parent / "runs")])
 
@@ -215,26 +208,26 @@ def test_a_limit_of_no_measure_is_told_before_anything_is_spent(
 
 @pytest.mark.parametrize("value", ["1.5", "-0.1", "true", '"0.05"', '"+5"', '"much"'])
 def test_a_limit_that_can_not_be_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], value: str) -> None:
-    assert run(write(tmp_path), "gate", "--limits.asr", value) == 2
+    assert run(report_runs.study(tmp_path), "gate", "--limits.asr", value) == 2
     assert "limits.asr: expected a share from 0 to 1, or a change" in capsys.readouterr().err
 
 
 def test_gate_prints_a_table_and_exits_by_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write(tmp_path, "[limits]\nasr = 0.99\n")
+    path = report_runs.study(tmp_path, "[limits]\nasr = 0.99\n")
     assert run(path, "gate") in (0, 4, 5)
     out = capsys.readouterr().out
     assert "improved" in out and "at most 99 %" in out
     assert run(path, "gate", "--limits.asr", "0.01") == EXIT_NOT_MET
     assert run(path, "gate", "--arm", "nobody") == 2
     assert run(path, "gate", "--seed", "7") == 3, "what is owed is told, and nothing is judged without it"
-    assert run(write(tmp_path), "gate") == 2
+    assert run(report_runs.study(tmp_path), "gate") == 2
 
 
 @pytest.mark.real
 def test_models_as_they_are_keep_their_names_and_are_compared_with_the_reference(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = write(tmp_path, ARMS, 'reference = "base"\n')
+    path = report_runs.study(tmp_path, ARMS, 'reference = "base"\n')
     found = Facts(collect(plans(recipe_file.arms(recipe_file.read_toml(path), path, {})), tmp_path / "runs"))
     assert list(found.arms) == ["base", "ours"]
     assert found.reference("ours") == "base" and found.reference("base") is None
@@ -258,7 +251,7 @@ def test_compare_by_a_recipe_gives_no_word_the_reader_could_have_made(
     by_reader: Facts, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("unwaver.study.results.collect", lambda *_: by_reader.results)
-    assert run(write(tmp_path), "compare", "raw", "improved") == 0
+    assert run(report_runs.study(tmp_path), "compare", "raw", "improved") == 0
     out = capsys.readouterr().out
     (line,) = [line for line in out.splitlines() if line.startswith("harmful-unseen ") and "attack success" in line]
     assert "can't tell" in line and "better" not in line
@@ -275,14 +268,14 @@ def test_compare_by_a_recipe_says_what_is_not_compared_and_why(
         if row.arm == "improved":
             row.readings.update({k: v.model_copy(update={"judge": "another"}) for k, v in row.readings.items()})
     monkeypatch.setattr("unwaver.study.results.collect", lambda *_: found)
-    assert run(write(tmp_path), "compare", "raw", "improved") == 0
+    assert run(report_runs.study(tmp_path), "compare", "raw", "improved") == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "asr on harmful-unseen" in out and "not compared, as the arms differ in judge" in out
 
 
 @pytest.mark.real
 def test_without_a_reference_nothing_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(write(tmp_path, ARMS), "compare") == 2
+    assert run(report_runs.study(tmp_path, ARMS), "compare") == 2
     assert "name `reference` in the recipe" in capsys.readouterr().err
 
 
@@ -294,14 +287,14 @@ def test_an_arm_that_is_no_arm_can_be_no_reference(tmp_path: Path, capsys: pytes
 
 
 def test_a_trained_arm_beside_the_model_it_came_from(tmp_path: Path) -> None:
-    path = write(tmp_path, "[arms.base]\nmix.parts = {}\n[arms.trained]\n")
+    path = report_runs.study(tmp_path, "[arms.base]\nmix.parts = {}\n[arms.trained]\n")
     found = Facts(collect(plans(recipe_file.arms(recipe_file.read_toml(path), path, {})), tmp_path / "runs"))
     assert list(found.arms) == ["base", "trained"]
     assert found.reference("trained") == "base"
 
 
 def test_show_speaks_of_arms_sets_and_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write(tmp_path)
+    path = report_runs.study(tmp_path)
     plans_ = plans(recipe_file.arms(recipe_file.read_toml(path), path, {"evaluate.max_tokens": 90}))
     report_runs.finish(plans_, tmp_path / "runs")
     assert main(["show", str(tmp_path / "runs")]) == 0
@@ -313,7 +306,7 @@ def test_show_speaks_of_arms_sets_and_settings(tmp_path: Path, capsys: pytest.Ca
 
 @pytest.mark.real
 def test_the_newest_report_has_a_name_that_stays(tmp_path: Path) -> None:
-    path = write(tmp_path)
+    path = report_runs.study(tmp_path)
     assert run(path, "report", "--title", "One") == 0
     first = (tmp_path / "runs" / "latest").resolve()
     assert (first / "report.html").is_file()

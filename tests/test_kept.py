@@ -41,8 +41,7 @@ from unwaver.study.steps import plans
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
-    (folder / "recipe.toml").write_text(f"{report_runs.TINY}[limits]\nasr = 0.9\n", encoding="utf-8")
-    report_runs.finish(_plans(folder), folder / "runs")
+    report_runs.study(folder, "[limits]\nasr = 0.9\n")
     return folder
 
 

@@ -16,7 +16,7 @@ import pytest
 import report_runs
 from killing import held, killed_everywhere
 
-from unwaver import online, recipe_file
+from unwaver import online
 from unwaver.cli import main
 from unwaver.judging.people import Label, digest_of
 from unwaver.models import states, steering
@@ -24,7 +24,6 @@ from unwaver.recipe import ModelSettings
 from unwaver.records import Example, Span, Trace
 from unwaver.stages.label import DrawnQuestion, drawn_of, kept_sample
 from unwaver.store import EXAMPLES, TRACES, RunDir, Step, read_records
-from unwaver.study.steps import plans
 from unwaver.verbs import init, steer
 
 NEVER = 10**9
@@ -44,9 +43,7 @@ def example(n: int) -> Example:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished study with a mix, and files of rows."""
     folder = tmp_path_factory.mktemp("made")
-    path = folder / "recipe.toml"
-    path.write_text(report_runs.TINY)
-    report_runs.finish(plans(recipe_file.arms(recipe_file.read_toml(path), path, {})), folder / "runs")
+    report_runs.study(folder)
     with RunDir.open(Step("mix", "own", {}), folder / "mixes") as out:
         out.write(EXAMPLES, map(example, range(4)))
         out.finish({"parts": {}})

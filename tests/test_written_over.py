@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 import report_runs
 
-from unwaver import recipe_file
 from unwaver.cli import main
 from unwaver.records import Example, Span
 from unwaver.store import EXAMPLES, RunDir, Step
-from unwaver.study.steps import plans
 from unwaver.verbs import init
 
 ROWS = [
@@ -35,9 +33,7 @@ EXAMPLE = Example(spans=SPANS, user="Hi", part="safety", kind="benign", prompt="
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished study, a mix and some files of one's own."""
     folder = tmp_path_factory.mktemp("made")
-    path = folder / "recipe.toml"
-    path.write_text(report_runs.TINY)
-    report_runs.finish(plans(recipe_file.arms(recipe_file.read_toml(path), path, {})), folder / "runs")
+    report_runs.study(folder)
     with RunDir.open(Step("mix", "own", {}), folder / "runs") as out:
         out.write(EXAMPLES, [EXAMPLE])
         out.finish({"parts": {}})

@@ -137,15 +137,15 @@ def home(run: Path) -> Path:
     return run if _NAMED.fullmatch(run.name) else run.resolve()
 
 
-def finished_in(root: Path, *stages: str) -> list[Path]:
-    """The finished runs of these stages in a folder, each once: of one that was copied under another name (`.bak`,
-    `-copy`) that which bears its own."""
+def finished_in(root: Path, *stages: str) -> dict[Path, dict[str, Any]]:
+    """The finished runs of these stages in a folder with their manifests, each once: of one that was copied under
+    another name (`.bak`, `-copy`) that which bears its own."""
     there = {path: read_manifest(path) for stage in stages for path in root.glob(f"{stage}-*")}
-    done = {path: one["digest"] for path, one in there.items() if one is not None and one["stage"] in stages}
+    done = {path: one for path, one in there.items() if one is not None and one["stage"] in stages}
     named = [path for path in done if _NAMED.fullmatch(path.name)]
-    known = {done[path] for path in named}
-    copies = {done[path]: path for path in sorted(done, reverse=True) if done[path] not in known}
-    return sorted([*named, *copies.values()])
+    known = {done[path]["digest"] for path in named}
+    copies = {done[path]["digest"]: path for path in sorted(done, reverse=True) if done[path]["digest"] not in known}
+    return {path: done[path] for path in sorted([*named, *copies.values()])}
 
 
 def read_config(directory: Path) -> dict[str, Any]:

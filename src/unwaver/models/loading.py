@@ -133,10 +133,8 @@ def _check_own(name: str, folder: Path) -> None:
             f"{name}: can't be loaded: its adapter_config.json makes it an adapter on weights that lie elsewhere; "
             "expected a whole model: merge the two, or move the adapter's files away where that is done"
         )
-    if not (folder / INDEX).is_file():
-        return
     with loading(name):
-        named = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()
+        named = _indexed(folder) or []
     if away := sorted({str(one) for one in named if Path(str(one)).name != one or one.startswith(".")}):
         raise RecipeError(
             f"{name}: can't be loaded: its {INDEX} names what are no files beside it: {some(away, 3)}; expected the "
@@ -144,11 +142,16 @@ def _check_own(name: str, folder: Path) -> None:
         )
 
 
+def _indexed(folder: Path) -> list[Any] | None:
+    """What a model's index names as the file of each of its weights; None where there is no index."""
+    index = folder / INDEX
+    return list(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()) if index.is_file() else None
+
+
 def _weight_files(folder: Path) -> list[Path]:
     """The safetensors of a model: those that its index names, or all where there is none."""
-    index = folder / INDEX
-    if index.is_file():
-        return sorted({folder / name for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
+    if (named := _indexed(folder)) is not None:
+        return sorted({folder / name for name in named})
     return sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("*.safetensors"))
 
 

@@ -53,11 +53,15 @@ def figures(run: Path) -> tuple[Path, Rows]:
     lead to one that has any, their times: a copy need not keep those.
     """
     latest = (run.parent / LATEST).resolve()
-    pages = sorted(run.parent.glob(f"report-*/{PAGE}"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in (page.with_name(ESTIMATES) for page in sorted(pages, key=lambda page: page.parent.resolve() != latest)):
+    pages = run.parent.glob(f"report-*/{PAGE}")
+    for page in sorted(pages, key=lambda page: (page.parent.resolve() != latest, -page.stat().st_mtime)):
+        path = page.with_name(ESTIMATES)
         known = [one for one in read_records(path, Estimate) if one.metric in measures() and one.runs]
         if again := [one for one, count in Counter(known).items() if count > 1]:
-            raise RecordError(f"{path}: holds {again[0].metric} of {again[0].arm} on {again[0].slice} twice; {ANEW}")
+            raise RecordError(
+                f"{path}: holds {again[0].metric} of {again[0].arm} on {again[0].slice} twice; "
+                "delete this report and give `unwaver report RECIPE` again"
+            )
         names = {name for one in known for name in one.runs}
         trained = {name: read_config(run.parent / name).get("inputs", {}).get("train") for name in names}
         by_model = {one: {trained[name] for name in one.runs} for one in known}
@@ -68,9 +72,6 @@ def figures(run: Path) -> tuple[Path, Rows]:
         f"{run}: no report beside it has figures of this model; expected `unwaver report RECIPE` to have been given "
         "after its evaluations"
     )
-
-
-ANEW = "delete this report and give `unwaver report RECIPE` again"
 
 
 def _alike(one: Estimate, other: Estimate) -> bool:

@@ -26,7 +26,7 @@ from unwaver.recipe import Recipe, is_local, reader_file
 from unwaver.records import Trace, Verdict
 from unwaver.stages.calls import Calls, Workplace
 from unwaver.stages.dialogues import in_rounds, results
-from unwaver.store import TRACES, VERDICTS, RunDir, Step, finished_in, home, read_manifest, read_records, read_rows
+from unwaver.store import TRACES, VERDICTS, RunDir, Step, finished_in, home, read_records, read_rows
 
 Traces = Callable[[], Iterable[Trace]]
 """Begins the same traces again, in the same order."""
@@ -66,10 +66,9 @@ def verdicts_in(directories: Iterable[Path]) -> Iterator[Verdict]:
 def readers_beside(root: Path) -> dict[str, list[Path]]:
     """The directories of every finished reader in a folder by the run that it read, of one question the first first."""
     found: dict[str, list[tuple[int, Path]]] = {}
-    for directory in finished_in(root, "judge"):
+    for directory, manifest in finished_in(root, "judge").items():
         config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-        turn = int((read_manifest(directory) or {})["turn"])
-        found.setdefault(config["inputs"]["traces"], []).append((turn, directory))
+        found.setdefault(config["inputs"]["traces"], []).append((int(manifest["turn"]), directory))
     return {run: [directory for _, directory in sorted(readers)] for run, readers in found.items()}
 
 

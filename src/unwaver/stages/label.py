@@ -100,12 +100,13 @@ def found(where: str, columns: Mapping[str, str] | None = None, out: Path | None
     """The traces of a folder of runs, of one run, or of a file (`out`: where its labels are kept)."""
     path = Path(where)
     no_recipe(path)
-    path = home(path) if _is_run(path) else path
-    directories = [path] if _is_run(path) else finished_in(path, "evaluate")
+    if one_run := _is_run(path):
+        path = home(path)
+    directories = [path] if one_run else list(finished_in(path, "evaluate"))
     if directories:
         if columns or out is not None:
             raise RecipeError(f"{where}: is a run, which keeps its labels itself; --map and --out are for files")
-        root = path.parent if _is_run(path) else path
+        root = path.parent if one_run else path
         runs = {one.name: _reading(one / TRACES) for one in directories}
         readers = readers_beside(root)
         return Traces(root, runs, lambda run: verdicts_in(readers.get(run, ())))

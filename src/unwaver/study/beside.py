@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unwaver.records import Estimate
-from unwaver.store import finished_in, read_config, read_manifest, read_records
+from unwaver.store import finished_in, read_config, read_records
 from unwaver.study.probe import ESTIMATES, STAGE
 from unwaver.study.rethought import STAGE as RETHINK
 from unwaver.study.rethought import estimates
@@ -32,8 +32,7 @@ class Beside:
 
 def finished(root: Path) -> dict[str, str]:
     """Every finished directory of these, and when it was."""
-    done = {path.name: read_manifest(path) or {} for path in finished_in(root, RETHINK, STAGE)}
-    return {name: str(manifest["finished"]) for name, manifest in done.items()}
+    return {path.name: str(manifest["finished"]) for path, manifest in finished_in(root, RETHINK, STAGE).items()}
 
 
 def rethought(root: Path, evaluated: Evaluated) -> list[Beside]:

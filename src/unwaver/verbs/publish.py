@@ -85,10 +85,10 @@ def gathered(run: Path) -> Path:
 
 def _lie_within(folder: Path, paths: Iterable[Path]) -> None:
     """RecipeError for what is only a link to some place else: a run may be somebody else's, and the file one's own."""
-    home = Path(os.path.realpath(folder))
+    inside = os.path.realpath(folder)
     for path in paths:
-        if not Path(os.path.realpath(path)).is_relative_to(home):
-            raise RecipeError(f"{path}: leads out of {folder}, to {os.path.realpath(path)}; nothing is published")
+        if not (place := Path(os.path.realpath(path))).is_relative_to(inside):
+            raise RecipeError(f"{path}: leads out of {folder}, to {place}; nothing is published")
 
 
 def _data_card(run: Path) -> Path:
