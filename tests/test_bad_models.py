@@ -330,6 +330,23 @@ def test_a_folder_that_is_no_model_is_told_in_one_line(
     assert not (student / "RAN").exists()
 
 
+@pytest.mark.parametrize("which", ["as it is", *(name for name in FOLDERS if name.startswith("weights "))])
+def test_a_model_of_the_hub_is_looked_at_as_a_folder_is(
+    which: str, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what was fetched before: the hub itself can't be asked here."""
+    spoil, told = FOLDERS.get(which, (lambda _: None, ""))
+    fetched = tmp_path / "models--some--model"
+    (fetched / "refs").mkdir(parents=True)
+    (fetched / "refs" / "main").write_text("a" * 40)
+    student = shutil.copytree(whole, fetched / "snapshots" / ("a" * 40))
+    spoil(student)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    code, line = evaluated(tmp_path, Path("some/model"), capsys)
+    assert code == (2 if told else 0), line
+    assert told in line
+
+
 @pytest.mark.parametrize(
     "data",
     [

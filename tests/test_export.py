@@ -17,7 +17,7 @@ from unwaver.errors import RecipeError
 from unwaver.kept import PART
 from unwaver.reasoning import render, split
 from unwaver.records import Example, Span
-from unwaver.stages.export import alpaca_row, messages_row, sharegpt_row, write_dataset
+from unwaver.stages.export import alpaca_row, begin, messages_row, sharegpt_row, write_dataset
 
 REPLIES = [render("Is it kind? Yes.\n<b>", "Here: a | b\nand `c`."), render("", "No."), "No block at all."]
 
@@ -168,10 +168,27 @@ def test_a_killed_export_leaves_no_half_of_a_set_and_no_card_of_another(tmp_path
     command = [sys.executable, "-c", KILLED, str(tmp_path), EXAMPLES[0].model_dump_json(), ",".join(formats)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     left = {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.suffix != PART}
-    former.pop("README.md")
+    for told in ("README.md", "dataset_info.json"):
+        former.pop(told, None)
     assert left == former
     again = {file.name: file.read_bytes() for file in write_dataset(tmp_path, EXAMPLES, CARD, formats)}
     assert "README.md" in again and again.items() >= former.items()
+
+
+@pytest.mark.parametrize("then", ["messages", "parquet", "alpaca"])
+def test_no_file_of_another_format_is_left_beside_a_card_that_does_not_tell_of_it(tmp_path: Path, then: str) -> None:
+    write_dataset(tmp_path, EXAMPLES, CARD, ["sharegpt"])
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(RecipeError, match=r"holds sharegpt\.json, of a set in another format"):
+        write_dataset(tmp_path, EXAMPLES[:1], CARD, [then])
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_nothing_that_an_older_set_says_to_other_tools_stays_beside_pairs(tmp_path: Path) -> None:
+    """Both sets have a `train.jsonl`, and only one of them a `dataset_info.json` that says what is in it."""
+    write_dataset(tmp_path, EXAMPLES, CARD, ["messages"])
+    assert begin(tmp_path, ["messages"]) == tmp_path / "README.md"
+    assert [file.name for file in tmp_path.iterdir()] == ["train.jsonl"]
 
 
 @settings(max_examples=100, deadline=None)

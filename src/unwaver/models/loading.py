@@ -81,8 +81,8 @@ def load_config(name: str, path: str, revision: str | None = None, **options: An
     from transformers import AutoConfig
 
     without_bars()
-    _check_own(name, Path(path, options.get("subfolder", "")))
     with loading(name):
+        _check_own(name, path, revision, options.get("subfolder", ""))
         config = AutoConfig.from_pretrained(path, revision=revision, **options)
         _check_sizes(name, config.to_dict())
         return config
@@ -125,16 +125,16 @@ def check_files(name: str, folder: Path, config: Any) -> None:
 INDEX = "model.safetensors.index.json"
 
 
-def _check_own(name: str, folder: Path) -> None:
-    """RecipeError for a folder that has the library read weights which are not its own: it would be known by its
-    content, and be another model all the same when those change."""
-    if (folder / "adapter_config.json").is_file():
+def _check_own(name: str, path: str, revision: str | None, subfolder: str) -> None:
+    """RecipeError for a folder or a hub's repository that has the library read weights which are not its own: it would
+    be known by its content, and be another model all the same when those change."""
+    if _fetched(path, "adapter_config.json", revision, subfolder):
         raise RecipeError(
             f"{name}: can't be loaded: its adapter_config.json makes it an adapter on weights that lie elsewhere; "
             "expected a whole model: merge the two, or move the adapter's files away where that is done"
         )
-    with loading(name):
-        named = _indexed(folder) or []
+    index = _fetched(path, INDEX, revision, subfolder)
+    named = _indexed(index) if index else []
     if away := sorted({str(one) for one in named if Path(str(one)).name != one or one.startswith(".")}):
         raise RecipeError(
             f"{name}: can't be loaded: its {INDEX} names what are no files beside it: {some(away, 3)}; expected the "
@@ -142,16 +142,25 @@ def _check_own(name: str, folder: Path) -> None:
         )
 
 
-def _indexed(folder: Path) -> list[Any] | None:
-    """What a model's index names as the file of each of its weights; None where there is no index."""
-    index = folder / INDEX
-    return list(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()) if index.is_file() else None
+def _fetched(path: str, file: str, revision: str | None, subfolder: str = "") -> Path | None:
+    """A model's file, fetched where the model is a hub's; None where it has none of this name."""
+    from transformers.utils.hub import cached_file
+
+    found: str | None = cached_file(
+        path, file, revision=revision, subfolder=subfolder, _raise_exceptions_for_missing_entries=False
+    )
+    return None if found is None else Path(found)
+
+
+def _indexed(index: Path) -> list[Any]:
+    """What a model's index names as the file of each of its weights."""
+    return list(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
 
 
 def _weight_files(folder: Path) -> list[Path]:
     """The safetensors of a model: those that its index names, or all where there is none."""
-    if (named := _indexed(folder)) is not None:
-        return sorted({folder / name for name in named})
+    if (index := folder / INDEX).is_file():
+        return sorted({folder / name for name in _indexed(index)})
     return sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("*.safetensors"))
 
 
@@ -168,16 +177,12 @@ def _floats(file: Path) -> Iterator[tuple[str, Any]]:
 
 def load_stops(name: str, path: str, revision: str | None) -> frozenset[int]:
     """The token ids at which the model's own generation settings stop."""
-    from transformers.utils.hub import cached_file
-
     with loading(name):
-        found: str | None = cached_file(
-            path, "generation_config.json", revision=revision, _raise_exceptions_for_missing_entries=False
-        )
+        found = _fetched(path, "generation_config.json", revision)
     if found is None:
         return frozenset()
     try:
-        ends = json.loads(Path(found).read_text(encoding="utf-8")).get("eos_token_id")
+        ends = json.loads(found.read_text(encoding="utf-8")).get("eos_token_id")
         return frozenset(int(end) for end in (ends if isinstance(ends, list) else [] if ends is None else [ends]))
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise RecipeError(f"{name}: can't be loaded: its generation_config.json: {error}") from None

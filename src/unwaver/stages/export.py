@@ -32,6 +32,32 @@ MADE = "made with unwaver"
 """What every card says."""
 
 
+INFO = "dataset_info.json"
+
+
+def begin(folder: Path, formats: Sequence[str]) -> Path:
+    """Where the card of a set in these formats will be; an older one, and what it says to other tools, is taken away.
+
+    RecipeError where a card that was not written here would be written over, or where files of another format would be
+    left beside a card that doesn't tell of them.
+    """
+    card = folder / CARD
+    older = card.is_file()
+    if older and MADE not in card.read_text(encoding="utf-8", errors="replace"):
+        raise RecipeError(f"{card}: no export wrote it, and one would write over it; expected a folder of its own")
+    written = {FORMATS[name][0] for name in formats}
+    if left := sorted(file for file, _ in FORMATS.values() if file not in written and (folder / file).exists()):
+        raise RecipeError(
+            f"{folder}: holds {', '.join(left)}, of a set in another format, of which the new card would not tell; "
+            "expected a folder of its own"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    if older:
+        (folder / INFO).unlink(missing_ok=True)
+        card.unlink()
+    return card
+
+
 def write_dataset(
     folder: Path, examples: Iterable[Example], card: Mapping[str, Any], formats: Sequence[str] = ("messages",)
 ) -> list[Path]:
@@ -53,8 +79,7 @@ def write_dataset(
     if first is None:
         raise RecipeError("there are no examples to export")
     formats = sorted(formats, key=list(FORMATS).index)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CARD).unlink(missing_ok=True)
+    card_file = begin(folder, formats)
     files = [folder / FORMATS[name][0] for name in formats]
     size = shielded = paired = begun = 0
     with ExitStack() as stack:
@@ -68,16 +93,11 @@ def write_dataset(
                 write(example)
     info = {name: entry for form, entry in LLAMA_FACTORY.items() if form in formats for name in [_entry(card, form)]}
     if info:
-        files.append(folder / "dataset_info.json")
+        files.append(folder / INFO)
         write_whole(files[-1], json.dumps(info, indent=2) + "\n")
-    files.append(folder / CARD)
+    files.append(card_file)
     write_whole(files[-1], clean(_header(formats) + _card(size, (shielded, paired, begun), card, formats)))
     return files
-
-
-def is_card(file: Path) -> bool:
-    """Whether a file is a card that was written here, and not somebody's own."""
-    return MADE in file.read_text(encoding="utf-8", errors="replace")
 
 
 def clean(text: str) -> str:

@@ -20,7 +20,7 @@ from unwaver.errors import RecipeError
 from unwaver.kept import whole, write_whole
 from unwaver.reasoning import render
 from unwaver.records import Trace, Verdict
-from unwaver.stages.export import CARD, MADE, cell, clean, models_of, sources_of, table
+from unwaver.stages.export import MADE, begin, cell, clean, models_of, sources_of, table
 from unwaver.stages.usable import faults
 from unwaver.store import (
     TRACES,
@@ -82,9 +82,7 @@ def write_pairs(folder: Path, runs: Sequence[Path]) -> list[Path]:
     if not both:
         told = ", ".join(f"{n} {why}" for why, n in found.counts.most_common())
         raise RecipeError(f"no prompt has both a clean and a wavering trace (traces: {told or 'none'})")
-    folder.mkdir(parents=True, exist_ok=True)
-    card = folder / CARD
-    card.unlink(missing_ok=True)
+    card = begin(folder, ["messages"])
     size = 0
     with whole(folder / FILE) as out:
         for row in _rows(both):

@@ -36,8 +36,6 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
     for other in arguments.others:
         finished(other, "distil")
     apart(arguments.out, [arguments.run, *arguments.others], "--out")
-    if arguments.to != "eval" and (card := arguments.out / export.CARD).is_file() and not export.is_card(card):
-        raise RecipeError(f"{card}: no export wrote it, and one would write over it; expected a folder of its own")
     if arguments.to == "dpo":
         with disk_errors(arguments.out):
             for path in write_pairs(arguments.out, [arguments.run, *arguments.others]):
