@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,10 @@ from unwaver.basis import Basis
 from unwaver.cli import main
 from unwaver.plain import in_markdown
 from unwaver.records import Estimate
+from unwaver.report import before
 from unwaver.report.tables import NOTHING
 from unwaver.stages import train
 from unwaver.stages.calls import Workplace
-from unwaver.store import to_line
 from unwaver.verbs import publish as publishing
 
 pytestmark = pytest.mark.real
@@ -35,12 +35,11 @@ pytestmark = pytest.mark.real
 BASIS = Basis("local@1a2b3c4d", "harm@5e6f", "both", "0a1b", "temperature 0", 96)
 
 
-def estimate(run: str, value: float, arm: str, metric: str = "asr", slice: str = "harmful|unseen") -> str:
-    made = Estimate(
+def estimate(run: str, value: float, arm: str, metric: str = "asr", slice: str = "harmful|unseen") -> Estimate:
+    return Estimate(
         metric=metric, arm=arm, slice=slice, value=value, low=max(0, value - 0.1), high=min(1, value + 0.1), n=30,
         n_unscored=2, method="Wilson 95 %", basis=BASIS, runs=(run,),
     )  # fmt: skip
-    return to_line(made)
 
 
 def evaluated(root: Path, name: str, **inputs: str) -> None:
@@ -67,14 +66,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     evaluated(root, "evaluate-00000003", train="train-ffffffff")
     for age, (name, value) in enumerate((("report-new", 0.1), ("report-old", 0.9))):
         (root / name).mkdir()
-        path = root / name / "estimates.jsonl"
-        path.write_text(
-            estimate("evaluate-00000001", 0.8, "raw")
-            + estimate("evaluate-00000003", 0.5, "another")
-            + estimate("evaluate-00000002", value, "improved")
-            + estimate("evaluate-00000002", 0.3, "improved", "over_refusal", "borderline")
-            + estimate("evaluate-00000002", 61.5, "improved", "reply_tokens")
+        rates = (
+            estimate("evaluate-00000001", 0.8, "raw"),
+            estimate("evaluate-00000003", 0.5, "another"),
+            estimate("evaluate-00000002", value, "improved"),
+            estimate("evaluate-00000002", 0.3, "improved", "over_refusal", "borderline"),
+            estimate("evaluate-00000002", 61.5, "improved", "reply_tokens"),
         )
+        before.write_rates(root / name, rates)
         page = root / name / "report.html"
         page.write_text("a page")
         os.utime(page, (page.stat().st_atime, page.stat().st_mtime - 1000 * age))
@@ -160,18 +159,46 @@ def test_the_report_that_was_given_last_is_published_whatever_its_times(copied: 
     assert "| 10 % \\[0 to 20\\] |" in published(copied)
 
 
-def test_half_of_a_report_is_none_and_a_doubled_line_is_told(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_half_of_a_report_is_none(copied: Path) -> None:
     """A report is whole when its page is there, which is written last."""
     new = copied.parent / "report-new"
-    lines = (new / "estimates.jsonl").read_text().splitlines(keepends=True)
     (new / "report.html").rename(new / "report.html.1a2b3c4d.part")
-    (new / "estimates.jsonl").write_text("".join(lines[:3]))
+    (new / "report.json").unlink()
+    (new / "estimates.jsonl").write_text("")
     assert "| 90 % " in published(copied)
-    (new / "report.html").write_text("a page")
-    (new / "estimates.jsonl").write_text("".join([*lines, lines[2]]))
-    capsys.readouterr()
+
+
+OTHERWISE: dict[str, Callable[[list[str]], list[str]]] = {
+    "cut": lambda lines: lines[:3],
+    "empty": lambda lines: [],
+    "doubled": lambda lines: [*lines, lines[2]],
+    "edited": lambda lines: [line.replace('"value": 0.1', '"value": 0.0') for line in lines],
+    "turned round": lambda lines: lines[::-1],
+}
+
+
+@pytest.mark.parametrize("how", OTHERWISE)
+def test_no_rate_is_published_that_its_report_did_not_write(
+    how: str, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rates = copied.parent / "report-new" / "estimates.jsonl"
+    lines = rates.read_text().splitlines(keepends=True)
+    assert OTHERWISE[how](lines) != lines
+    rates.write_text("".join(OTHERWISE[how](lines)))
     assert main(["publish", str(copied), "--to", "me/kind", "--dry-run"]) == 2
-    assert "estimates.jsonl: holds asr of improved on harmful|unseen twice" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"{rates}: " in told and "delete this report and give `unwaver report RECIPE` again" in told
+    assert not (copied / "published").exists()
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", '{"estimates.jsonl": 3}', "[]"])
+def test_a_report_that_does_not_say_what_it_wrote_is_not_published(
+    content: str | None, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = copied.parent / "report-new" / "report.json"
+    said.unlink() if content is None else said.write_text(content)
+    assert main(["publish", str(copied), "--to", "me/kind", "--dry-run"]) == 2
+    assert "report.json" in capsys.readouterr().err
 
 
 def test_a_training_is_published_by_any_name(

@@ -34,7 +34,6 @@ from unwaver.report.sections import results as results_section
 from unwaver.report.sections import sets as sets_section
 from unwaver.report.tables import Table, TableCell
 from unwaver.report.teachers import Teachers
-from unwaver.store import to_line
 from unwaver.study.results import Results
 from unwaver.study.rows import Row
 from unwaver.verbs.gate import exit_code
@@ -471,7 +470,7 @@ def test_examples_are_the_same_two_prompts_for_every_arm_and_picked_by_nobody(
 
 def older(results: Results, folder: Path) -> before.Before:
     folder.mkdir(parents=True)
-    (folder / before.ESTIMATES).write_text("".join(map(to_line, results.estimates)), encoding="utf-8")
+    before.write_rates(folder, results.estimates)
     (folder / before.PAGE).write_text("old", encoding="utf-8")
     found = before.newest([folder])
     assert found is not None
@@ -506,6 +505,13 @@ def test_a_report_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     (tmp_path / "report-1" / before.PAGE).write_text("old", encoding="utf-8")
     (tmp_path / "report-1" / before.ESTIMATES).write_text('{"metric": 1}\n', encoding="utf-8")
     assert before.newest([tmp_path / "report-1", tmp_path / "nowhere"]) is None
+
+
+def test_nothing_is_compared_with_rates_that_their_report_did_not_write(results: Results, tmp_path: Path) -> None:
+    older(results, tmp_path / "report-1")
+    rates = tmp_path / "report-1" / before.ESTIMATES
+    rates.write_text("".join(rates.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
+    assert before.newest([tmp_path / "report-1"]) is None
 
 
 def test_a_prompt_without_a_reply_is_no_example() -> None:

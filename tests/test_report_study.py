@@ -582,6 +582,7 @@ def test_a_report_can_be_written_anywhere(runs: tuple[list[Plan], Path], tmp_pat
     assert {p.name for p in path.parent.iterdir()} == {
         "report.html",
         "report.md",
+        "report.json",
         "tables",
         "figures",
         "estimates.jsonl",

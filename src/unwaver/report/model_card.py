@@ -6,17 +6,16 @@ has figures of this very model. The header carries the same figures as the hub's
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unwaver.errors import RecipeError, RecordError
+from unwaver.errors import RecipeError
 from unwaver.plain import in_markdown, plain
 from unwaver.records import Estimate
-from unwaver.report.before import ESTIMATES, LATEST, PAGE
+from unwaver.report.before import LATEST, PAGE, read_rates
 from unwaver.report.tables import NOTHING, of, written
-from unwaver.store import read_config, read_manifest, read_records
+from unwaver.store import read_config, read_manifest
 from unwaver.study.measures import measures
 from unwaver.training.card import CLOSING
 
@@ -55,19 +54,13 @@ def figures(run: Path) -> tuple[Path, Rows]:
     latest = (run.parent / LATEST).resolve()
     pages = run.parent.glob(f"report-*/{PAGE}")
     for page in sorted(pages, key=lambda page: (page.parent.resolve() != latest, -page.stat().st_mtime)):
-        path = page.with_name(ESTIMATES)
-        known = [one for one in read_records(path, Estimate) if one.metric in measures() and one.runs]
-        if again := [one for one, count in Counter(known).items() if count > 1]:
-            raise RecordError(
-                f"{path}: holds {again[0].metric} of {again[0].arm} on {again[0].slice} twice; "
-                "delete this report and give `unwaver report RECIPE` again"
-            )
+        known = [one for one in read_rates(page.parent) if one.metric in measures() and one.runs]
         names = {name for one in known for name in one.runs}
         trained = {name: read_config(run.parent / name).get("inputs", {}).get("train") for name in names}
         by_model = {one: {trained[name] for name in one.runs} for one in known}
         bases = [one for one in known if by_model[one] == {None}]
         if mine := [one for one in known if by_model[one] == {run.name}]:
-            return path.parent, [(one, next((base for base in bases if _alike(one, base)), None)) for one in mine]
+            return page.parent, [(one, next((base for base in bases if _alike(one, base)), None)) for one in mine]
     raise RecipeError(
         f"{run}: no report beside it has figures of this model; expected `unwaver report RECIPE` to have been given "
         "after its evaluations"

@@ -19,7 +19,7 @@ from unwaver import __version__
 from unwaver.kept import write_last, write_whole
 from unwaver.progress import say
 from unwaver.records import digest
-from unwaver.report.before import ESTIMATES, LATEST, PAGE, Before, newest
+from unwaver.report.before import LATEST, PAGE, Before, newest, write_rates
 from unwaver.stages.label import label_files
 from unwaver.store import disk_errors
 from unwaver.study import beside
@@ -93,7 +93,6 @@ def write_results(results: Results, folder: Path, most: int | None = None, befor
     `before`: the last report, told what changed since."""
     from unwaver.report import page, tables
     from unwaver.report.facts import Facts
-    from unwaver.store import to_line
 
     with disk_errors(folder):
         for name in ("tables", "figures"):
@@ -105,7 +104,7 @@ def write_results(results: Results, folder: Path, most: int | None = None, befor
         for drawn in made.figures:
             write_whole(folder / "figures" / f"{drawn.figure.name}.svg", drawn.svg)
             write_whole(folder / "figures" / f"{drawn.figure.name}.png", drawn.png)
-        write_whole(folder / ESTIMATES, "".join(map(to_line, (*results.estimates, *made.estimates))))
+        write_rates(folder, (*results.estimates, *made.estimates))
         write_whole(folder / "report.md", made.markdown)
         write_last(folder / PAGE, made.html)
     return folder / PAGE
