@@ -30,9 +30,10 @@ from unwaver.cli import main
 from unwaver.errors import RecordError, RunError
 from unwaver.kept import write_whole
 from unwaver.ledger import Ledger
-from unwaver.records import Reply
+from unwaver.records import Example, Reply, Span
+from unwaver.stages.export import write_dataset
 from unwaver.stages.judge import readers_beside
-from unwaver.store import RunDir, Step, read_manifest, read_rows
+from unwaver.store import STAGES, RunDir, Step, read_manifest, read_rows
 from unwaver.study import beside
 from unwaver.study.results import collect
 from unwaver.study.steps import plans
@@ -348,6 +349,54 @@ def test_verify_needs_a_place_with_runs(tmp_path: Path, capsys: pytest.CaptureFi
     for path, told in ((tmp_path, "holds no run"), (tmp_path / "x", "no such folder")):
         assert main(["verify", str(path)]) == 2
         assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("left", ["nothing", "records alone"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_run_of_which_neither_settings_nor_manifest_came_is_not_passed_over(
+    stage: str, left: str, runs: Path
+) -> None:
+    """An interrupted copy begins with any file."""
+    run = min(runs.glob(f"{stage}-*"))
+    for name in ("config.json", "manifest.json"):
+        (run / name).unlink()
+    if left == "nothing":
+        shutil.rmtree(run)
+        run.mkdir()
+    for path in (runs, run):
+        code, said = told_of(["verify", str(path)])
+        assert code == 3 and f"{run.name}  neither its settings nor its manifest are here" in said
+
+
+def test_verify_takes_no_other_folder_for_a_run(runs: Path) -> None:
+    """A date is eight hexadecimal digits, too, and a report's folder is called alike."""
+    before = told_of(["verify", str(runs.parent)])
+    for name in ("data-20261130", "report-1a2b3c4d", "evaluate-mine", "evaluate-1A2B3C4D"):
+        (runs / name).mkdir()
+    assert told_of(["verify", str(runs.parent)]) == before
+
+
+@pytest.mark.parametrize("spoil", [cut, torn, emptied, zeroed, Path.unlink], ids=lambda one: one.__name__)
+def test_a_training_set_for_other_tools_that_is_not_what_was_written_is_told(
+    spoil: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """People may write in its card."""
+    example = Example(
+        prompt="p", trace="t", user="Hello?", spans=(Span(text="Hello.", trained=True),), part="safety", kind="harmful"
+    )
+    with RunDir.open(Step("mix", "mine", {}), tmp_path) as out:
+        write_dataset(out.path / "dataset", [example, example], {})
+        out.finish({})
+    (out.path / "dataset" / "README.md").write_text("Ask Ann about this.")
+    code, said = told_of(["verify", str(tmp_path)])
+    assert code == 0 and "2 record files" in said
+    for name in ("train.jsonl", "dataset_info.json"):
+        path = out.path / "dataset" / name
+        was = path.read_bytes()
+        spoil(path)
+        code, said = told_of(["verify", str(tmp_path)])
+        assert code == 2 and f"dataset/{name}: " in said
+        path.write_bytes(was)
 
 
 def test_weights_are_compared_where_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,7 @@ from unwaver.verbs import publish as publishing
 
 pytestmark = pytest.mark.real
 
+DATA_CARD = "What it was trained on.\n\n## How to read it\n\nWith care.\n"
 BASIS = Basis("local@1a2b3c4d", "harm@5e6f", "both", "0a1b", "temperature 0", 96)
 
 
@@ -60,7 +61,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = step.directory(root)
     data = step.inputs["mix"].directory(root) / "dataset"
     data.mkdir()
-    (data / "README.md").write_text("What it was trained on.")
+    (data / "README.md").write_text(DATA_CARD)
     evaluated(root, "evaluate-00000001")
     evaluated(root, "evaluate-00000002", train=run.name)
     evaluated(root, "evaluate-00000003", train="train-ffffffff")
@@ -108,7 +109,7 @@ def test_the_card_holds_every_rate_with_what_it_rests_on(run: Path, capsys: pyte
     found = {(one.metric_type, one.dataset_name): (one.metric_value, one.metric_args) for one in header.eval_results}
     assert found["asr", "harmful|unseen"][0] == 0.1 and found["asr", "harmful|unseen"][1]["n"] == 30
     assert len(found) == 2
-    assert (card.parent / "training_data.md").read_text() == "What it was trained on."
+    assert (card.parent / "training_data.md").read_text() == DATA_CARD
     assert len((card.parent / "estimates.jsonl").read_text().splitlines()) == 3
     weights = (card.parent / "model.safetensors").stat(), (run / "model" / "model.safetensors").stat()
     assert weights[0].st_ino == weights[1].st_ino  # not doubled
@@ -201,12 +202,47 @@ def test_a_report_that_does_not_say_what_it_wrote_is_not_published(
     assert "report.json" in capsys.readouterr().err
 
 
+def ended_early(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+MISSING: dict[str, tuple[str, Callable[[Path], None], str]] = {
+    "the weights": ("train-*/model/model.safetensors", Path.unlink, "its weights are not here; nothing is published"),
+    "the end of the card": ("train-*/model/README.md", ended_early, "README.md: is no model card (its last sentence"),
+    "all of the card": ("train-*/model/README.md", lambda path: path.write_text(""), "its last sentence"),
+    "the end of the data card": ("mix-*/dataset/README.md", ended_early, "dataset/README.md: its last part"),
+    "an evaluation": ("evaluate-00000003/config.json", Path.unlink, "evaluate-00000003: figures of report-new rest on"),
+    "an evaluation's settings": ("evaluate-00000003/config.json", ended_early, "evaluate-00000003: figures of"),
+}
+
+
+@pytest.mark.parametrize("which", MISSING)
+def test_nothing_is_published_of_which_a_part_is_gone(
+    which: str, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whose an evaluation was is in its settings: without them its figures would be taken for the base's."""
+    place, spoil, told = MISSING[which]
+    spoil(next(copied.parent.glob(place)))
+    assert main(["publish", str(copied), "--to", "me/kind", "--dry-run"]) == 2
+    assert told in capsys.readouterr().err
+    assert not (copied / "published").exists()
+
+
+def test_a_training_whose_data_card_is_away_is_published_and_it_is_said(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = next(copied.parent.glob("mix-*/dataset/README.md"))
+    card.unlink()
+    published(copied)
+    assert f"{card}: there is no such file; it is published without the card of" in capsys.readouterr().err
+
+
 def test_a_training_is_published_by_any_name(
     copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(copied)
     assert "| 10 % \\[0 to 20\\] |" in published(Path())
-    assert (copied / "published" / "training_data.md").read_text() == "What it was trained on."
+    assert (copied / "published" / "training_data.md").read_text() == DATA_CARD
     link = copied.parent.parent / "mine"
     link.symlink_to(copied)
     shutil.rmtree(copied / "published")

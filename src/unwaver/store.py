@@ -55,7 +55,7 @@ class Step:
     """One stage to be done: what it is, with which settings, from which other steps."""
 
     stage: str
-    """prompts, distil, judge, mix, overlap, train or evaluate."""
+    """One of `STAGES`, or what is done beside them: rethink, probe."""
     name: str
     """What it is done to, for people: a prompt set, an arm."""
     settings: dict[str, Any]
@@ -122,19 +122,25 @@ def _seal(manifest: dict[str, Any]) -> str:
 
 
 def sealed(directory: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """A manifest with what every record file of its directory is, and its seal."""
-    files = {path.name: measured(path) for path in (directory / CONFIG, *sorted(directory.glob("*.jsonl")))}
+    """A manifest with what every record file of its directory is, and its seal. What other tools read of a training
+    set is among these, but for the card, in which people may write."""
+    read = [path for path in sorted(directory.glob("dataset/*")) if path.name != "README.md"]
+    kept = [directory / CONFIG, *sorted(directory.glob("*.jsonl")), *read]
+    files = {str(path.relative_to(directory)): measured(path) for path in kept}
     written = json.loads(json.dumps({**content, "files": files}))  # as it will be read: tuples are lists there
     return {**written, "seal": _seal(written)}
 
 
-_NAMED = re.compile(r"[a-z]+-[0-9a-f]{8}")
+STAGES = ("prompts", "distil", "judge", "mix", "overlap", "train", "evaluate")
+"""A recipe's, in their order."""
+
+NAMED = re.compile(rf"({'|'.join((*STAGES, 'rethink', 'probe'))})-[0-9a-f]{{8}}")
 """What a run's directory is called: `Step.directory`."""
 
 
 def home(run: Path) -> Path:
     """A run beside what was made of it: `.` and a link of another name lead to it, and nothing stands beside those."""
-    return run if _NAMED.fullmatch(run.name) else run.resolve()
+    return run if NAMED.fullmatch(run.name) else run.resolve()
 
 
 def finished_in(root: Path, *stages: str) -> dict[Path, dict[str, Any]]:
@@ -142,7 +148,7 @@ def finished_in(root: Path, *stages: str) -> dict[Path, dict[str, Any]]:
     another name (`.bak`, `-copy`) that which bears its own."""
     there = {path: read_manifest(path) for stage in stages for path in root.glob(f"{stage}-*")}
     done = {path: one for path, one in there.items() if one is not None and one["stage"] in stages}
-    named = [path for path in done if _NAMED.fullmatch(path.name)]
+    named = [path for path in done if NAMED.fullmatch(path.name)]
     known = {done[path]["digest"] for path in named}
     copies = {done[path]["digest"]: path for path in sorted(done, reverse=True) if done[path]["digest"] not in known}
     return {path: done[path] for path in sorted([*named, *copies.values()])}

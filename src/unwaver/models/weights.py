@@ -180,6 +180,11 @@ def weights_there(run: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     return was if there else {}
 
 
+def weights_gone(run: Path, manifest: dict[str, Any]) -> bool:
+    """Whether a finished training's weights are away."""
+    return bool(manifest.get("weights")) and not weights_there(run, manifest)
+
+
 def strays(run: Path, manifest: dict[str, Any]) -> list[str]:
     """Files in a finished training's model that it did not write and that a library would read."""
     was = weights_there(run, manifest)

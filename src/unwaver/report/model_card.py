@@ -37,6 +37,8 @@ def card(run: Path, report: Path, rows: Rows) -> str:
         raise RecipeError(f"{path}: there is no such file; expected the directory of a finished training")
     try:
         text = path.read_text(encoding="utf-8")
+        if CLOSING not in text:
+            raise ValueError(f"its last sentence, “{CLOSING[:34]} ...”, is not there; copy the run again")
         made = ModelCard(text.replace(CLOSING, f"{_section(run, report, rows)}\n{CLOSING}"))
         header: Any = made.data
         made.data = ModelCardData(**header.to_dict(), model_name=run.parent.name, eval_results=_results(rows))
@@ -56,7 +58,7 @@ def figures(run: Path) -> tuple[Path, Rows]:
     for page in sorted(pages, key=lambda page: (page.parent.resolve() != latest, -page.stat().st_mtime)):
         known = [one for one in read_rates(page.parent) if one.metric in measures() and one.runs]
         names = {name for one in known for name in one.runs}
-        trained = {name: read_config(run.parent / name).get("inputs", {}).get("train") for name in names}
+        trained = {name: _trained(run.parent / name, page.parent) for name in names}
         by_model = {one: {trained[name] for name in one.runs} for one in known}
         bases = [one for one in known if by_model[one] == {None}]
         if mine := [one for one in known if by_model[one] == {run.name}]:
@@ -65,6 +67,18 @@ def figures(run: Path) -> tuple[Path, Rows]:
         f"{run}: no report beside it has figures of this model; expected `unwaver report RECIPE` to have been given "
         "after its evaluations"
     )
+
+
+def _trained(evaluated: Path, report: Path) -> str | None:
+    """The training whose student was evaluated; None: the student as it came."""
+    inputs = read_config(evaluated).get("inputs")
+    if inputs is None:
+        raise RecipeError(
+            f"{evaluated}: figures of {report.name} rest on it, and whose they are can't be told without its settings; "
+            f"copy it again, or delete {report} and give `unwaver report RECIPE` again"
+        )
+    train: str | None = inputs.get("train")
+    return train
 
 
 def _alike(one: Estimate, other: Estimate) -> bool:

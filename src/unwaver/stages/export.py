@@ -31,6 +31,9 @@ CARD = "README.md"
 MADE = "made with unwaver"
 """What every card says."""
 
+LAST = "## How to read it"
+"""The heading of a card's last part."""
+
 
 INFO = "dataset_info.json"
 
@@ -347,7 +350,7 @@ def _settings(card: Mapping[str, Any]) -> str:
 
 def _use(formats: Sequence[str]) -> str:
     text = [
-        "## How to read it\n",
+        f"{LAST}\n",
         '```python\nimport datasets\n\nrows = datasets.load_dataset("FOLDER", split="train")\n```\n',
     ]
     text.append(

@@ -20,7 +20,7 @@ from unwaver.errors import RecipeError
 from unwaver.kept import whole, write_whole
 from unwaver.reasoning import render
 from unwaver.records import Trace, Verdict
-from unwaver.stages.export import MADE, begin, cell, clean, models_of, sources_of, table
+from unwaver.stages.export import LAST, MADE, begin, cell, clean, models_of, sources_of, table
 from unwaver.stages.usable import faults
 from unwaver.store import (
     TRACES,
@@ -189,7 +189,7 @@ def _card(size: int, prompts: int, found: Pairs) -> str:
         table("Traces", ("what", "traces"), found.counts.most_common()),
         models_of({"models": models}),
         sources_of({"sources": sorted(found.sources)}),
-        "## How to read it\n",
+        f"{LAST}\n",
         '```python\nimport datasets\n\nrows = datasets.load_dataset("FOLDER", split="train")\n```\n',
         "`prompt`, `chosen` and `rejected` are lists of messages, as TRL's `DPOTrainer` takes them. Many chat "
         "templates drop the reasoning from an assistant's turn, and then the pair differs in its answers alone: decode "

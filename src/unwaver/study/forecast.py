@@ -24,10 +24,10 @@ from unwaver.models.weights import locate
 from unwaver.recipe import JudgeSettings, ModelSettings, PromptSet, Recipe
 from unwaver.records import Kind, Prompt, Trace
 from unwaver.stages.prompts import gather, template_count
-from unwaver.store import PROMPTS, Step, read_records
+from unwaver.store import PROMPTS, STAGES, Step, read_records
 from unwaver.study.asked import Asked, asked
 from unwaver.study.plan import Plan, kind_of
-from unwaver.study.steps import STAGES, owed
+from unwaver.study.steps import owed
 from unwaver.training.memory import Shape
 
 CHARACTERS = 4

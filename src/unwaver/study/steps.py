@@ -12,10 +12,8 @@ from unwaver.recipe import LOCAL, Recipe, is_local
 from unwaver.records import digest
 from unwaver.stages import evaluate
 from unwaver.stages.calls import REMOTE, Workplace
-from unwaver.store import Step
+from unwaver.store import STAGES, Step
 from unwaver.study.plan import Plan, plan
-
-STAGES = ("prompts", "distil", "judge", "mix", "overlap", "train", "evaluate")
 
 Stage = Callable[[Step, Recipe, Workplace], dict[str, Any]]
 

@@ -16,8 +16,7 @@ from typing import Any
 from unwaver.errors import RecipeError
 from unwaver.plain import some
 from unwaver.recipe import RAW
-from unwaver.store import finished_in, read_config, read_manifest
-from unwaver.study.steps import STAGES
+from unwaver.store import STAGES, finished_in, read_config, read_manifest
 
 SHOWN = 3
 """Settings that are named."""

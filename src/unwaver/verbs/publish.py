@@ -18,10 +18,12 @@ from typing import Any
 
 from unwaver.errors import EXIT_DONE, RecipeError, RunError
 from unwaver.kept import PART, alone, write_whole
+from unwaver.models.weights import weights_gone
 from unwaver.online import PROXIES, check_addresses
 from unwaver.printer import put
 from unwaver.progress import say
-from unwaver.store import disk_errors, home, read_config, to_line
+from unwaver.stages.export import LAST
+from unwaver.store import disk_errors, home, read_config, read_manifest, to_line
 from unwaver.verbs.named import finished
 
 FOLDER = "published"
@@ -62,8 +64,15 @@ def gathered(run: Path) -> Path:
     state, told = verdict(run)
     if state == WRONG:
         raise RecipeError(f"{run}: is not what it was when it finished ({told}); nothing is published")
+    if weights_gone(run, read_manifest(run) or {}):
+        raise RecipeError(f"{run}: its weights are not here; nothing is published")
     _lie_within(run / "model", (run / "model").rglob("*"))
-    _lie_within(run.parent, [_data_card(run)])
+    data = _data_card(run)
+    _lie_within(run.parent, [data])
+    if not data.is_file():
+        say(f"{data}: there is no such file; it is published without the card of what it was trained on")
+    elif LAST not in data.read_text(encoding="utf-8", errors="replace"):
+        raise RecipeError(f"{data}: its last part, “{LAST}”, is not there; copy it again; nothing is published")
     report, rows = figures(run)
     text = card(run, report, rows)
     folder, half, former = run / FOLDER, run / f"{FOLDER}{PART}", run / f"{FOLDER}.former{PART}"
@@ -73,7 +82,7 @@ def gathered(run: Path) -> Path:
         shutil.copytree(run / "model", half, copy_function=_link)
         (half / "README.md").unlink()
         write_whole(half / "README.md", text)
-        if (data := _data_card(run)).is_file():
+        if data.is_file():
             shutil.copyfile(data, half / DATA)
         write_whole(half / ESTIMATES, "".join(to_line(one) for pair in rows for one in pair if one is not None))
         if folder.exists():

@@ -14,10 +14,10 @@ from typing import Any
 
 from unwaver.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_UNFINISHED, RecipeError, RecordError
 from unwaver.kept import changed
-from unwaver.models.weights import strays, weights_there
+from unwaver.models.weights import strays, weights_gone, weights_there
 from unwaver.plain import counted, plain
 from unwaver.printer import put
-from unwaver.store import CONFIG, read_config, read_manifest
+from unwaver.store import CONFIG, MANIFEST, NAMED, read_config, read_manifest
 
 WHOLE, UNFINISHED, WRONG = "whole", "not finished", "WRONG"
 
@@ -37,7 +37,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
         for directory in _runs(path):
             state, told = verdict(directory)
             found.add(state)
-            put(f"{state:<12}  {plain(f'{directory}  {told}')}")
+            put(f"{state:<12}  {plain(str(directory))}  {plain(told)}")
     if WRONG in found:
         return EXIT_BAD_INPUT
     return EXIT_UNFINISHED if UNFINISHED in found else EXIT_DONE
@@ -49,19 +49,12 @@ def _runs(path: Path) -> list[Path]:
             "is a file; expected a run directory, or a folder of runs" if path.exists() else "there is no such folder"
         )
         raise RecipeError(f"{path}: {what}")
-    names = ("config.json", "manifest.json")
-    found = sorted({one.parent for name in names for one in path.glob(f"**/{name}") if _is_run(one.parent)})
+    named = [one for one in (path.resolve(), *path.glob("**/*-*")) if NAMED.fullmatch(one.name) and one.is_dir()]
+    both = [one.parent for one in path.glob(f"**/{MANIFEST}") if (one.parent / CONFIG).is_file()]
+    found = sorted({path if one == path.resolve() else one for one in (*named, *both)})
     if not found:
         raise RecipeError(f"{path}: holds no run")
     return found
-
-
-def _is_run(directory: Path) -> bool:
-    """Whether a folder is a step's: it has both files, or is named like one; a model has a `config.json` too."""
-    stages = ("prompts", "distil", "judge", "mix", "overlap", "train", "evaluate", "rethink")
-    stage, dash, rest = directory.name.rpartition("-")
-    named = bool(dash) and stage in stages and len(rest) == 8 and set(rest) <= set("0123456789abcdef")
-    return named or all((directory / name).is_file() for name in ("config.json", "manifest.json"))
 
 
 def verdict(directory: Path) -> tuple[str, str]:
@@ -71,6 +64,8 @@ def verdict(directory: Path) -> tuple[str, str]:
         settings = read_config(directory)
     except (RecordError, OSError) as error:
         return WRONG, str(error)
+    if manifest is None and not (directory / CONFIG).exists():
+        return UNFINISHED, "neither its settings nor its manifest are here; the command that began it begins it again"
     if settings.get("stage") is None:
         return WRONG, f"{directory / CONFIG}: not that of a run"
     if manifest is None:
@@ -79,7 +74,7 @@ def verdict(directory: Path) -> tuple[str, str]:
     if wrong:
         return WRONG, "; ".join(wrong)
     files = [was for name, was in manifest["files"].items() if name != CONFIG]
-    gone = manifest.get("weights") and not weights_there(directory, manifest)
+    gone = weights_gone(directory, manifest)
     lines = sum(one["lines"] for one in files)
     read = f"{counted(len(files), 'record file')}, {counted(lines, 'line')}"
     return WHOLE, read + ("; its weights are not here" if gone else "")
