@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import report_runs
 
 ROOT = Path(__file__).parent.parent
 
@@ -115,6 +116,23 @@ def test_a_student_without_a_chat_template_is_told(tmp_path: Path) -> None:
     root = ("--root", str(tmp_path / "runs"))
     clear(run("check", str(recipe), *root), 2, "replay:corpus holds no reply to 20 of the 20 prompts of mine")
     clear(run("check", str(recipe), *root, "--max_failed", "1"), 2, "chat template")
+
+
+WITHIN = (
+    "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, ({0} << 30, {0} << 30));"
+    "from unwaver.cli import main; sys.exit(main(sys.argv[1:]))"
+)
+
+
+@pytest.mark.parametrize("gigabytes", [2, 40])
+def test_a_limit_on_addresses_that_no_figure_can_be_drawn_within_is_told(gigabytes: int, tmp_path: Path) -> None:
+    """The library that draws ends the process where it can't have its 64 GiB of addresses."""
+    recipe = report_runs.study(tmp_path)
+    command = ["report", str(recipe), "--root", str(tmp_path / "runs")]
+    limited = [sys.executable, "-c", WITHIN.format(gigabytes), *command]
+    ended = subprocess.run(limited, capture_output=True, text=True, check=False)
+    clear(ended, 3, "figures take 80 GiB of address space", f"{gigabytes << 10:,} MiB", "`ulimit -v unlimited`")
+    clear(subprocess.run([sys.executable, "-c", WITHIN.format(100), *command], capture_output=True, text=True), 0)
 
 
 def test_a_full_disk_is_unfinished_and_loses_nothing(tmp_path: Path) -> None:

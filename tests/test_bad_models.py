@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import struct
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -508,6 +509,22 @@ def test_a_template_that_raises_never_ends_or_takes_all_memory_is_told(
     # The next template is rendered as if nothing had been.
     tokenizer.chat_template = "[{{ messages[0].content }}]"
     assert template.render(tokenizer, "hf:x", [{"role": "user", "content": "Hi"}], {}) == "[Hi]"
+
+
+@pytest.mark.parametrize("granted", [1_600, 3_000])
+def test_templates_are_rendered_within_what_the_system_grants(granted: int) -> None:
+    """A limit that is lower already can't be raised; one that is higher is lowered."""
+    limit = f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, ({granted << 20}, {granted << 20}));"
+    run = f"{limit} sys.argv[0] = {template.__file__!r}; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    worker = Path(template.__file__).with_name("template_worker.py")
+    command = [sys.executable, "-P", "-c", run, str(worker), str(template.MEMORY), "20", "1000"]
+    asked = {"messages": [{"content": "Hi"}], "add_generation_prompt": True, "more": {}}
+    texts = ("[{{ messages[0].content }}]", "{{ ('a' * 4000000000)[0] }}")
+    lines = "".join(json.dumps({**asked, "template": text}) + "\n" for text in texts)
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, check=False)
+    fine, large = map(json.loads, done.stdout.splitlines())
+    assert fine == {"text": "[Hi]"} and done.stderr == ""
+    assert large == {"fault": f"takes more than {min(granted, 2048):,} MiB of memory"}
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "check"])

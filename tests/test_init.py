@@ -233,6 +233,14 @@ def test_a_folder_beside_the_recipe_is_named_from_there(mine: Path, student: Pat
     assert Path(name.removeprefix("hf:")).resolve() == student.resolve()
 
 
+def test_with_a_closed_input_nothing_is_asked(
+    mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    assert main(["init", str(mine / "new.toml")]) == 2
+    assert "--student: expected the model to train" in capsys.readouterr().err
+
+
 def test_in_a_terminal_it_asks(
     mine: Path, url: str, student: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

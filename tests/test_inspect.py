@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,14 @@ def test_each_arm_and_evaluation_gets_a_log_that_the_command_line_reads(tmp_path
     command = [str(INSPECT), "log", "dump", str(paths[0])]
     dumped = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert dumped["results"]["scores"][0]["metrics"]["asr"]["value"] == 0.0
+
+
+def test_names_that_files_can_not_tell_apart_are_logs_of_their_own(tmp_path: Path) -> None:
+    made = [replace(row(number, "safe"), arm=arm) for number, arm in enumerate(("a b", "a/b", "a_b", "a_b-2"))]
+    paths = bridge.to_eval(made, tmp_path)
+    assert len({path.resolve() for path in paths}) == len(list(tmp_path.glob("*.eval"))) == 4
+    logs = [read_eval_log(str(path)) for path in paths]
+    assert [(log.eval.metadata or {})["arm"] for log in logs] == ["a b", "a/b", "a_b", "a_b-2"]
 
 
 def test_the_command_exports_an_evaluation_with_both_judges_verdicts(tmp_path: Path) -> None:

@@ -358,6 +358,22 @@ def test_few_labels_are_not_a_rate(
     assert isinstance(found, str) and re.search(r"\d labels, and a rate is corrected from 10 on|no label in", found)
 
 
+@pytest.mark.parametrize("reader", [" ", "\udcff", "a\ud800"])
+def test_a_reader_whose_name_no_file_can_hold_is_refused_before_anything_is_asked(
+    reader: str, runs: tuple[list[Plan], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["label", str(runs[1]), "--rubric", "refusal", "--terminal", "--reader", reader]) == 2
+    assert "--reader: expected a name or a letter" in capsys.readouterr().err
+
+
+def test_a_terminal_that_is_closed_is_told(
+    runs: tuple[list[Plan], Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    assert main(["label", str(runs[1]), "--rubric", "refusal", "--terminal"]) == 2
+    assert "--terminal: the input is closed" in capsys.readouterr().err
+
+
 def test_the_terminal_asks_stops_and_goes_on(
     runs: tuple[list[Plan], Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -261,6 +261,43 @@ def test_one_example_a_prompt_however_often_it_was_asked(judged: Judged) -> None
     assert manifest["counts"]["parts"]["part"]["dropped"] == {"another trace of the same prompt was drawn": 9}
 
 
+@pytest.mark.parametrize("parts", [{"part": 4, "other": 4}, {"part": 2, "other": 1}])
+def test_prompts_that_stand_in_two_parts_are_told(
+    parts: dict[str, int], judged: Judged, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever asks for them gets them; they weigh more, and a count of prompts is no longer that of examples."""
+    for number in range(4):
+        judged.add(text=f"Request {number}", verdicts={"guard": "safe"})
+    judged.mix()
+    (distil,), (judge,) = ([*judged.place.root.glob(f"{stage}-*")] for stage in ("distil", "judge"))
+    asked = Step("prompts", "part", {})
+    read = Step("distil", "part", {"n": 4}, {"prompts": asked})
+    by = Step("judge", "part", {}, {"traces": read})
+    assert (read.directory(judged.place.root), by.directory(judged.place.root)) == (distil, judge)
+    step = Step("mix", "arm", {"parts": parts}, {"part": read, "part, guard": by, "other": read, "other, guard": by})
+    of = {"source": "file", "path": "mine.jsonl", "kind": "benign"}
+    recipe = {
+        "name": "mixing",
+        "models": {"student": "hf:some/student"},
+        "prompts": {"part": of, "other": of},
+        "mix": {"parts": parts, "keep": "guard-only"},
+    }
+    mix.run(step, Recipe.model_validate(recipe), judged.place)
+    examples = list(read_records(step.directory(judged.place.root) / "examples.jsonl", Example))
+    again = len(examples) - len({example.user for example in examples})
+    told = f"mix (arm): {again} of {len(examples)} examples ask what another asks"
+    assert told in capsys.readouterr().err
+    manifest = json.loads((step.directory(judged.place.root) / "manifest.json").read_text())
+    assert manifest["counts"]["repeated"] == again > 0
+
+
+def test_a_mix_without_such_prompts_says_nothing_of_them(judged: Judged, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(3):
+        judged.add(verdicts={"guard": "safe"})
+    assert "repeated" not in json.loads((judged.mix() / "manifest.json").read_text())["counts"]
+    assert "another asks" not in capsys.readouterr().err
+
+
 # ------------------------------------------------------------------------------------- spread over sources and categories
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import report_runs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -233,6 +234,28 @@ def test_a_finished_run_s_verdicts_are_labels(tmp_path: Path, capsys: pytest.Cap
         out = tmp_path / "r.npz"
         assert main(["reader", "train", str(source), "--rubric", "refusal", "--out", str(out)]) == 0
         assert json.loads(capsys.readouterr().out)["trained_on"] == {"openai:j": {"refusal": 20, "compliance": 20}}
+
+
+@pytest.mark.parametrize("stage", ["evaluate", "judge"])
+def test_half_of_a_run_s_verdicts_are_no_labels(stage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without its manifest nobody can tell whether a copy brought all of it."""
+    report_runs.study(tmp_path, '[judge]\nrefusal = "local"\n')
+    runs, out = tmp_path / "runs", tmp_path / "r.npz"
+    train = ["reader", "train", "--rubric", "refusal", "--out", str(out)]
+
+    def said(run: Path) -> str:
+        return (run / "verdicts.jsonl").read_text()
+
+    halves = [run for run in runs.glob(f"{stage}-*") if (run / "traces.jsonl").exists() or "refusal" in said(run)]
+    for run in halves:
+        (run / "manifest.json").unlink()
+    assert main([*train, str(runs)]) == 2
+    err = capsys.readouterr().err
+    for run in halves:
+        assert f"{run} is not finished, and left out" in err
+    assert main([*train, str(halves[0])]) == 2
+    assert f"{halves[0]}: is not finished" in capsys.readouterr().err
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

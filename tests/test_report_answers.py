@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -498,6 +499,16 @@ def test_what_changed_since_the_last_report_is_told(results: Results, tmp_path: 
         "harmful-unseen",
         "attack success",
     ]
+
+
+def test_the_report_that_was_given_last_is_the_last_whatever_the_clock_says(results: Results, tmp_path: Path) -> None:
+    for name, given in (("report-1", 9e8), ("report-2", 8e8)):
+        older(results, tmp_path / name)
+        os.utime(tmp_path / name / before.PAGE, (given, given))
+    folders = [tmp_path / "report-1", tmp_path / "report-2"]
+    assert (before.newest(folders) or pytest.fail()).name == "report-1"
+    (tmp_path / before.LATEST).symlink_to("report-2")
+    assert (before.newest(folders) or pytest.fail()).name == "report-2"
 
 
 def test_a_report_that_cannot_be_read_is_none(tmp_path: Path) -> None:

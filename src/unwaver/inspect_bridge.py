@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +229,9 @@ def to_eval(rows: Iterable[Row], out: Path, run: str = "", further: Mapping[str,
     out.mkdir(parents=True, exist_ok=True)
     paths = []
     for (arm, evaluation), members in groups.items():
-        paths.append(out / f"{'-'.join(_file_name(part) for part in (arm, evaluation, run) if part)}.eval")
+        stem = "-".join(_file_name(part) for part in (arm, evaluation, run) if part)
+        names = chain([stem], (f"{stem}-{n}" for n in count(2)))  # `a b` and `a/b` are one in a file's name
+        paths.append(next(path for name in names if (path := out / f"{name}.eval") not in paths))
         logs.write_eval_log(_log(members, arm, evaluation, run, further), str(paths[-1]))
     return paths
 

@@ -443,7 +443,8 @@ class MixSettings(Settings):
     """What the student is trained on."""
 
     parts: dict[str, Count] = {"safety": 1000, "benign": 100}
-    """How many examples of each prompt set: `name = count`; "all" takes all there are, 0 leaves the set out."""
+    """How many examples of each prompt set: `name = count`; "all" takes all there are, 0 leaves the set out. A prompt
+    that two of the sets hold may be drawn from both; that is told and counted."""
     keep: Keep = "guard-only"
     """Which traces of harmful prompts may be kept: everything; those the guard calls safe; of these, those of prompts
     whose every sample it calls safe (`all-k-safe`, which needs `distil.samples` of 2 or more), those without any
@@ -638,7 +639,8 @@ class Recipe(Settings):
     `asr = 0.1`; from the reference arm `over_refusal = "+0.05"`, `accuracy = "-0.02"`. Decides no result."""
     arms: dict[str, dict[str, Any]] = {}
     """Variants to compare: each a table of dotted overrides. None: the recipe itself is the one arm. One that trains
-    nothing (`mix.parts = {}`) is a model as it is, under the arm's name."""
+    nothing (`mix.parts = {}`) is a model as it is, under the arm's name; a trained one can't be called `raw`, as the
+    student before training is."""
     reference: str | None = None
     """The arm that all others are compared with; None: each arm's student before training (`raw`), and without
     steering."""

@@ -21,6 +21,8 @@ def main() -> None:
     import jinja2
     from transformers.utils.chat_template_utils import render_jinja_template
 
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]  # it can't be raised
+    memory = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for line in sys.stdin:

@@ -52,10 +52,20 @@ def read_rates(folder: Path) -> list[Estimate]:
     return list(read_records(path, Estimate))
 
 
+def newest_first(pages: Iterable[Path]) -> list[Path]:
+    """Reports' pages. Which was given last the link beside it says, as a copy need not keep times, and a clock can be
+    put back; the others by their times."""
+
+    def is_last(page: Path) -> bool:
+        return (page.parent.parent / LATEST).resolve() == page.parent.resolve()
+
+    return sorted(pages, key=lambda page: (not is_last(page), -page.stat().st_mtime))
+
+
 def newest(folders: Sequence[Path]) -> Before | None:
     """The newest whole report of these folders; None where there is none."""
     pages = [folder / PAGE for folder in folders if (folder / PAGE).is_file()]
-    for page in sorted(pages, key=lambda page: page.stat().st_mtime, reverse=True):
+    for page in newest_first(pages):
         try:
             estimates = read_rates(page.parent)
         except (UnwaverError, OSError):

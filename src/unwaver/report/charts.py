@@ -8,6 +8,7 @@ taken apart and put together again from a list of harmless elements and attribut
 from __future__ import annotations
 
 import re
+import resource
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from xml.etree import ElementTree
 import altair as alt
 import vl_convert
 
+from unwaver.errors import RunError
 from unwaver.plain import plain, visible
 
 COLOURS: dict[str, tuple[str, str]] = {
@@ -120,8 +122,21 @@ def hues(groups: Sequence[str | None]) -> list[str]:
     return [light("grey") if g is None else light(SERIES[known.index(g)] if few else SERIES[0]) for g in groups]
 
 
+ADDRESSES = 80 << 30
+"""Bytes of address space, not of memory, within which the converter can start (vl-convert 1.9: 64 GiB)."""
+
+
 def draw(figure: Figure, scale: float = 2.0) -> Drawn:
-    """The figure as SVG and PNG; `scale` is of the PNG, 1 being 72 dots an inch."""
+    """The figure as SVG and PNG; `scale` is of the PNG, 1 being 72 dots an inch.
+
+    RunError where the system grants less than `ADDRESSES`: the converter would end the process.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < ADDRESSES:
+        raise RunError(
+            f"figures take {ADDRESSES >> 30} GiB of address space (not of memory) while they are drawn, and this "
+            f"process is granted {limit >> 20:,} MiB; give `ulimit -v unlimited`, and the same command again"
+        )
     spec = _spec(figure.chart)
     svg = _clean(vl_convert.vegalite_to_svg(spec), figure.name, figure.alt)
     png = vl_convert.vegalite_to_png(spec, scale=scale)

@@ -13,7 +13,7 @@ from typing import Any
 from unwaver.errors import RecipeError
 from unwaver.plain import in_markdown, plain
 from unwaver.records import Estimate
-from unwaver.report.before import LATEST, PAGE, read_rates
+from unwaver.report.before import PAGE, newest_first, read_rates
 from unwaver.report.tables import NOTHING, of, written
 from unwaver.store import read_config, read_manifest
 from unwaver.study.measures import measures
@@ -50,12 +50,9 @@ def card(run: Path, report: Path, rows: Rows) -> str:
 def figures(run: Path) -> tuple[Path, Rows]:
     """The newest report that has measures of this model, and these; RecipeError where none has.
 
-    A report is whole when its page is there; which one is the newest the link beside them says, and where it doesn't
-    lead to one that has any, their times: a copy need not keep those.
+    A report is whole when its page is there.
     """
-    latest = (run.parent / LATEST).resolve()
-    pages = run.parent.glob(f"report-*/{PAGE}")
-    for page in sorted(pages, key=lambda page: (page.parent.resolve() != latest, -page.stat().st_mtime)):
+    for page in newest_first(run.parent.glob(f"report-*/{PAGE}")):
         known = [one for one in read_rates(page.parent) if one.metric in measures() and one.runs]
         names = {name for one in known for name in one.runs}
         trained = {name: _trained(run.parent / name, page.parent) for name in names}

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from unwaver.errors import RecipeError
-from unwaver.progress import bar
+from unwaver.plain import counted
+from unwaver.progress import bar, say
 from unwaver.reasoning import THINK, render
 from unwaver.recipe import Keep, Recipe
 from unwaver.records import NO_PATTERN, Example, Kind, Prompt, Span, Trace, Verdict, digest
@@ -108,16 +109,23 @@ def run(step: Step, recipe: Recipe, place: Workplace) -> dict[str, Any]:
     """Draw every part and write the set; RecipeError where a part has too few traces left."""
     with RunDir.open(step, place.root) as out:
         parts = [_draw(name, step, recipe, place.root) for name in recipe.parts()]
-        shielded = Counter[str]()
+        shielded, asked = Counter[str](), Counter[str]()
 
         def made() -> Iterator[Example]:
             for part in parts:
                 for trace, rejected in part.pairs():
+                    asked[_asked(trace.prompt)] += 1
                     if trace.shielded:
                         shielded["shielded"] += 1
                     yield _example(trace, part.name, rejected)
 
         examples = out.write(EXAMPLES, made())
+        repeated = {"repeated": again} if (again := examples - len(asked)) else {}
+        if repeated:
+            say(
+                f"mix ({step.name}): {again} of {counted(examples, 'example')} ask what another asks, and such prompts "
+                "weigh more; two parts, or two lines of a file, hold the same"
+            )
         sources: dict[str, str | None] = {}
         teachers: set[str] = set()
 
@@ -131,6 +139,7 @@ def run(step: Step, recipe: Recipe, place: Workplace) -> dict[str, Any]:
         out.write(TRACES, traces())
         counts = {
             "examples": examples,
+            **repeated,
             "parts": {part.name: part.counts() for part in parts},
         }
         about = {

@@ -18,7 +18,7 @@ from unwaver.judging.questions import Question, Writer, further, question, quest
 from unwaver.judging.readers import grader_identity, local_reader, model_reader
 from unwaver.models import steering, weights
 from unwaver.models.replay import BRIEF, BRIEF_VERSION, recordings
-from unwaver.recipe import LOCAL, EvaluationSet, ModelSettings, Recipe, is_local, reader_file
+from unwaver.recipe import LOCAL, RAW, EvaluationSet, ModelSettings, Recipe, is_local, reader_file
 from unwaver.records import Kind
 from unwaver.registry import choose
 from unwaver.sources import corpus, files
@@ -103,7 +103,11 @@ def _once(steps: list[Step]) -> list[Step]:
 
 
 def plan(recipe: Recipe, arm: str) -> Plan:
-    """The steps of one arm; RecipeError where a setting names what there is not."""
+    """The steps of one arm; RecipeError where a setting names what there is not, or a trained arm is called `raw`."""
+    if recipe.parts() and (arm == RAW or arm.startswith(f"{RAW}, ")):
+        raise RecipeError(
+            f"arm `{arm}`: is trained, and `{RAW}` is what the student before training is called; expected another name"
+        )
     for name in recipe.judge.further:
         with under("judge.further"):
             choose(name, further(), "question")

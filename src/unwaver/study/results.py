@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def raw_arms(plans: list[Plan]) -> dict[str, tuple[dict[str, Any], dict[str, Ste
     """Students before training by arm, each evaluation once: the first student's is `raw`, others' bear their names,
     and an arm of several that trains nothing keeps its own.
 
-    Where sampling depends on the recipe's seed, what a further seed adds is an arm `raw, seed N`.
+    Where sampling depends on the recipe's seed, what a further seed adds is an arm `raw, seed N`. No two have one name.
     """
     found: dict[str, tuple[dict[str, Any], dict[str, Step]]] = {}
     names: dict[tuple[str, int], str] = {}
@@ -126,8 +127,10 @@ def raw_arms(plans: list[Plan]) -> dict[str, tuple[dict[str, Any], dict[str, Ste
         student, seed = plan.recipe.models["student"].label, plan.recipe.seed
         base = plan.arm if plan in as_they_are else RAW if student == first else f"{RAW}, {student}"
         known = None if plan in as_they_are else names.get((student, seed))
-        arm = known or (f"{base}, seed {seed}" if base in found else base)
-        new = {name: step for name, step in plan.raw.items() if step.digest not in seen}
+        further = (f"{base}, seed {seed}{more}" for more in chain([""], (f" ({n})" for n in count(2))))
+        arm = known or next(name for name in chain([base], further) if name not in found)
+        own = plan in as_they_are
+        new = {name: step for name, step in plan.raw.items() if own or step.digest not in seen}
         if new or not found:
             seen |= {step.digest for step in new.values()}
             names[student, seed] = arm
@@ -168,7 +171,7 @@ class _Reader:
         return [v for directory in found if directory is not None for v in read_records(directory / VERDICTS, Verdict)]
 
     def evaluated(self, arm: str, name: str, step: Step, readings_: list[Step]) -> None:
-        """One evaluation of one arm; what another arm was given the very same of is read once and stands for both."""
+        """One evaluation of one arm; what another arm, or set, is the very same of is read once and stands for both."""
         directory = self.finished(step, arm)
         if directory is None:
             return
@@ -179,7 +182,7 @@ class _Reader:
             traces = read_records(directory / TRACES, Trace)
             self.held[key] = [Row(arm, name, t, by_trace.get(t.id, {})) for t in traces]
             self.results.verdicts += verdicts
-        rows = [replace(row, arm=arm) for row in self.held[key]]
+        rows = [replace(row, arm=arm, slice=name) for row in self.held[key]]
         sampling = self.results.sampling[arm, name] = step.settings["sampling"]
         self.results.rows += rows
         self.results.evaluated_in[arm, name] = directory.name

@@ -180,6 +180,10 @@ def _compared(a: dict[str, Any], b: dict[str, Any]) -> tuple[list[Any], list[str
 
     both = [metric for metric in a["outcomes"] if metric in b["outcomes"] and better(metric) is not None]
     both = [metric for metric in both if any(_was_read(side, base_of(metric)) for side in (a, b))]
+    if not both:
+        raise RecipeError(
+            f"{a['short']} and {b['short']} have no measure in common; `unwaver judge RECIPE` has their replies read"
+        )
     if not any(a["outcomes"][m].keys() & b["outcomes"][m].keys() for m in both):
         raise RecipeError(
             f"{a['short']} and {b['short']} share no prompt ({a['set']}, {b['set']}); they need the same ones"

@@ -73,7 +73,7 @@ def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> 
 
 def _ask(arguments: argparse.Namespace) -> None:
     """Ask in a terminal for what no flag says; without one, the student has to be given, and the rest has a default."""
-    if not sys.stdin.isatty():
+    if not sys.stdin or not sys.stdin.isatty():  # a closed one is None
         if arguments.student is None:
             raise RecipeError("--student: expected the model to train: its folder, or its name on the hub")
         return

@@ -8,6 +8,7 @@ what the page's download holds and puts it into `labels.jsonl`, which `unwaver r
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(verb: str, arguments: argparse.Namespace, overrides: dict[str, Any]) -> int:
     """Draw and write the page, ask, or collect."""
     traces = found(arguments.where, _columns(arguments.map), arguments.out)
-    if not arguments.reader.strip():
-        raise RecipeError("--reader: expected a name or a letter")
+    if not arguments.reader.strip() or arguments.reader.encode("utf-8", "replace").decode() != arguments.reader:
+        raise RecipeError("--reader: expected a name or a letter, in UTF-8")
+    if arguments.terminal and not sys.stdin:
+        raise RecipeError("--terminal: the input is closed; expected a terminal, or answers by lines")
     if arguments.collect:
         return _collect(traces, arguments)
     if arguments.rubric is None:

@@ -83,7 +83,7 @@ def gathered(run: Path) -> Path:
         (half / "README.md").unlink()
         write_whole(half / "README.md", text)
         if data.is_file():
-            shutil.copyfile(data, half / DATA)
+            write_whole(half / DATA, data.read_bytes())
         write_whole(half / ESTIMATES, "".join(to_line(one) for pair in rows for one in pair if one is not None))
         if folder.exists():
             folder.rename(former)  # what is being removed is half there

@@ -199,13 +199,25 @@ def _number(value: Any) -> float:
 def _of_run(folder: Path, part: Part, rubric: str) -> Iterator[LabelledText]:
     """Verdicts joined with the traces they read; those of other rubrics or texts, and unscored ones, are left."""
     from unwaver.records import Trace, Verdict
-    from unwaver.store import TRACES, VERDICTS, home, read_records
+    from unwaver.store import NAMED, TRACES, VERDICTS, home, read_manifest, read_records
+
+    def is_owed(run: Path) -> bool:
+        """Half of a run looks like a smaller one."""
+        return NAMED.fullmatch(run.name) is not None and read_manifest(run) is None
+
+    def there(place: Path, name: str) -> list[Path]:
+        files = sorted(place.glob(f"*/{name}"))
+        for file in filter(lambda file: is_owed(file.parent), files):
+            say(f"reader: {file.parent} is not finished, and left out")
+        return [file for file in files if not is_owed(file.parent)]
 
     one = home(folder)
-    verdicts = [one / VERDICTS] if (one / VERDICTS).exists() else sorted(folder.glob(f"*/{VERDICTS}"))
+    if is_owed(one):
+        raise RecipeError(f"{folder}: is not finished; the command that began it goes on with it")
+    verdicts = [one / VERDICTS] if (one / VERDICTS).exists() else there(folder, VERDICTS)
     traces: dict[str, Trace] = {}
     for beside in {one.parent.parent for one in verdicts}:
-        for file in sorted(beside.glob(f"*/{TRACES}")):
+        for file in there(beside, TRACES):
             traces |= {trace.id: trace for trace in read_records(file, Trace)}
     if not verdicts or not traces:
         raise RecipeError(f"{folder}: expected a judge step's directory, or a folder of a run's steps")
