@@ -168,8 +168,7 @@ def test_a_killed_export_leaves_no_half_of_a_set_and_no_card_of_another(tmp_path
     command = [sys.executable, "-c", KILLED, str(tmp_path), EXAMPLES[0].model_dump_json(), ",".join(formats)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     left = {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.suffix != PART}
-    for told in ("README.md", "dataset_info.json"):
-        former.pop(told, None)
+    former.pop("README.md")
     assert left == former
     again = {file.name: file.read_bytes() for file in write_dataset(tmp_path, EXAMPLES, CARD, formats)}
     assert "README.md" in again and again.items() >= former.items()
@@ -187,7 +186,7 @@ def test_no_file_of_another_format_is_left_beside_a_card_that_does_not_tell_of_i
 def test_nothing_that_an_older_set_says_to_other_tools_stays_beside_pairs(tmp_path: Path) -> None:
     """Both sets have a `train.jsonl`, and only one of them a `dataset_info.json` that says what is in it."""
     write_dataset(tmp_path, EXAMPLES, CARD, ["messages"])
-    assert begin(tmp_path, ["messages"]) == tmp_path / "README.md"
+    assert begin(tmp_path, ["train.jsonl"]) == tmp_path / "README.md"
     assert [file.name for file in tmp_path.iterdir()] == ["train.jsonl"]
 
 

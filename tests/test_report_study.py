@@ -182,7 +182,7 @@ def test_the_protocol_says_what_stands_before_every_prompt() -> None:
     said = []
     for laid in ({}, {"models.student.system": "Be brief."}):
         tree = recipe_file.read_toml(ROOT / "recipes" / "improved.toml")
-        one = plan(recipe_file.build(tree, ROOT / "recipes" / "x.toml", laid), "raw").raw["xstest"]
+        one = plan(recipe_file.build(tree, ROOT / "recipes" / "x.toml", laid), "one").raw["xstest"]
         quick = recipe_file.load(ROOT / "recipes" / "quickstart.toml")
         table = protocol.asked_table(facts.Facts(Results(quick, ["raw"], steps={"evaluate-1": one})))
         assert table is not None
@@ -202,7 +202,7 @@ def test_a_searching_attack_is_written_out_with_its_defaults(seeded: Results) ->
     quick = recipe_file.build(
         recipe_file.read_toml(ROOT / "recipes" / "quickstart.toml"), ROOT / "recipes" / "x.toml", laid
     )
-    results = Results(quick, ["raw"], steps={"evaluate-1": plan(quick, "raw").raw["harmful-unseen"]})
+    results = Results(quick, ["raw"], steps={"evaluate-1": plan(quick, "one").raw["harmful-unseen"]})
     table = protocol.asked_table(facts.Facts(results))
     assert table is not None
     said = table.rows[0][2].text

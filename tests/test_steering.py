@@ -80,7 +80,7 @@ source = "corpus/harmful"
 [mix]
 parts = { p = 5 }
 [evaluate.sets.p]
-[arms.raw]
+[arms.plain]
 [arms.gated]
 models.student.steering = "d.safetensors"
 [arms.ungated]

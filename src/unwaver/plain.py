@@ -49,8 +49,9 @@ def plain(text: str, longest: int | None = None) -> str:
     return line if longest is None or len(line) <= longest else line[: longest - 1] + "…"
 
 
-_MD = re.compile(r"([\\`*_\[\]<>|~&$]|:(?=//|[\w+-]+:)|(?<=\bwww)\.|(?<=\w)@(?=\w))", re.I)
-"""What Markdown, or GitHub's of it, takes for markup inside a line; links that it makes of bare addresses too."""
+_MD = re.compile(r"([\\`*_\[\]<>|~&$]|:(?=//|[\w+-]+:)|(?<=\bwww)\.|(?<=\w)@(?=\w)|(?<!\S)#(?=#*$))", re.I)
+"""What Markdown, or GitHub's of it, takes for markup inside a line; links that it makes of bare addresses too, and
+what ends a heading."""
 _MD_BLOCK = re.compile(r"^([#+=-]|\d+(?=[.)]))")
 """What makes a heading, a list or a line of a paragraph's first characters."""
 

@@ -10,7 +10,7 @@ Field names: data/README.md of LLaMA-Factory, docs/dataset-formats/conversation.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
@@ -38,8 +38,8 @@ LAST = "## How to read it"
 INFO = "dataset_info.json"
 
 
-def begin(folder: Path, formats: Sequence[str]) -> Path:
-    """Where the card of a set in these formats will be; an older one, and what it says to other tools, is taken away.
+def begin(folder: Path, written: Collection[str]) -> Path:
+    """Where the card of a set in these files will be; an older one, and what it says to other tools, is taken away.
 
     RecipeError where a card that was not written here would be written over, or where files of another format would be
     left beside a card that doesn't tell of them.
@@ -48,7 +48,6 @@ def begin(folder: Path, formats: Sequence[str]) -> Path:
     older = card.is_file()
     if older and MADE not in card.read_text(encoding="utf-8", errors="replace"):
         raise RecipeError(f"{card}: no export wrote it, and one would write over it; expected a folder of its own")
-    written = {FORMATS[name][0] for name in formats}
     if left := sorted(file for file, _ in FORMATS.values() if file not in written and (folder / file).exists()):
         raise RecipeError(
             f"{folder}: holds {', '.join(left)}, of a set in another format, of which the new card would not tell; "
@@ -56,7 +55,8 @@ def begin(folder: Path, formats: Sequence[str]) -> Path:
         )
     folder.mkdir(parents=True, exist_ok=True)
     if older:
-        (folder / INFO).unlink(missing_ok=True)
+        if INFO not in written:
+            (folder / INFO).unlink(missing_ok=True)
         card.unlink()
     return card
 
@@ -82,7 +82,8 @@ def write_dataset(
     if first is None:
         raise RecipeError("there are no examples to export")
     formats = sorted(formats, key=list(FORMATS).index)
-    card_file = begin(folder, formats)
+    info = {name: entry for form, entry in LLAMA_FACTORY.items() if form in formats for name in [_entry(card, form)]}
+    card_file = begin(folder, [*(FORMATS[name][0] for name in formats), *([INFO] if info else [])])
     files = [folder / FORMATS[name][0] for name in formats]
     size = shielded = paired = begun = 0
     with ExitStack() as stack:
@@ -94,7 +95,6 @@ def write_dataset(
             paired += example.rejected is not None
             for write in writers:
                 write(example)
-    info = {name: entry for form, entry in LLAMA_FACTORY.items() if form in formats for name in [_entry(card, form)]}
     if info:
         files.append(folder / INFO)
         write_whole(files[-1], json.dumps(info, indent=2) + "\n")

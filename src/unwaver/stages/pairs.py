@@ -82,7 +82,7 @@ def write_pairs(folder: Path, runs: Sequence[Path]) -> list[Path]:
     if not both:
         told = ", ".join(f"{n} {why}" for why, n in found.counts.most_common())
         raise RecipeError(f"no prompt has both a clean and a wavering trace (traces: {told or 'none'})")
-    card = begin(folder, ["messages"])
+    card = begin(folder, [FILE])
     size = 0
     with whole(folder / FILE) as out:
         for row in _rows(both):

@@ -180,7 +180,7 @@ def _compared(a: dict[str, Any], b: dict[str, Any]) -> tuple[list[Any], list[str
 
     both = [metric for metric in a["outcomes"] if metric in b["outcomes"] and better(metric) is not None]
     both = [metric for metric in both if any(_was_read(side, base_of(metric)) for side in (a, b))]
-    if not both:
+    if not both and a["set"] == b["set"]:
         raise RecipeError(
             f"{a['short']} and {b['short']} have no measure in common; `unwaver judge RECIPE` has their replies read"
         )
