@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import report_runs
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from unwaver.cli import main
@@ -402,6 +402,7 @@ def test_a_reader_that_holds_no_numbers_or_nonsense_is_one_line(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.floats(0, 1), cut=st.booleans(), bit=st.integers(0, 7))
+@example(at=0.4296875, cut=False, bit=0)  # a quote in a header
 def test_a_reader_s_file_that_is_torn_is_told_or_reads_as_before(
     reader: tuple[Path, Path], at: float, cut: bool, bit: int
 ) -> None:

@@ -420,6 +420,8 @@ TORN: dict[str, Callable[[bytes], bytes]] = {
     "no archive": lambda data: b"nothing of the kind",
     "a byte another": lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:],
     "a list": lambda data: b"[]",
+    "a header of half a word": lambda data: data.replace(b"{'descr'", b"{&descr'", 1),
+    "a header without end": lambda data: data.replace(b", }", b", ((", 1),
 }
 
 

@@ -12,12 +12,10 @@ import hashlib
 import json
 import math
 import os
-import zlib
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 from unwaver import progress, sources
 from unwaver.errors import RecordError
@@ -147,7 +145,7 @@ def _read(kept: Path) -> tuple[list[Encoded], list[Proof], Counter[str]] | None:
     try:
         about = json.loads(load_about(kept))
         return load_rows(kept), [Proof(**proof) for proof in about["proofs"]], Counter(about["dropped"])
-    except (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile, zlib.error) as error:
+    except Exception as error:  # noqa: BLE001 - numpy reads a header as Python's own, and anything may come of it
         progress.say(f"train: {kept}: can't be read ({error}), and is made again")
         return None
 

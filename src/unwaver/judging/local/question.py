@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -180,15 +178,10 @@ def unpacked(content: bytes, where: str) -> tuple[dict[str, TrainedQuestion], di
             if told["features"] != VERSION:
                 raise RecordError(f"{where}: made for features {told['features']}, not {VERSION}: train it anew")
             return {name: _question(name, one, arrays) for name, one in told["questions"].items()}, told["about"]
-    except UNREADABLE as error:
+    except RecordError:
+        raise
+    except Exception as error:  # noqa: BLE001 - numpy reads a header as Python's own, and anything may come of it
         raise RecordError(f"{where}: not a reader's file ({error})") from None
-
-
-UNREADABLE = (
-    *(ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, EOFError, RecursionError),
-    *(NotImplementedError, zipfile.BadZipFile, zlib.error),
-)
-"""What numpy, zip and JSON say of a file that is none of theirs, or is torn."""
 
 
 def _question(name: str, one: dict[str, Any], arrays: Any) -> TrainedQuestion:
