@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
+import struct
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -436,6 +438,31 @@ def test_a_server_that_trickles_is_cut_off_in_time() -> None:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         endpoint = Endpoint(ModelSettings(name="openai:m", base_url=url, timeout=0.3))
         with pytest.raises(Transient, match=r"no reply within 0\.3 s"):
+            await endpoint.reply(HELLO)
+        await endpoint.close()
+        server.close()
+
+    asyncio.run(call())
+
+
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", b"HTTP/1.1 2"])
+@pytest.mark.parametrize("reset", [True, False])
+def test_a_connection_that_is_broken_off_is_told_in_words(sent: bytes, reset: bool) -> None:
+    """Reset, or closed, before a reply or within it: some of the client's errors for it come without any words."""
+
+    async def breaks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(sent)
+        await writer.drain()
+        linger = struct.pack("ii", reset, 0)  # with none the connection is reset
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.close()
+
+    async def call() -> None:
+        server = await asyncio.start_server(breaks, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        endpoint = Endpoint(ModelSettings(name="openai:m", base_url=url))
+        with pytest.raises(Transient, match=r"^no connection: \w+ \w+"):
             await endpoint.reply(HELLO)
         await endpoint.close()
         server.close()

@@ -24,6 +24,7 @@ import pytest
 import report_runs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from local_server import Handler, serving
 
 from unwaver import kept, recipe_file, store
 from unwaver.cli import main
@@ -397,6 +398,51 @@ def test_a_training_set_for_other_tools_that_is_not_what_was_written_is_told(
         code, said = told_of(["verify", str(tmp_path)])
         assert code == 2 and f"dataset/{name}: " in said
         path.write_bytes(was)
+
+
+TAUGHT = """
+name = "taught"
+[models]
+student = "hf:none/none"
+teacher = { name = "openai:m", base_url = "URL", concurrency = 1 }
+[prompts.mine]
+source = "file"
+path = "mine.jsonl"
+kind = "benign"
+[mix]
+parts = { mine = 1 }
+"""
+
+
+@pytest.mark.parametrize("what", ["the run", "its replies", "the whole root"])
+def test_a_folder_that_is_taken_away_under_a_stage_is_one_line_and_the_same_command_begins_again(
+    what: str, tmp_path: Path
+) -> None:
+    calls: list[int] = []
+
+    class Taking(Handler):
+        def do_POST(self) -> None:
+            self.body()
+            calls.append(1)
+            if len(calls) == 3:
+                (run,) = tmp_path.glob("runs/distil-*")
+                shutil.rmtree({"the run": run, "its replies": run / "replies"}.get(what, run.parent))
+            message = {"role": "assistant", "content": "<think>Hm.</think>Yes."}
+            self.send(json.dumps({"choices": [{"finish_reason": "stop", "message": message}]}).encode())
+
+    (tmp_path / "mine.jsonl").write_text("".join(f'{{"text": "Question {n}"}}\n' for n in range(6)))
+    with serving(Taking) as server:
+        (tmp_path / "recipe.toml").write_text(TAUGHT.replace("URL", f"http://127.0.0.1:{server.server_port}/v1"))
+        command = [str(tmp_path / "recipe.toml"), "--root", str(tmp_path / "runs")]
+        assert told_of(["prompts", *command])[0] == 0
+        code, said = told_of(["distil", *command])
+        assert code in (0, 2, 3) and "Traceback" not in said
+        assert code == 0 or str(next(iter(tmp_path.glob("runs")), tmp_path / "runs")) in said.splitlines()[-1]
+        for verb in ("prompts", "distil"):
+            assert told_of([verb, *command])[0] == 0
+    (run,) = tmp_path.glob("runs/distil-*")
+    assert len({row["prompt"]["text"] for _, row in read_rows(run / "traces.jsonl")}) == 6
+    assert told_of(["verify", str(tmp_path / "runs")])[0] == 0
 
 
 def test_weights_are_compared_where_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
