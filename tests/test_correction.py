@@ -205,6 +205,7 @@ def words(facts: Facts) -> dict[str, int]:
     return Counter(c.verdict for key, c in facts.main.items() if key[0] not in ("accuracy", "pass@1"))
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("judge", "second"),
     [

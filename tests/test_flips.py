@@ -21,6 +21,8 @@ from unwaver.study.asked import asked
 from unwaver.study.plan import plan
 from unwaver.teaching.self_taught import FURTHER, INSTRUCTIONS
 
+pytestmark = pytest.mark.real
+
 RECIPE = """
 name = "flips"
 [models]

@@ -195,6 +195,7 @@ def run(path: Path, *words: str) -> int:
     return main([words[0], str(path), *words[1:], "--root", str(path.parent / "runs")])
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("verb", ["check", "run", "report", "gate"])
 def test_a_limit_of_no_measure_is_told_before_anything_is_spent(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str

@@ -43,7 +43,7 @@ from unwaver.study.steps import plans
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
-    report_runs.study(folder, "[limits]\nasr = 0.9\n")
+    report_runs.study(folder, "[limits]\nasr = 1.0\n")
     return folder
 
 
@@ -97,6 +97,7 @@ def another_end(path: Path) -> None:
 SPOILT: list[Callable[[Path], None]] = [cut, emptied, doubled, torn, swapped, zeroed, edited, another_end, Path.unlink]
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("spoil", SPOILT, ids=lambda one: one.__name__)
 @pytest.mark.parametrize(
     ("stage", "name"),
@@ -276,7 +277,10 @@ NONSENSE: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
-@pytest.mark.parametrize("stage", ["evaluate", "judge", "mix", "train", "distil", "overlap", "prompts"])
+SLOWER = [pytest.param(stage, marks=pytest.mark.real) for stage in STAGES if stage != "evaluate"]
+
+
+@pytest.mark.parametrize("stage", ["evaluate", *SLOWER])
 @pytest.mark.parametrize("which", NONSENSE)
 def test_nonsense_in_a_manifest_is_one_line_wherever_it_is_read(which: str, stage: str, runs: Path) -> None:
     path = min(runs.glob(f"{stage}-*/manifest.json"))

@@ -26,6 +26,8 @@ from unwaver.stages.label import DrawnQuestion, drawn_of, kept_sample
 from unwaver.store import EXAMPLES, TRACES, RunDir, Step, read_records
 from unwaver.verbs import init, steer
 
+pytestmark = pytest.mark.real
+
 NEVER = 10**9
 
 

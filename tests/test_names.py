@@ -117,6 +117,7 @@ def doctor(recipe: Path, capsys: pytest.CaptureFixture[str], **teacher: Any) -> 
     return {line.split()[1]: " ".join(line.split()[2:]) for line in lines if "may go there" not in line}
 
 
+@pytest.mark.real
 def test_a_key_that_is_not_set_is_not_there(
     recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -196,6 +197,7 @@ def test_settings_of_a_run_that_are_torn_are_named(recipe: Path, capsys: pytest.
     assert str(config) in capsys.readouterr().err
 
 
+@pytest.mark.real
 def test_a_report_names_recorded_replies_and_not_the_folder_they_lie_in(tmp_path: Path) -> None:
     (tmp_path / "mine.jsonl").write_text("")
     path, root = tmp_path / "recipe.toml", tmp_path / "runs"

@@ -412,6 +412,7 @@ def test_an_arm_may_be_called_anything() -> None:
         assert drawn.png.startswith(b"\x89PNG")
 
 
+@pytest.mark.real
 def test_every_colour_of_a_drawing_has_a_dark_one(written: Path) -> None:
     light = {pair[0] for pair in charts.COLOURS.values()} | {"none", "transparent", "#fffffe"}
     for path in (written.parent / "figures").glob("*.svg"):

@@ -600,6 +600,7 @@ NO_PROXIES = (
 )
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("variable", ["ALL_PROXY", "https_proxy", "HTTP_PROXY"])
 @pytest.mark.parametrize("address", NO_PROXIES)
 def test_a_proxy_that_is_none_is_told_in_one_line_with_its_variable(

@@ -213,6 +213,7 @@ def test_no_path_is_broken(
 # Streams
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
 def test_any_encoding_takes_any_text(encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = traced(tmp_path, "é \u2265 \U0001f600 漢 \ud800")

@@ -241,6 +241,7 @@ def test_single_steps_are_read_as_well_as_the_docs_say() -> None:
     assert f"and in {read(by_steps):.2f} by the mean of its steps" in said
 
 
+@pytest.mark.real
 def test_a_report_says_who_tells_harm_apart(tmp_path: Path) -> None:
     results = made_up.results(["improved"], per_set=8)
     kept = {"harmful-unseen", "borderline-unseen", "plain-unseen"}
@@ -277,6 +278,7 @@ def test_a_report_says_who_tells_harm_apart(tmp_path: Path) -> None:
     assert not (folder / "tables" / "snowball.csv").is_file()  # every made-up reasoning is one step
 
 
+@pytest.mark.real
 def test_a_report_says_whether_harm_grows(tmp_path: Path) -> None:
     results = made_up.results(["improved"], per_set=4)
     step = "The beans are soaked overnight, and then they simmer for an hour. "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import chain, count
 
 from unwaver.plain import plain
 from unwaver.study.results import Results
@@ -17,8 +18,6 @@ LONGEST_LABEL = 40
 
 _AXIS = "method "
 """What a study puts before the recipe's name (`distil.method = [...]`); the name says enough."""
-
-_SEED = re.compile(r"[\s,;:/_-]*\bseed[\s=_-]*\d+\b", re.IGNORECASE)
 
 
 def labelled(arms: Sequence[str], longest: int = LONGEST_LABEL) -> dict[str, str]:
@@ -58,7 +57,7 @@ def gathered(results: Results) -> dict[str, tuple[str, ...]]:
     for arm in results.arms:
         cell = results.cells.get(arm, {})
         rest = {key: value for key, value in cell.items() if key != "seed"}
-        name = _SEED.sub("", arm).strip(" ,;:/_-") if "seed" in cell else arm
+        name = _without(arm, cell["seed"]) if "seed" in cell else arm
         groups[repr(sorted(rest.items())) if cell else "", name or arm].append(arm)
     found: dict[str, tuple[str, ...]] = {}
     known: dict[str, list[set[str]]] = defaultdict(list)
@@ -66,9 +65,16 @@ def gathered(results: Results) -> dict[str, tuple[str, ...]]:
         new = [arm for arm in members if not cell_ or not runs[arm] or runs[arm] not in known[cell_]]
         known[cell_] += [runs[arm] for arm in new]
         if new:
-            found[name if len(new) > 1 else new[0]] = tuple(new)
+            free = chain([name] if len(new) > 1 else [], [new[0]], (f"{name} ({number})" for number in count(2)))
+            found[next(one for one in free if one not in found)] = tuple(new)
     brief = [name.removeprefix(_AXIS) for name in found]
     return dict(zip(brief, found.values(), strict=True)) if len(set(brief)) == len(found) else found
+
+
+def _without(arm: str, seed: object) -> str:
+    """An arm's name without its recipe's seed, which is the last number of this kind in it; others say what it is."""
+    pieces = re.split(rf"[\s,;:/_-]*\bseed[\s=_-]*{seed}\b", arm, flags=re.IGNORECASE)
+    return "".join([*pieces[:-2], "".join(pieces[-2:])]).strip(" ,;:/_-")
 
 
 def spoken(arms: Sequence[str], every: Iterable[str]) -> str:

@@ -140,8 +140,11 @@ class Facts:
     @property
     def named_reference(self) -> str | None:
         """The arm that the recipe has all others compared with, where it names one that there is."""
-        named = self.results.recipe.reference
-        return named if named in self.arms else None
+        return self._shown(self.results.recipe.reference)
+
+    def _shown(self, member: str | None) -> str | None:
+        """The name under which an arm of the results is shown; None where it isn't."""
+        return member if member in self.arms else next((a for a, of in self.arms.items() if member in of), None)
 
     @property
     def compared_with(self) -> str:
@@ -159,6 +162,8 @@ class Facts:
             return None if arm == named else named
         student, raw = self.cell(arm).get("student"), [other for other in self.arms if self.is_raw(other)]
         if not self.is_raw(arm):
+            if (before := self._shown(self.results.untrained.get(self.arms[arm][0]))) is not None:
+                return before
             same = [other for other in raw if self.cell(other).get("student") == student]
             return next(iter(same or raw), None)
         plain = self.results.unsteered.get(str(student), student)

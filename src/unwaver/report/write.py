@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unwaver import __version__
 from unwaver.kept import write_last, write_whole
@@ -21,7 +21,7 @@ from unwaver.progress import say
 from unwaver.records import digest
 from unwaver.report.before import LATEST, PAGE, Before, newest, write_rates
 from unwaver.stages.label import label_files
-from unwaver.store import disk_errors
+from unwaver.store import Step, disk_errors
 from unwaver.study import beside
 from unwaver.study.grid import StudyPlan
 from unwaver.study.plan import Plan
@@ -75,10 +75,19 @@ def report_digest(work: list[Plan], root: Path) -> str:
             manifest = step.manifest(root)
             steps[step.digest] = None if manifest is None else manifest["seal"]
     recipe = work[0].recipe
-    named = [[plan.arm, plan.tables if isinstance(plan, StudyPlan) else ()] for plan in work]
+    named = [[plan.arm, plan.tables if isinstance(plan, StudyPlan) else (), _roles(plan)] for plan in work]
     people = [hashlib.blake2b(path.read_bytes()).hexdigest() for path in label_files(root)]
     told = [recipe.title, recipe.note, recipe.reference, recipe.limits]
     return digest([steps, named, told, people, beside.finished(root), __version__, _code()])
+
+
+def _roles(plan: Plan) -> Any:
+    """Which step is what to an arm, and in which order its readers stand: the first decides."""
+
+    def read(steps: dict[str, Step]) -> dict[str, list[str]]:
+        return {name: [step.digest, *(one.digest for one in plan.read(step))] for name, step in steps.items()}
+
+    return [read(plan.distil), read(plan.raw), read(plan.evaluate), plan.mix.digest, plan.train.digest]
 
 
 @cache

@@ -19,7 +19,7 @@ from unwaver import recipe_file
 from unwaver.errors import RecipeError
 from unwaver.recipe import Recipe, Settings
 from unwaver.records import digest
-from unwaver.study.plan import Plan, made_kind, plan
+from unwaver.study.plan import Plan, made_kind, one_name_each, plan
 
 
 class StudySettings(Settings):
@@ -34,13 +34,20 @@ class StudySettings(Settings):
     note: str | None = None
     """What a reader of the report must know; None: the recipe's own."""
     seeds: list[int] = Field([42], min_length=1)
-    """Every cell is done once for each: of the mix, of training and of sampling."""
+    """Every cell is done once for each, no two alike: of the mix, of training and of sampling."""
     settings: dict[str, Any] = {}
     """Dotted settings laid over the recipe in every cell."""
     choices: dict[str, dict[str, dict[str, Any]]] = {}
     """Axis -> value's name -> the dotted settings it stands for."""
     tables: dict[str, dict[str, list[Any]]] = Field(min_length=1)
     """Table or figure -> axis -> its values."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("expected seeds that differ: one that stands twice would count as two trainings")
+        return seeds
 
     @field_validator("tables")
     @classmethod
@@ -159,7 +166,7 @@ class StudyPlan(Plan):
 
 def plans(found: list[Cell]) -> list[Plan]:
     """The plan of every cell, named with its seed."""
-    return [StudyPlan(**vars(plan(cell.recipe, cell.name)), tables=cell.tables) for cell in found]
+    return one_name_each([StudyPlan(**vars(plan(cell.recipe, cell.name)), tables=cell.tables) for cell in found])
 
 
 def apart(recipe: Recipe) -> dict[str, Any]:
@@ -174,7 +181,7 @@ def apart(recipe: Recipe) -> dict[str, Any]:
         {key: value for key, value in recipe.train.identity().items() if key != "learning_rate"},
         recipe.distil.model_dump(mode="json", exclude={"method", "teacher", "benign_teacher"}),
         recipe.model_dump(mode="json", include={"judge", "evaluate", "prompts"}),
-        recipe.mix.by_category,
+        recipe.mix.model_dump(mode="json", exclude={"parts", "keep"}),
         None if recipe.afterwards is None else recipe.afterwards.model_dump(mode="json", exclude={"steps"}),
     ]
     return {
@@ -189,5 +196,6 @@ def apart(recipe: Recipe) -> dict[str, Any]:
         "keep": recipe.mix.keep,
         "harmful": harmful,
         "harmless": harmless,
+        "models": digest({role: model.identity() for role, model in recipe.models.items()}),
         "rest": digest(rest),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from unwaver import attacks, reasoning, sources, teaching
 from unwaver.attacks.attack import NoSettings
@@ -18,8 +18,8 @@ from unwaver.judging.questions import Question, Writer, further, question, quest
 from unwaver.judging.readers import grader_identity, local_reader, model_reader
 from unwaver.models import steering, weights
 from unwaver.models.replay import BRIEF, BRIEF_VERSION, recordings
-from unwaver.recipe import LOCAL, RAW, EvaluationSet, ModelSettings, Recipe, is_local, reader_file
-from unwaver.records import Kind
+from unwaver.recipe import LOCAL, RAW, RUBRICS, EvaluationSet, ModelSettings, Recipe, is_local, reader_file
+from unwaver.records import Kind, digest
 from unwaver.registry import choose
 from unwaver.sources import corpus, files
 from unwaver.sources import overlap as overlaps
@@ -96,6 +96,27 @@ class Plan:
 
     def _read_all(self, traces: list[Step]) -> list[Step]:
         return [step for one in traces for step in self.read(one)]
+
+
+P = TypeVar("P", bound=Plan)
+
+
+def one_name_each(plans: list[P]) -> list[P]:
+    """The plans; RecipeError where two models that read for one question are called alike in records and are not the
+    same: figures would be compared, and agreement be left out, as if they were one."""
+    known: dict[tuple[str, str], tuple[str, str]] = {}
+    for plan in plans:
+        judge, models = plan.recipe.judge, plan.recipe.models
+        for asked in (*RUBRICS, *judge.further):
+            for role in (role for role in judge.readers(asked) if role in models):
+                what, where = digest(_identity(models[role])), f"{plan.arm}: models.{role}"
+                before, other = known.setdefault((asked, models[role].label), (what, where))
+                if before != what:
+                    raise RecipeError(
+                        f"judge.{asked}: two that read it differ and are both called `{models[role].label}` "
+                        f"({other}; {where}); expected an `alias` for one of them"
+                    )
+    return plans
 
 
 def _once(steps: list[Step]) -> list[Step]:

@@ -7,16 +7,17 @@ What is counted is in `study.measures` and `study.outcomes`; of the teachers' tr
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from unwaver.attacks.counter_prefill import ATTACK as PREFILL
 from unwaver.judging.questions import GUARD, PATTERNS_SHOWN
 from unwaver.recipe import RAW, Recipe
-from unwaver.records import NO_PATTERN, PATTERNS, Estimate, Trace, Verdict
+from unwaver.records import NO_PATTERN, PATTERNS, Estimate, Trace, Verdict, digest
 from unwaver.store import TRACES, VERDICTS, Step, read_records, read_rows
 from unwaver.study.grid import StudyPlan, apart
 from unwaver.study.labels import Labelled
@@ -75,6 +76,8 @@ class Results:
     (harmless examples), `lr`, `seed`, `keep`; `harmful` and `harmless`, the parts `size` and `benign` are the sums of;
     `rest`, a digest of all other settings. Arms that differ in `seed` alone are one arm over several seeds."""
 
+    untrained: dict[str, str] = field(default_factory=dict)
+    """By trained arm, the arm of its student before training."""
     unsteered: dict[str, str] = field(default_factory=dict)
     """By a student's label, the label of the same without steering."""
     root: Path | None = None
@@ -91,11 +94,10 @@ def collect(plans: list[Plan], root: Path) -> Results:
     raw = raw_arms(plans)
     results = Results(plans[0].recipe, [*raw, *(plan.arm for plan in trained)], root=root)
     reader = _Reader(results, root, _distillations(trained))
-    readings_of = {digest: steps for plan in plans for digest, steps in plan.readings.items()}
-    for arm, (cell, steps) in raw.items():
-        results.cells[arm] = cell
-        for name, step in steps.items():
-            reader.evaluated(arm, name, step, readings_of[step.digest])
+    for arm, one in raw.items():
+        results.cells[arm] = one.cell
+        for name, step in one.steps.items():
+            reader.evaluated(arm, name, step, one.read[step.digest])
     for plan in trained:
         results.cells[plan.arm] = apart(plan.recipe)
         for table in plan.tables if isinstance(plan, StudyPlan) else ():
@@ -105,6 +107,7 @@ def collect(plans: list[Plan], root: Path) -> Results:
         reader.taught(plan)
         reader.trained(plan)
     students = [plan.recipe.models["student"] for plan in plans]
+    results.untrained = {plan.arm: _before(plan, raw) for plan in trained}
     results.unsteered = {student.label: student.unsteered.label for student in students}
     reader.measure()
     results.owed = list(reader.owed.values())
@@ -112,30 +115,66 @@ def collect(plans: list[Plan], root: Path) -> Results:
     return results
 
 
-def raw_arms(plans: list[Plan]) -> dict[str, tuple[dict[str, Any], dict[str, Step]]]:
-    """Students before training by arm, each evaluation once: the first student's is `raw`, others' bear their names,
-    and an arm of several that trains nothing keeps its own.
+class RawArm(NamedTuple):
+    """A student before training, as it is shown."""
 
-    Where sampling depends on the recipe's seed, what a further seed adds is an arm `raw, seed N`. No two have one name.
+    cell: dict[str, Any]
+    """Its entry in `Results.cells`."""
+    steps: dict[str, Step]
+    """Its evaluations, by set."""
+    read: dict[str, list[Step]]
+    """Who reads each, by digest: as the arm has it that asked for it first."""
+
+
+def raw_arms(plans: list[Plan]) -> dict[str, RawArm]:
+    """Students before training by arm, each evaluation once: the first student's is `raw`, others' bear their names,
+    and an arm of several that trains nothing keeps its own, with all that it was asked; of such arms that differ in
+    their seed alone, what no seed changes stands under the first.
+
+    Where sampling depends on the recipe's seed, what a further seed adds is an arm `raw, seed N`; what another arm has
+    asked of its student in another way (a system prompt, a number of samples) is `raw, for ARM`. Nothing takes
+    another's place, and no two have one name.
     """
-    found: dict[str, tuple[dict[str, Any], dict[str, Step]]] = {}
-    names: dict[tuple[str, int], str] = {}
-    seen: set[str] = set()
+    found: dict[str, RawArm] = {}
     first = plans[0].recipe.models["student"].label
-    as_they_are = [plan for plan in plans if not plan.recipe.parts() and len(plans) > 1]
-    for plan in [*as_they_are, *(plan for plan in plans if plan not in as_they_are)]:
-        student, seed = plan.recipe.models["student"].label, plan.recipe.seed
-        base = plan.arm if plan in as_they_are else RAW if student == first else f"{RAW}, {student}"
-        known = None if plan in as_they_are else names.get((student, seed))
-        further = (f"{base}, seed {seed}{more}" for more in chain([""], (f" ({n})" for n in count(2))))
-        arm = known or next(name for name in chain([base], further) if name not in found)
-        own = plan in as_they_are
-        new = {name: step for name, step in plan.raw.items() if own or step.digest not in seen}
-        if new or not found:
-            seen |= {step.digest for step in new.values()}
-            names[student, seed] = arm
-            found.setdefault(arm, ({"student": student, "seed": seed}, {}))[1].update(new)
+    owners = [plan for plan in plans if not plan.recipe.parts() and len(plans) > 1]
+    for plan in owners:
+        cell = _cell(plan, {key: value for key, value in apart(plan.recipe).items() if key != "seed"})
+        further = any(one.cell != cell and {**one.cell, "seed": cell["seed"]} == cell for one in found.values())
+        if (new := _unseen(plan, found) if further else plan.raw) or not found:
+            found[plan.arm] = RawArm(cell, dict(new), {step.digest: plan.read(step) for step in new.values()})
+    taken = set(found)
+    for plan in (plan for plan in plans if plan not in owners):
+        new = _unseen(plan, found)
+        if not new and found:
+            continue
+        cell = _cell(plan, [step.settings["student"] for step in plan.raw.values()][:1])
+        base = RAW if cell["student"] == first else f"{RAW}, {cell['student']}"
+        for_it = (f"{base}, for {plan.arm}{more}" for more in chain([""], (f" ({n})" for n in count(2))))
+        seed = [f"{base}, seed {cell['seed']}"] if base in found and found[base].cell["seed"] != cell["seed"] else []
+        for arm in chain([base], seed, for_it):
+            one = found.setdefault(arm, RawArm(cell, {}, {}))
+            if arm not in taken and one.cell == cell and all(one.steps.get(n, s) == s for n, s in new.items()):
+                one.steps.update(new)
+                one.read.update({step.digest: plan.read(step) for step in new.values()})
+                break
     return found
+
+
+def _cell(plan: Plan, rest: Any) -> dict[str, Any]:
+    return {"student": plan.recipe.models["student"].label, "seed": plan.recipe.seed, "rest": digest(rest)}
+
+
+def _unseen(plan: Plan, found: Mapping[str, RawArm]) -> dict[str, Step]:
+    """What nobody shows yet of a plan's student before training."""
+    seen = {step.digest for one in found.values() for step in one.steps.values()}
+    return {name: step for name, step in plan.raw.items() if step.digest not in seen}
+
+
+def _before(plan: Plan, raw: Mapping[str, RawArm]) -> str:
+    """The arm under which a plan's student before training is shown: that which has the most of its evaluations."""
+    asked = {step.digest for step in plan.raw.values()}
+    return max(raw, key=lambda arm: sum(step.digest in asked for step in raw[arm].steps.values()))
 
 
 @dataclass
@@ -212,6 +251,8 @@ class _Reader:
 
     def raw_of(self, arm: str) -> str | None:
         """The arm of the same student, neither trained nor steered; None where it wasn't asked."""
+        if arm in self.results.untrained:
+            return self.results.untrained[arm]
         cells = self.results.cells
         student = self.results.unsteered.get(str(cells[arm]["student"]))
         same = (one for one, cell in cells.items() if not cell.get("method") and cell["student"] == student)
@@ -230,8 +271,9 @@ class _Reader:
         if found:
             rows = [row for some in found.values() for row in some]
             results.estimates += pattern_shares(rows, results.mixed[arm], arm, *found)
-        if (overlap := plan.overlap.manifest(self.root)) is not None:
-            results.overlaps[arm] = overlap
+        checks = [overlap.manifest(self.root) for _, overlap in plan.trainings()]
+        if done := [one for one in checks if one is not None]:
+            results.overlaps[arm] = {**done[0], "counts": {**done[0]["counts"], "sets": _shared(done)}}
 
     def distilled(self, distil: Step, readings_: list[Step], arm: str) -> list[Row]:
         """The harmful prompts' traces of one distillation with their verdicts; none where it isn't finished."""
@@ -255,6 +297,15 @@ class _Reader:
         log = None if directory is None else directory / "loss.jsonl"
         if log is not None and log.is_file():
             self.results.losses[plan.arm] = [row for _, row in read_rows(log)]
+
+
+def _shared(overlaps: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """What each evaluated set shares with any training's examples; of several the most, as they may be the same."""
+    most: dict[str, dict[str, int]] = defaultdict(dict)
+    for name, counts in ((name, counts) for one in overlaps for name, counts in one["counts"].get("sets", {}).items()):
+        for what, number in counts.items():
+            most[name][what] = max(number, most[name].get(what, 0))
+    return dict(most)
 
 
 def _key(step: Step, readings_: Iterable[Step]) -> str:

@@ -94,7 +94,7 @@ def owing(work: list[Plan], wanted: Wanted) -> list[Owing]:
 
     Prompts must be harmful, borderline or benign, and the replies begun by nobody else.
     """
-    arms = [(arm, evaluated) for arm, (_, evaluated) in raw_arms(work).items()]
+    arms = [(arm, one.steps) for arm, one in raw_arms(work).items()]
     arms += [(plan.arm, plan.evaluate) for plan in work if plan.recipe.parts()]
     _refuse_unknown("arm", wanted.arms, [arm for arm, _ in arms])
     _refuse_unknown("set", wanted.sets, [name for _, evaluated in arms for name in evaluated])

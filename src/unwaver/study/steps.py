@@ -13,7 +13,7 @@ from unwaver.records import digest
 from unwaver.stages import evaluate
 from unwaver.stages.calls import REMOTE, Workplace
 from unwaver.store import STAGES, Step
-from unwaver.study.plan import Plan, plan
+from unwaver.study.plan import Plan, one_name_each, plan
 
 Stage = Callable[[Step, Recipe, Workplace], dict[str, Any]]
 
@@ -23,7 +23,7 @@ Owed = tuple[Step, Recipe]
 
 def plans(arms: dict[str, Recipe]) -> list[Plan]:
     """The plan of every arm."""
-    return [plan(recipe, name) for name, recipe in arms.items()]
+    return one_name_each([plan(recipe, name) for name, recipe in arms.items()])
 
 
 def owed(work: Iterable[Plan], root: Path) -> list[Owed]:

@@ -144,7 +144,8 @@ def families(facts: Facts, key: str) -> list[list[str]]:
     for arm in facts.arms:
         cell = facts.cell(arm)
         if key in cell and cell[key] is not None and not facts.is_raw(arm):
-            rest = {k: v for k, v in cell.items() if k not in (key, "seed", _PARTS.get(key))}
+            apart = (key, "seed", _PARTS.get(key), "models" if key == "teacher" else None)  # a teacher is a model
+            rest = {k: v for k, v in cell.items() if k not in apart}
             groups[repr(sorted(rest.items()))].append(arm)
     return [arms for arms in groups.values() if len({str(facts.cell(arm)[key]) for arm in arms}) > 1]
 
@@ -152,7 +153,7 @@ def families(facts: Facts, key: str) -> list[list[str]]:
 def _called(facts: Facts, lines: list[list[str]], key: str) -> list[str]:
     """The lines by the recipe and whatever else sets them apart."""
     cells = [facts.cell(arms[0]) for arms in lines]
-    others = [k for k in cells[0] if k not in (key, "seed", "method", "rest", *_PARTS.values())]
+    others = [k for k in cells[0] if k not in (key, "seed", "method", "models", "rest", *_PARTS.values())]
     apart = [k for k in others if len({str(cell.get(k)) for cell in cells}) > 1]
     texts = [", ".join(str(cell.get(k)) for k in ("method", *apart)) for cell in cells]
     called = labelled(list(dict.fromkeys(texts)), 40)
