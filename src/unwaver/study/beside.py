@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unwaver.recipe import called
 from unwaver.records import Estimate
 from unwaver.store import finished_in, read_config, read_records
 from unwaver.study.probe import ESTIMATES, STAGE
@@ -73,4 +74,5 @@ def _state(settings: Mapping[str, Any]) -> str:
 
 def _cuts(settings: Mapping[str, Any]) -> str:
     told = f"{settings['k']} replies from each cut, temperature {settings['sampling']['temperature']:g}"
-    return told + (", closed there" if settings["close"] else "")
+    reader = called(settings["model"]["name"]) if "model" in settings else settings["by"]
+    return f"{told}{', closed there' if settings['close'] else ''}, read by {reader}"

@@ -7,7 +7,6 @@ What is counted is in `study.measures` and `study.outcomes`; of the teachers' tr
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
@@ -299,13 +298,13 @@ class _Reader:
             self.results.losses[plan.arm] = [row for _, row in read_rows(log)]
 
 
-def _shared(overlaps: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
-    """What each evaluated set shares with any training's examples; of several the most, as they may be the same."""
-    most: dict[str, dict[str, int]] = defaultdict(dict)
-    for name, counts in ((name, counts) for one in overlaps for name, counts in one["counts"].get("sets", {}).items()):
-        for what, number in counts.items():
-            most[name][what] = max(number, most[name].get(what, 0))
-    return dict(most)
+def _shared(overlaps: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What each evaluated set shares with any training's examples: of several what the largest says."""
+    most: dict[str, dict[str, Any]] = {}
+    for name, counts in (item for one in overlaps for item in one["counts"].get("sets", {}).items()):
+        if name not in most or counts.get("prompts", 0) > most[name].get("prompts", 0):
+            most[name] = counts
+    return most
 
 
 def _key(step: Step, readings_: Iterable[Step]) -> str:

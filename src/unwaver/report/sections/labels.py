@@ -120,7 +120,7 @@ def readers_table(facts: Facts) -> Table | None:
                 [
                     TableCell(where),
                     TableCell("people"),
-                    TableCell("who read the replies"),
+                    TableCell("who read the replies when they were drawn"),
                     count(by.n),
                     TableCell(percent(by.share), by.share),
                     kappa,
