@@ -139,7 +139,8 @@ def test_the_report_has_what_was_rethought_and_check_says_it_can_be_had(
     assert (row["arm"], row["set"], row["traces"], row["locked: unscored"]) == ("raw", "set", "3", "1")
     notes = (page.parent / "tables" / "rethought.md").read_text()
     assert (
-        "Asked: 8 replies from each cut, temperature 0.6, read by local." in notes and f"raw on set, 1 unscored: {UNENDED}." in notes
+        "Asked: 8 replies from each cut, temperature 0.6, read by local." in notes
+        and f"raw on set, 1 unscored: {UNENDED}." in notes
     )
     for metric, title in TITLES.items():
         assert float(row[title]) == pytest.approx(found[metric]["value"])
