@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from unwaver.judging.asked.rubric import judge_for
 from unwaver.judging.graders.maths import MathsGrader
 from unwaver.judging.readers import local_reader
 from unwaver.judging.reading import read
+from unwaver.plain import unlike
 from unwaver.reasoning import trace
 from unwaver.recipe import LOCAL, PAPER_DECODING, PromptSet, is_local, reader_file
 from unwaver.records import Kind, LookedAt, Prompt, Reply, Request, Trace, Verdict
@@ -227,11 +227,11 @@ def to_eval(rows: Iterable[Row], out: Path, run: str = "", further: Mapping[str,
     for row in rows:
         groups[row.arm, row.slice].append(row)
     out.mkdir(parents=True, exist_ok=True)
-    paths = []
+    paths: list[Path] = []
     for (arm, evaluation), members in groups.items():
         stem = "-".join(_file_name(part) for part in (arm, evaluation, run) if part)
-        names = chain([stem], (f"{stem}-{n}" for n in count(2)))  # `a b` and `a/b` are one in a file's name
-        paths.append(next(path for name in names if (path := out / f"{name}.eval") not in paths))
+        # `a b` and `a/b` are one in a file's name.
+        paths.append(out / f"{unlike(stem, [path.stem for path in paths], '{}-{}')}.eval")
         logs.write_eval_log(_log(members, arm, evaluation, run, further), str(paths[-1]))
     return paths
 

@@ -9,7 +9,8 @@ emoji need stay. Nothing is removed. In Markdown, what would be markup is escape
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import chain, count
 
 _ACTING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e"
@@ -47,6 +48,11 @@ def plain(text: str, longest: int | None = None) -> str:
     """The text in one line, made visible; cut with an ellipsis after `longest` characters where that is given."""
     line = " ".join(visible(text).split())
     return line if longest is None or len(line) <= longest else line[: longest - 1] + "…"
+
+
+def unlike(text: str, taken: Collection[str], form: str = "{} ({})") -> str:
+    """A name as it is, or with the first number, from 2 on, with which it is not among those that are taken."""
+    return next(one for one in chain([text], (form.format(text, n) for n in count(2))) if one not in taken)
 
 
 _MD = re.compile(r"([\\`*_\[\]<>|~&$]|:(?=//|[\w+-]+:)|(?<=\bwww)\.|(?<=\w)@(?=\w)|(?<!\S)#(?=#*$))", re.I)

@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import chain, count
 
-from unwaver.plain import plain
+from unwaver.plain import plain, unlike
 from unwaver.study.results import Results
 
 LONGEST_LABEL = 40
@@ -37,10 +36,7 @@ def labelled(arms: Sequence[str], longest: int = LONGEST_LABEL) -> dict[str, str
     for arm, parts in pieces.items():
         text = ", ".join(parts)
         text = text if len(text) <= longest else f"{text[: longest - 12]}…{text[-11:]}"
-        base, number = text, 2
-        while text in found.values():
-            text, number = f"{base} ({number})", number + 1
-        found[arm] = text
+        found[arm] = unlike(text, found.values())
     return found
 
 
@@ -65,8 +61,7 @@ def gathered(results: Results) -> dict[str, tuple[str, ...]]:
         new = [arm for arm in members if not cell_ or not runs[arm] or runs[arm] not in known[cell_]]
         known[cell_] += [runs[arm] for arm in new]
         if new:
-            free = chain([name] if len(new) > 1 else [], [new[0]], (f"{name} ({number})" for number in count(2)))
-            found[next(one for one in free if one not in found)] = tuple(new)
+            found[unlike(name if len(new) > 1 and name not in found else new[0], found)] = tuple(new)
     brief = [name.removeprefix(_AXIS) for name in found]
     return dict(zip(brief, found.values(), strict=True)) if len(set(brief)) == len(found) else found
 

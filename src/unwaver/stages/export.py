@@ -34,8 +34,8 @@ MADE = "made with unwaver"
 LAST = "## How to read it"
 """The heading of a card's last part."""
 
-
 INFO = "dataset_info.json"
+"""What LLaMA-Factory reads of the files beside it."""
 
 
 def begin(folder: Path, written: Collection[str]) -> Path:

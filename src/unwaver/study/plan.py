@@ -109,7 +109,7 @@ def one_name_each(plans: list[P]) -> list[P]:
         judge, models = plan.recipe.judge, plan.recipe.models
         for asked in (*RUBRICS, *judge.further):
             for role in (role for role in judge.readers(asked) if role in models):
-                what, where = digest(_identity(models[role])), f"{plan.arm}: models.{role}"
+                what, where = digest(models[role].identity()), f"{plan.arm}: models.{role}"
                 before, other = known.setdefault((asked, models[role].label), (what, where))
                 if before != what:
                     raise RecipeError(

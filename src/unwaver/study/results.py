@@ -143,7 +143,7 @@ def raw_arms(plans: list[Plan]) -> dict[str, RawArm]:
         if (new := _unseen(plan, found) if further else plan.raw) or not found:
             found[plan.arm] = RawArm(cell, dict(new), {step.digest: plan.read(step) for step in new.values()})
     taken = set(found)
-    for plan in (plan for plan in plans if plan not in owners):
+    for plan in (plan for plan in plans if plan.recipe.parts() or len(plans) == 1):
         new = _unseen(plan, found)
         if not new and found:
             continue

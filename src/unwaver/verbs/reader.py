@@ -207,9 +207,10 @@ def _of_run(folder: Path, part: Part, rubric: str) -> Iterator[LabelledText]:
 
     def there(place: Path, name: str) -> list[Path]:
         files = sorted(place.glob(f"*/{name}"))
-        for file in filter(lambda file: is_owed(file.parent), files):
+        owed = {file for file in files if is_owed(file.parent)}
+        for file in sorted(owed):
             say(f"reader: {file.parent} is not finished, and left out")
-        return [file for file in files if not is_owed(file.parent)]
+        return [file for file in files if file not in owed]
 
     one = home(folder)
     if is_owed(one):
